@@ -13,11 +13,13 @@ from notifications.agreement.parsing import parse_agreement
 from notifications.agreement.terms import (
     Agreement,
     Deadline,
+    DeadlineBinding,
     Definition,
     LegalClock,
     Level,
     Limb,
     Priority,
+    Reference,
     ScaleLevel,
 )
 from notifications.errors import AgreementError
@@ -29,6 +31,7 @@ __all__ = [
     "AnyOf",
     "Condition",
     "Deadline",
+    "DeadlineBinding",
     "Definition",
     "FactIs",
     "LegalClock",
@@ -36,6 +39,7 @@ __all__ = [
     "Limb",
     "NoneOf",
     "Priority",
+    "Reference",
     "ScaleLevel",
     "bundled_agreements",
     "parse_agreement",

@@ -12,11 +12,13 @@ from notifications.agreement.terms import (
     CLAUSE_SEPARATOR,
     Agreement,
     Deadline,
+    DeadlineBinding,
     Definition,
     LegalClock,
     Level,
     Limb,
     Priority,
+    Reference,
     ScaleLevel,
 )
 from notifications.errors import AgreementError
@@ -77,6 +79,7 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
     legal_clocks = _legal_clocks(root, clauses)
     four_eyes = root.boolean("four_eyes") if root.has("four_eyes") else False
     four_eyes_clause = _clause(root, clauses, "four_eyes_clause") if four_eyes else None
+    references = _references(root, clauses)
     root.finish()
     return Agreement(
         id=agreement_id,
@@ -96,6 +99,7 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
         legal_clocks=legal_clocks,
         four_eyes=four_eyes,
         four_eyes_clause=four_eyes_clause,
+        references=references,
     )
 
 
@@ -225,14 +229,35 @@ def _limbs(
 
 def _deadlines(root: Table, clauses: Mapping[str, LocalizedText]) -> Mapping[str, Deadline]:
     def parse(table: Table) -> Deadline:
+        binding = _binding(table)
+        if binding is DeadlineBinding.NO_NUMBER and table.has("seconds"):
+            table.fail("seconds", f"must be absent where binding is {binding.value!r}")
         return Deadline(
             id=table.identifier("id"),
             clause=_clause(table, clauses),
             text=table.texts("text"),
-            seconds=table.integer("seconds", 1, _SECONDS_MAX),
+            seconds=None if binding is DeadlineBinding.NO_NUMBER else table.integer("seconds", 1, _SECONDS_MAX),
+            binding=binding,
         )
 
     return MappingProxyType({deadline.id: deadline for deadline in _named(root, "deadlines", parse)})
+
+
+def _binding(table: Table) -> DeadlineBinding:
+    stated = table.words("binding") if table.has("binding") else DeadlineBinding.SOFT.value
+    if stated not in set(DeadlineBinding):
+        table.fail("binding", f"{stated!r} is not one of {', '.join(DeadlineBinding)}")
+    return DeadlineBinding(stated)
+
+
+def _references(root: Table, clauses: Mapping[str, LocalizedText]) -> Mapping[Reference, str]:
+    """Return the clause of each role; an agreement need not have every role."""
+    if not root.has("references"):
+        return MappingProxyType({})
+    table = root.table("references")
+    references = {role: _clause(table, clauses, role.value) for role in Reference if table.has(role.value)}
+    table.finish()
+    return MappingProxyType(references)
 
 
 def _level(

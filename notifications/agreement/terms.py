@@ -1,14 +1,46 @@
 """The parts of an agreement, as frozen types."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
+from types import MappingProxyType
 
 from notifications.agreement.conditions import Condition
 from notifications.incident import LocalizedText
 
 #: Separator between the numbers of a compound clause such as ``7.1, 9.2``.
 CLAUSE_SEPARATOR = ", "
+
+
+class Reference(StrEnum):
+    """What a clause is cited for: the role of a clause, which has another number in each agreement."""
+
+    #: the channel of news of the handling
+    NEWS_CHANNEL = "news_channel"
+    #: the customer's right to complain to the authority
+    COMPLAINT = "complaint"
+    #: status and history of an incident in the customer interface
+    STATUS_AND_HISTORY = "status_and_history"
+    #: the customer chooses the levels that it is informed of
+    PROFILE = "profile"
+    #: erasure of the customer's data at the end of the contract
+    ERASURE = "erasure"
+    #: what a notice of a personal-data breach must contain
+    BREACH_CONTENT = "breach_content"
+    #: a suspected personal-data breach is notified like a certain one
+    BREACH_SUSPICION = "breach_suspicion"
+
+
+class DeadlineBinding(StrEnum):
+    """How strictly a time binds the provider."""
+
+    #: a limit: a notice after it is late
+    HARD = "hard"
+    #: a time to meet where possible: a notice after it is after the time aimed at
+    SOFT = "soft"
+    #: the text names no number of hours; the time that counts is the provider's own target
+    NO_NUMBER = "no_number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +110,10 @@ class Deadline:
     id: str
     clause: str
     text: LocalizedText
-    seconds: int
+    #: None exactly if the binding is ``NO_NUMBER``
+    seconds: int | None
+    #: version 1 of the schema cannot state it; its deadlines are soft
+    binding: DeadlineBinding = DeadlineBinding.SOFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +159,8 @@ class Agreement:
     four_eyes: bool = False
     #: the clause that requires it
     four_eyes_clause: str | None = None
+    #: the clause of each role that has one; a sentence whose role is missing is shown without a clause
+    references: Mapping[Reference, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def impact_ids(self) -> tuple[str, ...]:
@@ -146,6 +183,10 @@ class Agreement:
             if priority.id == priority_id:
                 return priority.gti_seconds
         raise KeyError(priority_id)
+
+    def reference(self, role: Reference) -> str | None:
+        """Return the clause to cite for a role, or None if this agreement has none."""
+        return self.references.get(role)
 
     def definition(self, nature: str) -> Definition:
         """Return the definition of a nature; raises KeyError for an unknown one."""

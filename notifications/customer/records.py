@@ -29,6 +29,17 @@ class MailContent(StrEnum):
     ENCRYPTED_ONLY = "encrypted_only"
 
 
+class NewsChannel(StrEnum):
+    """Where news of the handling of an incident comes, which a notice names. First notices use every channel."""
+
+    #: the channels that carried the notice
+    SAME = "same"
+    #: the customer interface; a mail follows only if nobody reads it there
+    CONSOLE = "console"
+    #: e-mail to the contacts
+    EMAIL = "email"
+
+
 @dataclass(frozen=True, slots=True)
 class Customer:
     """A party that is notified."""
@@ -50,6 +61,7 @@ class Customer:
     four_eyes: bool = False
     #: time after which a notice that it did not acknowledge is escalated; None: no acknowledgement is asked for
     acknowledge_within_seconds: int | None = None
+    news_channel: NewsChannel = NewsChannel.SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class AgreementBinding:
-    """A customer is bound to an agreement version from a moment on (agreement 10)."""
+    """A customer is bound to an agreement version from a moment on."""
 
     customer_id: UUID
     #: id of an agreement file, such as ``secnumcloud_iaas_3_0``
@@ -111,7 +123,7 @@ class LevelChoice:
 
 @dataclass(frozen=True, slots=True)
 class ProfileVersion:
-    """The levels of security incidents that a customer chose (11.1.1.3), in force from a moment on.
+    """The levels of security incidents that a customer chose, in force from a moment on.
 
     ``choices`` is None for the agreement's default levels. An empty tuple means only the levels that cannot be waived.
     A security incident must be notified if any choice matches.

@@ -2,6 +2,16 @@
 
 from notifications.decision.decider import Decider, decide
 from notifications.decision.judgement import MESSAGE_IDS
-from notifications.decision.result import Decision, DueKind, Reason, Verdict, without_consent
+from notifications.decision.result import Decision, DueKind, Reason, Verdict, binding_of, without_consent
 
-__all__ = ["MESSAGE_IDS", "Decider", "Decision", "DueKind", "Reason", "Verdict", "decide", "without_consent"]
+__all__ = [
+    "MESSAGE_IDS",
+    "Decider",
+    "Decision",
+    "DueKind",
+    "Reason",
+    "Verdict",
+    "binding_of",
+    "decide",
+    "without_consent",
+]

@@ -132,6 +132,7 @@ def compose(
         facts_version=sequence,
         due_at=decision.due_at or AWARE_AT,
         due_kind=str(decision.due_kind or "internal_target"),
+        stated_binding=None if decision.binding is None else decision.binding.value,
         created_at=AWARE_AT,
         created_by="analyst:1",
     )

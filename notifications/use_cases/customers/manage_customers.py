@@ -14,6 +14,7 @@ from notifications.customer.records import (
     Customer,
     LevelChoice,
     MailContent,
+    NewsChannel,
     ProfileVersion,
 )
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
@@ -36,6 +37,7 @@ class CustomerDraft:
     availability_zones: tuple[str, ...] = ()
     four_eyes: bool = False
     acknowledge_within_seconds: int | None = None
+    news_channel: NewsChannel = NewsChannel.SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def register_customer(
     effective_at: datetime,
     agreements: Agreements,
 ) -> Customer:
-    """Register a customer and bind it to an agreement version from a date (10), in one transaction."""
+    """Register a customer and bind it to an agreement version from a date, in one transaction."""
     agreements.named(agreement_id)
     customer = Customer(
         id=act.identifiers.new_id(),
@@ -79,6 +81,7 @@ def register_customer(
         created_at=act.now,
         four_eyes=draft.four_eyes,
         acknowledge_within_seconds=draft.acknowledge_within_seconds,
+        news_channel=draft.news_channel,
     )
     tx.customers.add(customer, act.identifiers.new_salt())
     tx.audit.append([_customer_entry(tx, act, "customer.registered", customer)])
@@ -103,6 +106,7 @@ def change_customer(
         availability_zones=draft.availability_zones,
         four_eyes=draft.four_eyes,
         acknowledge_within_seconds=draft.acknowledge_within_seconds,
+        news_channel=draft.news_channel,
         version=before.version + 1,
     )
     tx.customers.save(customer, before.version)
@@ -118,7 +122,7 @@ def bind_agreement(
     effective_at: datetime,
     agreements: Agreements,
 ) -> AgreementBinding:
-    """Bind a customer to an agreement version from a date (10). Earlier bindings do not change."""
+    """Bind a customer to an agreement version from a date. Earlier bindings do not change."""
     tx.customers.require(customer_id)
     agreements.named(agreement_id)
     binding = AgreementBinding(customer_id, agreement_id, effective_at, act.now)
@@ -141,7 +145,7 @@ def choose_profile(
     effective_at: datetime,
     agreements: Agreements,
 ) -> ProfileVersion:
-    """Record the levels that a customer chose (11.1.1.3), from ``effective_at``. None restores the default levels.
+    """Record the levels that a customer chose, from ``effective_at``. None restores the default levels.
 
     Raises InvalidInputError for each level that no agreement of the customer has.
     """
@@ -327,6 +331,7 @@ def _customer_entry(tx: Transaction, act: AuditContext, kind: str, customer: Cus
             "version": customer.version,
             "four_eyes": customer.four_eyes,
             "acknowledge_within_seconds": customer.acknowledge_within_seconds,
+            "news_channel": customer.news_channel.value,
         },
         private={"customer": customer},
     )

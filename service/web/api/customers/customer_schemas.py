@@ -15,6 +15,7 @@ from notifications.customer.records import (
     Customer,
     LevelChoice,
     MailContent,
+    NewsChannel,
     ProfileVersion,
 )
 from notifications.incident import Property
@@ -69,7 +70,7 @@ class ChoiceIn(Schema):
 
 
 class ProfileIn(Schema):
-    """The levels that a customer chooses (11.1.1.3)."""
+    """The levels that a customer chooses."""
 
     choices: tuple[ChoiceIn, ...] | None = Field(
         description="Null: the default levels. Empty: only what cannot be waived. Else every match is notified.",
@@ -82,7 +83,7 @@ class ProfileIn(Schema):
 
 
 class AgreementIn(Schema):
-    """The agreement version of the customer, and from when it applies (10)."""
+    """The agreement version of the customer, and from when it applies."""
 
     agreement_id: Code = Field(examples=["secnumcloud_iaas_3_0"])
     effective_at: Moment = Field(examples=["2025-02-01T00:00:00+01:00"])
@@ -105,6 +106,12 @@ class CustomerIn(Schema):
         description="Time after the sealing to acknowledge a notice; after it, the customer is asked again."
         " Null: no acknowledgement is wanted.",
     )
+    news_channel: NewsChannel = Field(
+        NewsChannel.SAME,
+        description="Where news of the handling comes, as its notices say. `same`: by every channel that carried the"
+        " notice. `console`: in the customer interface, by mail only if nobody acknowledges it there within a day."
+        " `email`: by e-mail to the contacts. First notices and corrections use every channel.",
+    )
 
     def to_domain(self) -> CustomerDraft:
         """Return the domain record."""
@@ -117,6 +124,7 @@ class CustomerIn(Schema):
             self.availability_zones,
             self.four_eyes,
             self.acknowledge_within_seconds,
+            self.news_channel,
         )
 
 
@@ -194,6 +202,7 @@ class CustomerOut(Out):
     availability_zones: list[str]
     four_eyes: bool
     acknowledge_within_seconds: int | None
+    news_channel: NewsChannel
     created_at: Moment
     version: int
     agreements: list["BindingOut"]
@@ -327,6 +336,7 @@ def customer_out(customer: Customer, bindings: list[AgreementBinding]) -> Custom
         availability_zones=list(customer.availability_zones),
         four_eyes=customer.four_eyes,
         acknowledge_within_seconds=customer.acknowledge_within_seconds,
+        news_channel=customer.news_channel,
         created_at=customer.created_at,
         version=customer.version,
         agreements=[binding_out(binding) for binding in bindings],

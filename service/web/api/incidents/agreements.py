@@ -22,7 +22,7 @@ class ScaleLevelOut(Out):
 
 
 class PriorityOut(Out):
-    """A priority and its support commitment (8.3)."""
+    """A priority and its support commitment."""
 
     id: str
     clause: str
@@ -32,7 +32,7 @@ class PriorityOut(Out):
 
 
 class LevelOut(Out):
-    """A rule by which a customer is notified (11.1.1.2, 11.1.1.3)."""
+    """A rule by which a customer is notified."""
 
     id: str
     clause: str
@@ -50,7 +50,7 @@ class LimbOut(Out):
 
 
 class DefinitionOut(Out):
-    """The definition of one nature (3.2). Definitions are tried in this order; the first that holds is the nature."""
+    """The definition of one nature. Definitions are tried in this order; the first that holds is the nature."""
 
     nature: str
     clause: str
@@ -66,7 +66,10 @@ class DeadlineOut(Out):
     id: str
     clause: str
     text: dict[str, str]
-    seconds: int
+    seconds: int | None = Field(description="Null where the text names no number.")
+    binding: str = Field(
+        description="`hard`: a limit; `soft`: to be met where possible; `no_number`: the text names no number."
+    )
 
 
 class LegalClockOut(Out):
@@ -90,7 +93,7 @@ class AgreementOut(Out):
     definitions: list[DefinitionOut]
     impacts: list[ScaleLevelOut]
     criticalities: list[ScaleLevelOut]
-    matrix: dict[str, dict[str, str]] = Field(description="Criticality to impact to priority (7.6.4).")
+    matrix: dict[str, dict[str, str]] = Field(description="Criticality to impact to priority.")
     priorities: list[PriorityOut]
     default_levels: list[LevelOut]
     plain_incident: LevelOut
@@ -99,6 +102,9 @@ class AgreementOut(Out):
     four_eyes: bool = Field(description="Whether a person other than the last author must release notices.")
     four_eyes_clause: str | None = Field(description="The clause that says so; null where none does.")
     clauses: dict[str, dict[str, str]] = Field(description="Clause number to its plain wording, by language.")
+    references: dict[str, str] = Field(
+        description="Role to the clause that notices and pages cite for it, such as `complaint`. A role may be missing."
+    )
 
 
 class AgreementList(Out):
@@ -122,6 +128,7 @@ def _out(agreement: Agreement) -> AgreementOut:
             "clauses",
             "four_eyes",
             "four_eyes_clause",
+            "references",
         )
     }
     levels = [_level(level) for level in (*agreement.default_levels, agreement.plain_incident)]
