@@ -7,7 +7,7 @@ from notifications.incident import Answer
 
 
 class Nature(StrEnum):
-    """The nature of the event by agreement 3.2, most protective first."""
+    """The nature of the event by the agreement, most protective first."""
 
     SECURITY_INCIDENT = "security_incident"
     INCIDENT = "incident"

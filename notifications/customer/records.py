@@ -34,7 +34,7 @@ class NewsChannel(StrEnum):
 
     #: the channels that carried the notice
     SAME = "same"
-    #: the customer interface; a mail follows only if nobody reads it there
+    #: the customer interface; a mail follows only if nobody opens it there
     CONSOLE = "console"
     #: e-mail to the contacts
     EMAIL = "email"

@@ -95,7 +95,7 @@ class ReportLine:
     channels: tuple[tuple[str, datetime], ...]
     #: released by one person although four eyes were required
     overridden: bool
-    #: when the customer's data was erased (clause 9.7); its names, texts and mails are not available then
+    #: when the customer's data was erased; its names, texts and mails are not available then
     erased_at: datetime | None
     #: entries of the deadline (else of the last decision), of the first release and of the notification, or None
     decided_index: int | None

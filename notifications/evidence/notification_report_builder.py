@@ -1,7 +1,7 @@
 """Find the status of each customer in each incident, from the leaves of the log, one leaf at a time.
 
 A customer is *notified* if a notice was placed in its console, or if a mail relay accepted it and it did not bounce.
-These are the channels of the agreement (11.1.1.2). A webhook that accepted the notice is stated, but does not count as
+These are the channels of the agreement. A webhook that accepted the notice is stated, but does not count as
 a notification; neither does a call. ``reasons`` of a decision are what applied. ``duties`` are the reasons that oblige
 and applied, each with its clause; old entries do not have them. ``clauses`` lists all clauses that could oblige, and is
 not used here.

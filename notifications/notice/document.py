@@ -14,7 +14,7 @@ from typing import Any
 from notifications.agreement import Agreement, Reference
 from notifications.canonical_json import timestamp_text
 from notifications.classification import Classification, classify
-from notifications.customer.records import Customer
+from notifications.customer.records import Customer, NewsChannel
 from notifications.decision import Decision, Reason
 from notifications.incident import (
     LANGUAGES,
@@ -131,7 +131,8 @@ def notice_document(
             "text": _text(facts.not_known_yet),
         },
         "next_update_by": _time(facts.next_update_by),
-        "news_channel": customer.news_channel.value,
+        # Exercises go to nobody by another way, so that they follow no choice of a channel.
+        "news_channel": NewsChannel.SAME.value if notice.exercise else customer.news_channel.value,
         "personal_data": _personal_data(view, provider) if decision.personal_data_breach else None,
         "changes": changed,
         "timestamping": _TIMESTAMPING,

@@ -65,6 +65,12 @@ class Notice:
     stated_binding: str | None = None
 
     @property
+    def is_news(self) -> bool:
+        """Whether it only brings news of the handling: no first notice, no correction, no duty with a time."""
+        follows_up = self.kind in {NoticeKind.UPDATE, NoticeKind.FINAL}
+        return follows_up and self.binding is DeadlineBinding.NO_NUMBER and not self.exercise
+
+    @property
     def binding(self) -> DeadlineBinding:
         """How strictly ``due_at`` binds."""
         return binding_of(self.due_kind, self.stated_binding)

@@ -72,8 +72,8 @@ def _news(reader: Reader) -> str:
     match reader.document.get("news_channel"):
         case "console":
             return say(
-                "News of the handling comes in your customer interface; it comes by e-mail only if nobody acknowledges"
-                " it there."
+                "News of the handling comes in your customer interface; it comes by e-mail only if nobody opens it"
+                " there."
             )
         case "email":
             return say("News of the handling comes by e-mail to your contacts.")

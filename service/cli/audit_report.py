@@ -134,7 +134,7 @@ def _entry(index: int | None, what: str = "") -> str:
 def _named(line: ReportLine, names: Mapping[str, str]) -> str:
     """Return the customer's name, or its pseudonym if the name is not known; and the date of its erasure."""
     name = names.get(line.customer, line.customer[:16])
-    return name if line.erased_at is None else f"{name} (erased on {line.erased_at:%Y-%m-%d}, clause 9.7)"
+    return name if line.erased_at is None else f"{name} (erased on {line.erased_at:%Y-%m-%d})"
 
 
 def print_report_as_json(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:

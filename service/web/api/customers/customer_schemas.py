@@ -109,7 +109,7 @@ class CustomerIn(Schema):
     news_channel: NewsChannel = Field(
         NewsChannel.SAME,
         description="Where news of the handling comes, as its notices say. `same`: by every channel that carried the"
-        " notice. `console`: in the customer interface, by mail only if nobody acknowledges it there within a day."
+        " notice. `console`: in the customer interface, and by e-mail only if nobody opens it there within a day."
         " `email`: by e-mail to the contacts. First notices and corrections use every channel.",
     )
 

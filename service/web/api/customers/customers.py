@@ -139,7 +139,7 @@ async def bind(
     binding: AgreementIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Bind the customer to an agreement version from a date (10)."""
+    """Bind the customer to an agreement version from a date."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         bound = bind_agreement(tx, act, customer_id, binding.agreement_id, binding.effective_at, context.agreements)
