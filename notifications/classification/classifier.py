@@ -120,6 +120,6 @@ def _remarks(facts: IncidentFacts, agreement: Agreement, natures: frozenset[int]
         remarks.append("remark.data_harm_untouched")
     if facts.impact != UNKNOWN and facts.impact not in agreement.impact_ids:
         remarks.append("remark.impact_not_in_agreement")
-    if facts.criticality != UNKNOWN and facts.criticality not in agreement.criticality_ids:
+    if agreement.criticalities and facts.criticality not in {UNKNOWN, *agreement.criticality_ids}:
         remarks.append("remark.criticality_not_in_agreement")
     return tuple(remarks)

@@ -57,11 +57,11 @@ class Classification:
     possible_natures: tuple[Nature, ...]
     #: every limb of every definition, in the agreement's order, with its answer
     grounds: tuple[Ground, ...]
-    #: None while impact or criticality is unknown
+    #: None while impact or criticality is unknown, and where the agreement gives no priority
     priority: str | None
-    #: every priority that the open facts still allow, most urgent first
+    #: every priority that the open facts still allow, most urgent first; empty where the agreement gives none
     possible_priorities: tuple[str, ...]
-    #: guaranteed time to intervention of ``priority``, in seconds; None if the priority is None
+    #: guaranteed time to intervention of ``priority``, in seconds; None if there is no priority, or no guarantee for it
     gti_seconds: int | None
     #: the unknown facts that matter and what each answer would change; empty when settled
     open_questions: tuple[OpenQuestion, ...]
@@ -71,4 +71,4 @@ class Classification:
     @property
     def provisional(self) -> bool:
         """Whether an unknown fact could still change nature or priority."""
-        return len(self.possible_natures) > 1 or self.priority is None
+        return len(self.possible_natures) > 1 or len(self.possible_priorities) > 1

@@ -99,13 +99,17 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class AgreementBinding:
-    """A customer is bound to an agreement version from a moment on."""
+    """What binds a customer from a moment on: an agreement version, a DPA version, and the products ordered."""
 
     customer_id: UUID
     #: id of an agreement file, such as ``secnumcloud_iaas_3_0``
     agreement_id: str
     effective_at: datetime
     recorded_at: datetime
+    #: id of a DPA file; None: the one that the agreement names for the day
+    dpa_id: str | None = None
+    #: ids of products of the agreement, sorted; None: all its products
+    products: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

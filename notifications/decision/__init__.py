@@ -1,6 +1,6 @@
 """The decision per customer: notify or not, why, and by when. It follows from facts and levels."""
 
-from notifications.decision.decider import Decider, decide
+from notifications.decision.decider import Decider, decide, target_seconds
 from notifications.decision.judgement import MESSAGE_IDS
 from notifications.decision.result import Decision, DueKind, Reason, Verdict, binding_of, without_consent
 
@@ -13,5 +13,6 @@ __all__ = [
     "Verdict",
     "binding_of",
     "decide",
+    "target_seconds",
     "without_consent",
 ]

@@ -1,6 +1,6 @@
 """decide(facts, classification, agreement, customer, profile): notify or not, why, and by when."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -25,11 +25,15 @@ from notifications.incident import AffectedCustomer, IncidentFacts, PersonalData
 
 _BREACHED = (PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED)
 
+#: The provider's own target where neither a priority nor anything else gives one.
+_DAY_SECONDS = 86_400
+
 #: Facts of one customer, with their names in the API below ``affected_customers.<id>``.
 _OWN_FACTS = {
     "touched": "affected",
     "personal_data_breach": "personal_data.breach",
     "controller": "personal_data.controller",
+    "health_data": "personal_data.health_data",
 }
 
 
@@ -65,6 +69,7 @@ class Decider:
         classification: Classification,
         agreement: Agreement,
         internal_target_seconds: Mapping[str, int] | None = None,
+        target_otherwise_seconds: int | None = None,
     ) -> None:
         self._facts, self._classification, self._agreement = facts, classification, agreement
         self._tally = DataHarmTally.of(facts)
@@ -72,7 +77,11 @@ class Decider:
         self._stated = {stated.customer_id: stated for stated in facts.affected_customers}
         self._scope = scope_of(facts)
         self._has_scope = any(self._scope)
-        self._target_at = facts.aware_at + timedelta(seconds=self._target_seconds(internal_target_seconds or {}))
+        self._target_at = facts.aware_at + timedelta(
+            seconds=target_seconds(
+                agreement, classification.possible_priorities, internal_target_seconds or {}, target_otherwise_seconds
+            )
+        )
         self._relations: dict[tuple[tuple[str, ...], ...], ScopeRelation] = {}
         self._unlisted: dict[tuple[ScopeRelation, tuple[LevelChoice, ...] | None], _Outcome] = {}
 
@@ -120,13 +129,6 @@ class Decider:
         if relation is None:
             relation = self._relations[used] = scope_relation(self._scope, used)
         return relation
-
-    def _target_seconds(self, internal_target_seconds: Mapping[str, int]) -> int:
-        """Return the provider's own target in seconds; the shortest if several priorities are possible."""
-        return min(
-            internal_target_seconds.get(priority, self._agreement.gti_seconds(priority))
-            for priority in self._classification.possible_priorities
-        )
 
     def _outcome(
         self, situation: CustomerSituation, choices: tuple[LevelChoice, ...] | None, stated: AffectedCustomer | None
@@ -180,6 +182,25 @@ class Decider:
             else:
                 ids[FACTS[fact]] = None
         return tuple(ids)
+
+
+def target_seconds(
+    agreement: Agreement,
+    priorities: Sequence[str],
+    own_targets_seconds: Mapping[str, int],
+    otherwise_seconds: int | None = None,
+) -> int:
+    """Return the provider's own target in seconds from awareness; the shortest if several priorities are possible.
+
+    Of a priority it is the provider's own, else its GTI, else the longest GTI of the agreement. Without a priority it
+    is ``otherwise_seconds``, else a day.
+    """
+    guaranteed = [priority.gti_seconds for priority in agreement.priorities if priority.gti_seconds is not None]
+    longest = max(guaranteed, default=otherwise_seconds or _DAY_SECONDS)
+    return min(
+        (own_targets_seconds.get(priority) or agreement.gti_seconds(priority) or longest for priority in priorities),
+        default=otherwise_seconds or _DAY_SECONDS,
+    )
 
 
 def _own_fact(customer_id: UUID, fact: str) -> str:

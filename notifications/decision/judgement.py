@@ -47,6 +47,9 @@ MESSAGE_IDS = (
     "reason.personal_data_provider_controller.yes",
     "reason.personal_data_provider_controller.no",
     "reason.personal_data_provider_controller.unknown",
+    "reason.data_protection_failure.yes",
+    "reason.data_protection_failure.no",
+    "reason.data_protection_failure.unknown",
     "reason.plain_incident.yes",
     "reason.plain_incident.no",
     "reason.plain_incident.unknown",
@@ -168,12 +171,17 @@ def _profile_rule(agreement: Agreement, reading: Reading, choices: tuple[LevelCh
 
 
 def _choice_rule(agreement: Agreement, choice: LevelChoice) -> Rule:
+    """Return the rule of a choice.
+
+    A choice can be older than the agreement. Where the agreement has no criticality or no priority at all, a choice by
+    it is made without it: the choice then covers more, not less.
+    """
     dimensions: list[Rule] = []
     if choice.impacts:
         dimensions.append(fact_is(INDEX["impact"], choice.impacts))
-    if choice.criticalities:
+    if choice.criticalities and agreement.criticalities:
         dimensions.append(fact_is(INDEX["criticality"], choice.criticalities))
-    if choice.priorities:
+    if choice.priorities and agreement.priorities:
         dimensions.append(priority_in(agreement, choice.priorities))
     if choice.data_harm:
         harmed = [fact_is(INDEX[f"customer_data_harm.{harm.value}"], ("yes",)) for harm in choice.data_harm]

@@ -65,9 +65,16 @@ class Tlp(StrEnum):
 
 
 class PersonalDataBreach(StrEnum):
-    """Whether personal data is breached; a suspected breach must be notified like a certain one."""
+    """Whether personal data is breached; a suspected breach must be notified like a certain one.
+
+    The duty to notify is wider than a breach: it covers a data-protection rule that is broken without one.
+    """
 
     NO = "no"
+    #: no breach, but a data-protection rule is suspected to be broken
+    RULE_SUSPECTED = "rule_suspected"
+    #: no breach, but a data-protection rule is broken
+    RULE_BROKEN = "rule_broken"
     SUSPECTED = "suspected"
     CONFIRMED = "confirmed"
     UNKNOWN = "unknown"
@@ -182,6 +189,8 @@ class PersonalData:
     categories_of_records: tuple[Category, ...] | None = None
     records_approx: int | None = None
     likely_consequences: LocalizedText | None = None
+    #: whether health data is concerned
+    health_data: Answer = Answer.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +238,12 @@ class IncidentFacts:
     service_harm: Harm = field(default_factory=Harm)
     security_measures_harmed: Answer = Answer.UNKNOWN
     normal_operation_disrupted: Answer = Answer.UNKNOWN
+    #: a service level of the agreement is not met
+    service_level_breached: Answer = Answer.UNKNOWN
+    #: a customer has suffered damage, to its data or otherwise
+    damage_to_customer: Answer = Answer.UNKNOWN
+    #: the event may still cause a breach of service levels, a disturbance or interruption, or damage to a customer
+    may_cause: Answer = Answer.UNKNOWN
     #: a level of the agreement, such as ``I1``, or ``unknown``
     impact: str = UNKNOWN
     #: a level of the agreement, such as ``C2``, or ``unknown``

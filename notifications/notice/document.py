@@ -133,7 +133,7 @@ def notice_document(
         "next_update_by": _time(facts.next_update_by),
         # Exercises go to nobody by another way, so that they follow no choice of a channel.
         "news_channel": NewsChannel.SAME.value if notice.exercise else customer.news_channel.value,
-        "personal_data": _personal_data(view, provider) if decision.personal_data_breach else None,
+        "personal_data": _personal_data(view, provider, agreement) if decision.personal_data_breach else None,
         "changes": changed,
         "timestamping": _TIMESTAMPING,
         "timestamp_independent": timestamp_independent,
@@ -232,9 +232,10 @@ def _resource(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _personal_data(view: CustomerView, provider: Provider) -> dict[str, Any]:
+def _personal_data(view: CustomerView, provider: Provider, agreement: Agreement) -> dict[str, Any]:
     """Return every item that the DPA requires; an item that is not known yet is null (GDPR art. 33(4))."""
     stated = view.own.personal_data
+    asked = () if agreement.dpa is None else {item.id for item in agreement.dpa.breach_items}
     return {
         "breach": stated.breach.value,
         "controller": stated.controller.value,
@@ -247,6 +248,7 @@ def _personal_data(view: CustomerView, provider: Provider) -> dict[str, Any]:
         "contact_point": provider.contact_point(),
         "measures": _text(view.facts.measures_taken),
         "impact_on_hosted_data": _text(view.own.effect),
+        **({"health_data": _known(stated.health_data)} if "health_data" in asked else {}),
     }
 
 

@@ -22,6 +22,12 @@ def personal_data(reader: Reader) -> Section | None:
         (say("Categories of personal data records"), _categories(reader, stated["categories_of_records"])),
         (say("Approximate number of personal data records"), Phrase(_count(reader, stated["records_approx"]))),
         (say("Contact point"), Phrase(contact_point(reader, stated["contact_point"]))),
+        # Only where the DPA of the customer asks for it.
+        *(
+            [(say("Health data"), Phrase(reader.words(f"answer.{stated['health_data'] or 'unknown'}")))]
+            if "health_data" in stated
+            else []
+        ),
     )
     blocks: list[Block] = [
         Paragraph(say("The data-protection annex (DPA) requires us to tell you the following:")),

@@ -17,7 +17,10 @@ _VALUE_KINDS = {
     "controller": "controller",
     "nature": "nature",
 }
-_ANSWERS = frozenset({"inside_perimeter", "security_measures_harmed", "normal_operation_disrupted", "affected"})
+_ANSWERS = frozenset({
+    "inside_perimeter", "security_measures_harmed", "normal_operation_disrupted", "service_level_breached",
+    "damage_to_customer", "may_cause", "affected", "health_data",
+})  # fmt: skip
 
 
 class Reader:

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from notifications.delivery.delivery import DeliveryState
+from notifications.wording import words
 from service.ports.accounts import Role
 from support import scenario
 from support.people import browser, person, visible_text
@@ -62,7 +63,13 @@ def section(page, name):
     ("language", "missing", "late", "emergency", "untold"),
     [
         ("fr", "Non informé", "validée après le délai visé", "Validée en urgence, non revue", "Pas à informer"),
-        ("en", "Not notified", "released after the time aimed at", "Released in an emergency, not reviewed", "Need not be notified"),
+        (
+            "en",
+            "Not notified",
+            "released after the time aimed at",
+            "Released in an emergency, not reviewed",
+            "Need not be notified",
+        ),
         (
             "de",
             "Nicht benachrichtigt",

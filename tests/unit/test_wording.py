@@ -133,7 +133,7 @@ class TestWords:
             kind, _, harmed = fact.partition(".")
             if kind in {"service_harm", "intent", "cause", "impact", "criticality"} or not harmed:
                 named.add(fact)
-        named -= {"touched", "service_reached", "personal_data_breach", "controller"}
+        named -= {"touched", "service_reached", "personal_data_breach", "controller", "health_data"}
         for name in SAMPLES:
             document = document_of(name)
             named |= {*document["not_known_yet"]["facts"], *(change["fact"] for change in document["changes"])}

@@ -19,7 +19,10 @@ _NOT_CODED = frozenset({
 #: What identifies a record in a list; a text by language has neither.
 _RECORD_KEYS = ("customer_id", "id")
 #: A confirmed suspicion is an update, because the customer was notified of a suspicion.
-_FIRMED_UP = frozenset({(PersonalDataBreach.SUSPECTED.value, PersonalDataBreach.CONFIRMED.value)})
+_FIRMED_UP = frozenset({
+    (PersonalDataBreach.SUSPECTED.value, PersonalDataBreach.CONFIRMED.value),
+    (PersonalDataBreach.RULE_SUSPECTED.value, PersonalDataBreach.RULE_BROKEN.value),
+})  # fmt: skip
 
 
 class NotifiedFacts:

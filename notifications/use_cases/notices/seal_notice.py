@@ -178,8 +178,8 @@ def compose_from_store(
         raise LookupError(f"the store has no facts for notice {notice.id}")
     customer = tx.customers.require(notice.customer_id)
     decider = sealing.deciders.of(facts, sealing.agreements)
-    decision = decider.decide(customer_case(tx, customer))
-    agreement_id = decision.agreement_id or sealing.agreements.reference_id
+    case = customer_case(tx, customer)
+    decision, terms = decider.decide(case), decider.terms(case)
     earlier = [
         other
         for other in tx.notices.of_incident(notice.incident_id, notice.customer_id)
@@ -192,10 +192,10 @@ def compose_from_store(
         incident=incident,
         facts=facts,
         previous_facts=tx.incidents.facts_at(notice.incident_id, last.facts_version) if last is not None else None,
-        classification=decider.classification(agreement_id),
+        classification=decider.classification(terms),
         decision=decision,
         customer=customer,
-        agreement=sealing.agreements.by_id[agreement_id],
+        agreement=terms,
         provider=sealing.provider,
         issued_at=sealing.clock.now(),
         supersedes=(last.sequence, hashlib.sha256(seal_of_last.document).hexdigest())
