@@ -13,7 +13,7 @@ from notifications.incident import LocalizedText
 #: The products that a part of an agreement holds for, by id; None: for every product.
 Products = frozenset[str] | None
 
-#: Separator between the numbers of a compound clause such as ``7.1, 9.2``.
+#: Separator between the numbers of a compound clause.
 CLAUSE_SEPARATOR = ", "
 
 
@@ -333,5 +333,5 @@ class Agreement:
         raise KeyError(level_id)
 
     def clause_texts(self, clause: str) -> tuple[tuple[str, LocalizedText], ...]:
-        """Return (number, wording) of each part of a clause such as ``7.1, 9.2``."""
+        """Return (number, wording) of each number of a compound clause."""
         return tuple((number, self.clauses[number]) for number in clause.split(CLAUSE_SEPARATOR))

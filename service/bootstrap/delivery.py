@@ -257,7 +257,7 @@ def _escalation(core: Core) -> EscalationTask:
 def _erasure(core: Core) -> ErasureTask:
     return ErasureTask(
         core.store,
-        ErasureCertificates(core.settings.provider.name, core.signer, core.timestamp_authority),
+        ErasureCertificates(core.settings.provider.name, core.agreements, core.signer, core.timestamp_authority),
         clock=core.clock,
         identifiers=core.identifiers,
     )

@@ -158,7 +158,7 @@ def _facts_entry(
     """Return the entry for one version of the facts, with the classification by the reference agreement.
 
     Codes and times are in plain text. The entry commits to all other facts, except those about single customers: a
-    single customer may have to be erased (9.7), while the opening of the shared facts is kept.
+    single customer may have to be erased, while the opening of the shared facts is kept.
     """
     facts = incident.facts
     shared = {member.name: getattr(facts, member.name) for member in fields(facts)}
@@ -232,15 +232,16 @@ def _decision_entry(
             "profile_version": decision.profile_version,
             "reasons": [f"{reason.id}:{reason.holds.value}" for reason in decision.reasons],
             # All duties that could apply; those that do apply are in ``duties``.
-            "clauses": sorted({reason.clause for reason in decision.reasons if reason.obliges}),
+            "clauses": sorted({reason.clause for reason in decision.reasons if reason.obliges and reason.clause}),
             "duties": [
-                f"{reason.id}:{reason.clause}"
+                f"{reason.id}:{reason.clause}" if reason.clause else reason.id
                 for reason in decision.reasons
                 if reason.obliges and reason.holds is Answer.YES
             ],
             "missing": sorted({public_fact_id(fact) for fact in decision.missing}),
             "due_at": timestamp_text(decision.due_at) if decision.due_at else None,
             "due_kind": decision.due_kind.value if decision.due_kind else None,
+            "binding": decision.binding.value if decision.binding else None,
             "target_at": timestamp_text(decision.target_at) if decision.target_at else None,
         },
         exercise=incident.exercise,
@@ -265,6 +266,7 @@ def _notice_entry(act: AuditContext, notice: Notice, ticket: str, pseudonym: str
             "facts_version": notice.facts_version,
             "due_at": timestamp_text(notice.due_at),
             "due_kind": notice.due_kind,
+            "binding": notice.binding.value,
         },
         exercise=notice.exercise,
     )

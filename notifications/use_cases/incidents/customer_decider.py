@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from notifications.agreement import Agreement, Dpa, bound_terms, dpa_by_default
+from notifications.agreement import Agreement, Dpa, Reference, bound_terms, dpa_by_default
+from notifications.agreement.terms import CLAUSE_SEPARATOR
 from notifications.classification import Classification, classify
 from notifications.customer.records import (
     AgreementBinding,
@@ -39,6 +40,12 @@ class Agreements:
     def reference(self) -> Agreement:
         """The provider's reference agreement."""
         return self.by_id[self.reference_id]
+
+    def clauses_of(self, agreement_id: str | None, role: Reference) -> tuple[str, ...]:
+        """Return the numbers of the clauses that an agreement has for a role; empty if it, or the role, is missing."""
+        agreement = None if agreement_id is None else self.by_id.get(agreement_id)
+        clause = None if agreement is None else agreement.reference(role)
+        return () if clause is None else tuple(clause.split(CLAUSE_SEPARATOR))
 
     def named(self, agreement_id: str, where: str = "agreement_id") -> Agreement:
         """Return an agreement by id; raises InvalidInputError for the field ``where``."""
@@ -128,7 +135,7 @@ class CustomerDecider:
         return self._seen_by_unlisted if stated is None else replace(self.facts, affected_customers=(stated,))
 
     def decide(self, case: CustomerCase) -> Decision:
-        """Return the decision by the agreement and profile in force when the provider became aware (11.1.1.3)."""
+        """Return the decision by the agreement and profile in force when the provider became aware."""
         at = self.facts.aware_at
         binding = binding_in_force(case.bindings, at)
         if binding is None:
@@ -167,7 +174,7 @@ class DeciderCache:
 
 
 def _not_bound(customer: Customer, classification: Classification) -> Decision:
-    """Return the decision for a customer that no agreement bound when the provider became aware (10)."""
+    """Return the decision for a customer that no agreement bound when the provider became aware."""
     return Decision(
         customer_id=customer.id,
         agreement_id="",
@@ -175,7 +182,7 @@ def _not_bound(customer: Customer, classification: Classification) -> Decision:
         verdict=Verdict.DO_NOT_NOTIFY,
         nature=classification.nature,
         priority=classification.priority,
-        reasons=(Reason("not_bound", "10", Answer.YES, obliges=False, message="reason.not_bound"),),
+        reasons=(Reason("not_bound", "", Answer.YES, obliges=False, message="reason.not_bound"),),
         due_at=None,
         due_kind=None,
         target_at=None,

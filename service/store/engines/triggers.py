@@ -1,7 +1,7 @@
 """Append-only by trigger: the engine refuses UPDATE, DELETE and REPLACE from every client.
 
 Not listed are tables whose rows may be erased (salts, openings) or have a state (incidents, notices, deliveries). Rows
-of a customer may be deleted once its erasure has begun (9.7, 12). An erasure begins at the earliest 21 days after its
+of a customer may be deleted once its erasure has begun. An erasure begins at the earliest 21 days after its
 formal notice.
 """
 
