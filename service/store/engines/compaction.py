@@ -16,7 +16,7 @@ COMPACTED = (
     "accounts", "acknowledgements", "agreement_bindings", "alerts", "api_tokens", "audit_openings", "call_records",
     "call_tasks", "contacts", "customer_salts", "customers", "decisions", "deliveries", "delivery_attempts",
     "erasure_orders", "escalations", "external_identities", "feedback", "grants", "inbox_items", "incident_facts",
-    "links", "membership_offers", "notice_openings", "notice_subjects", "notices", "owed_evidence", "passkeys",
+    "links", "membership_offers", "notice_openings", "notice_pdfs", "notice_subjects", "notices", "owed_evidence", "passkeys",
     "passwords", "pending_sign_ins", "profiles", "questions", "reachability_checks", "recovery_codes",
     "resource_lookups", "resources", "returned_messages", "seal_proofs", "seal_timestamps", "sealed_notices",
     "search_documents", "sent_messages", "service_mails", "sessions", "stored_responses", "totps",
