@@ -207,18 +207,27 @@ def _message(due: DueDelivery, delivering: DeliveryDependencies, now: datetime, 
         message_id=due.delivery.message_id,
         earlier_message_ids=due.earlier_message_ids,
     )
-    if form.form is MailForm.SUMMARY:
+    if not form.form.carries_notice:
         provider = sealing.provider
         words = summary_of(
             due.sealed,
             contact.language,
             form.reason,
+            form=form.form,
             provider=provider.name,
             contact=" ".join(filter(None, (provider.contact_name, provider.contact_email, provider.contact_phone))),
             console_url=provider.console_url,
             time_zone=contact.time_zone,
         )
-        request = _request_to_acknowledge(due, contact, delivering, now, contact.language, contact.time_zone or "UTC")
+        request = _request_to_acknowledge(
+            due,
+            contact,
+            delivering,
+            now,
+            contact.language,
+            contact.time_zone or "UTC",
+            ticket_only=form.form is not MailForm.SUMMARY,
+        )
         text = words.text if request is None else f"{words.text}\n{request}"
         return assemble_mail(
             prepare_text(words.subject, text, contact.language), envelope, sealing.signer.sign_detached
@@ -236,7 +245,14 @@ def _message(due: DueDelivery, delivering: DeliveryDependencies, now: datetime, 
 
 
 def _request_to_acknowledge(
-    due: DueDelivery, contact: Contact, delivering: DeliveryDependencies, now: datetime, language: str, time_zone: str
+    due: DueDelivery,
+    contact: Contact,
+    delivering: DeliveryDependencies,
+    now: datetime,
+    language: str,
+    time_zone: str,
+    *,
+    ticket_only: bool = False,
 ) -> str | None:
     """Return the text that asks the contact to acknowledge, or None if it cannot.
 
@@ -257,6 +273,7 @@ def _request_to_acknowledge(
         if within is None or sealed_at is None or due.notice.exercise
         else sealed_at + timedelta(seconds=within),
         time_zone=time_zone,
+        ticket_only=ticket_only,
     )
 
 

@@ -144,7 +144,8 @@ class ContactIn(Schema):
         MailContent.FULL,
         description=(
             "`full`: the notice, encrypted where there is a certificate; `summary`: that there is one and where to read"
-            " it; `encrypted_only`: the notice encrypted, a summary while there is no usable certificate."
+            " it; `ticket_and_criticality`, `ticket_only`: no more than that, and where to read the notice;"
+            " `encrypted_only`: the notice encrypted, a summary while there is no usable certificate."
         ),
     )
     smime_certificate: str | None = Field(
