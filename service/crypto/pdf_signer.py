@@ -104,8 +104,6 @@ async def sign_pdf(content: bytes, signer: CmsSigner, authority: TimestampAuthor
             invis_sig_settings=InvisSigSettings(box_out_of_bounds=True),
         ),
     )
-    signed = await signing.async_sign_pdf(
-        _ArchivalWriter(io.BytesIO(content)), bytes_reserved=_RESERVED_HEX_DIGITS
-    )
+    signed = await signing.async_sign_pdf(_ArchivalWriter(io.BytesIO(content)), bytes_reserved=_RESERVED_HEX_DIGITS)
     result: bytes = signed.getvalue()
     return result

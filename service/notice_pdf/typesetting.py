@@ -96,7 +96,6 @@ def _letter_data(letter: Letter, files: Sequence[PdfFile], author: str) -> Mappi
         "language": letter.language,
         "subject": letter.subject,
         "author": author,
-        "running": letter.subject,
         "tlp": letter.tlp,
         "tlp_colour": letter.tlp_colour,
         "heading": letter.heading,

@@ -40,9 +40,7 @@ _DESCRIPTIONS = {
 }
 
 
-async def make_pdf(
-    notice_id: UUID, language: str, sealing: SealingDependencies, time_zone: str | None = None
-) -> bytes:
+async def make_pdf(notice_id: UUID, language: str, sealing: SealingDependencies, time_zone: str | None = None) -> bytes:
     """Return the PDF of a sealed notice in a language. The first call makes and keeps it; later calls return the same.
 
     1. Return the kept PDF if there is one.
@@ -79,9 +77,7 @@ async def make_pdf(
     return await _keep(notice_id, language, time_zone, content, sealing)
 
 
-def _rendering(
-    sealed: SealedNotice | None, notice_id: UUID, language: str, time_zone: str | None
-) -> SealedRendering:
+def _rendering(sealed: SealedNotice | None, notice_id: UUID, language: str, time_zone: str | None) -> SealedRendering:
     found = () if sealed is None else sealed.renderings
     for rendering in found:
         if (rendering.language, rendering.time_zone) == (language, time_zone):

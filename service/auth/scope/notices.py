@@ -66,9 +66,6 @@ class ScopedNotices(ScopedRepository):
     def seal_entry_id(self, notice_id: UUID) -> UUID | None:
         return None if self.get(notice_id) is None else self._tx.notices.seal_entry_id(notice_id)
 
-    def pdf(self, notice_id: UUID, language: str, time_zone: str | None = None) -> bytes | None:
-        return None if self.get(notice_id) is None else self._tx.notices.pdf(notice_id, language, time_zone)
-
     def openings(self, notice_id: UUID) -> Sequence[NoticeOpening]:
         return () if self.get(notice_id) is None else self._tx.notices.openings(notice_id)
 
