@@ -22,12 +22,28 @@ def run(folder, content, program, *arguments, output="-"):
 
 
 def words_shown(folder, content):
-    """Return the words of the pages without white space, without header and footer of each page."""
-    # A4 has 842 points. The header ends at 62, the footer begins at 778.
-    area = ("-x", "0", "-y", "64", "-W", "600", "-H", "714")
-    status, text = run(folder, content, "pdftotext", "-raw", "-r", "72", *area)
+    """Return the words of the pages without white space and without artefacts, such as header and footer of a page."""
+    status, text = run(folder, _without_artefacts(content), "pdftotext", "-raw")
     assert status == 0
     return squeezed(text)
+
+
+def _without_artefacts(content):
+    with opened(content) as pdf:
+        for page in pdf.pages:
+            kept, marks = [], []
+            for operands, operator in pikepdf.parse_content_stream(page):
+                name = str(operator)
+                if name in {"BMC", "BDC"}:
+                    marks.append(str(operands[0]))
+                elif name == "EMC":
+                    marks.pop()
+                if name not in {"Tj", "TJ", "'", '"'} or "/Artifact" not in marks:
+                    kept.append((operands, operator))
+            page.Contents = pdf.make_stream(pikepdf.unparse_content_stream(kept))
+        made = io.BytesIO()
+        pdf.save(made)
+    return made.getvalue()
 
 
 def squeezed(text):
