@@ -54,8 +54,9 @@ class _ProviderSigner(PdfCmsSigner):  # type: ignore[misc]  # pyHanko has types,
             asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
             for certificate in (identity.leaf, *identity.intermediates)
         ]
+        # The library adds the signer's own certificate, and would write it twice.
         store = SimpleCertificateStore()
-        store.register_multiple(certificates)
+        store.register_multiple(certificates[1:])
         mechanism = algos.SignedDigestAlgorithm({"algorithm": identity.algorithm})
         super().__init__(
             signing_cert=certificates[0], cert_registry=store, signature_mechanism=mechanism, embed_roots=False

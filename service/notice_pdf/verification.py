@@ -62,7 +62,9 @@ def verify_notice_pdf(content: bytes, trust: Trust) -> Iterator[VerifiedStep]:
     # 4. to 9.
     for step in verify_notice_files(files, trust):
         if step.number == 1 and not any(step.finding == f"by {each}" for each in addresses):
-            raise VerificationError(step.step, f"the notice is signed {step.finding}, the PDF by {', '.join(addresses)}")
+            raise VerificationError(
+                step.step, f"the notice is signed {step.finding}, the PDF by {', '.join(addresses)}"
+            )
         yield replace(step, number=step.number + 3)
 
 
@@ -159,6 +161,9 @@ def _verify_signature(signature: EmbeddedPdfSignature, trust: Trust, at: datetim
     except Exception as error:  # noqa: BLE001 - as above
         raise VerificationError(PDF_SIGNATURE, f"does not hold: {_said(error)}") from None
     _require(status)
+    path = set() if status.validation_path is None else set(status.validation_path)
+    if not set(signature.other_embedded_certs) <= path:
+        raise VerificationError(PDF_SIGNATURE, "carries a certificate that its chain does not need")
     if not addresses:
         raise VerificationError(PDF_SIGNATURE, "the certificate names no mail address")
     return addresses

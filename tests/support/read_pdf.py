@@ -92,7 +92,10 @@ def _rules(pdf, content):
     yield "files", len(files) == len(pdf.attachments)
     for file in files:
         wanted = {"/AFRelationship", "/Desc", "/EF", "/F", "/UF"}
-        yield f"file {file.UF}", wanted <= set(file.keys()) and "/Subtype" in file.EF.F and "/ModDate" in file.EF.F.Params
+        yield (
+            f"file {file.UF}",
+            wanted <= set(file.keys()) and "/Subtype" in file.EF.F and "/ModDate" in file.EF.F.Params,
+        )
     for number, page in enumerate(pdf.pages, 1):
         yield f"tab order of page {number}", page.get("/Tabs") == "/S"
         for annotation in page.get("/Annots", []):
