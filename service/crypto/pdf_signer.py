@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.pdf_utils.extensions import DeveloperExtension
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import InvisSigSettings, MDPPerm, SigFieldSpec, SigSeedSubFilter
+from pyhanko.sign.general import SigningError
 from pyhanko.sign.signers.constants import ESIC_EXTENSION_1
 from pyhanko.sign.signers.pdf_cms import Signer as PdfCmsSigner
 from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
+from notifications.errors import SealingUnavailableError
 from notifications.ports import TimestampAuthority
 from service.crypto.cms_signer import CmsSigner, SigningIdentity
 
@@ -46,7 +48,7 @@ class _ArchivalWriter(IncrementalPdfFileWriter):
             super().register_extension(ext)
 
 
-class _ProviderSigner(PdfCmsSigner):  # type: ignore[misc]  # pyHanko has types, and mypy does not see its bases here
+class _ProviderSigner(PdfCmsSigner):
     """Signs with the provider's key, and dates the signature before it becomes a part of the PDF."""
 
     def __init__(self, identity: SigningIdentity, authority: TimestampAuthority) -> None:
@@ -55,7 +57,7 @@ class _ProviderSigner(PdfCmsSigner):  # type: ignore[misc]  # pyHanko has types,
             for certificate in (identity.leaf, *identity.intermediates)
         ]
         # The library adds the signer's own certificate, and would write it twice.
-        store = SimpleCertificateStore()
+        store = SimpleCertificateStore()  # type: ignore[no-untyped-call]  # the library declares no type for it
         store.register_multiple(certificates[1:])
         mechanism = algos.SignedDigestAlgorithm({"algorithm": identity.algorithm})
         super().__init__(
@@ -66,6 +68,7 @@ class _ProviderSigner(PdfCmsSigner):  # type: ignore[misc]  # pyHanko has types,
 
     async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:
         """Return the signature over the signed attributes."""
+        del digest_algorithm, dry_run
         return self._sign(data)
 
     async def unsigned_attrs(
@@ -77,6 +80,7 @@ class _ProviderSigner(PdfCmsSigner):  # type: ignore[misc]  # pyHanko has types,
         dry_run: bool = False,
     ) -> cms.CMSAttributes:
         """Return the timestamp of the signature (RFC 3161, appendix A); raises TimestampUnavailableError."""
+        del digest_algorithm, signed_attrs, timestamper, dry_run
         reply = tsp.TimeStampResp.load(await self._authority.timestamp(signature))
         stamped = cms.CMSAttribute({"type": "signature_time_stamp_token", "values": [reply["time_stamp_token"]]})
         return cms.CMSAttributes([stamped])
@@ -105,6 +109,9 @@ async def sign_pdf(content: bytes, signer: CmsSigner, authority: TimestampAuthor
             invis_sig_settings=InvisSigSettings(box_out_of_bounds=True),
         ),
     )
-    signed = await signing.async_sign_pdf(_ArchivalWriter(io.BytesIO(content)), bytes_reserved=_RESERVED_HEX_DIGITS)
+    try:
+        signed = await signing.async_sign_pdf(_ArchivalWriter(io.BytesIO(content)), bytes_reserved=_RESERVED_HEX_DIGITS)
+    except SigningError as error:
+        raise SealingUnavailableError(f"the PDF cannot be signed: {error}") from error
     result: bytes = signed.getvalue()
     return result

@@ -12,9 +12,8 @@ from notifications.evidence.verification import NoticeFiles
 
 STRUCTURE = "structure"
 
-_HEAD = re.compile(
-    rb"\d+ 0 obj\s*<<((?:[^<>]|<<[^<>]*>>){0,1000}?/Type\s*/EmbeddedFile(?:[^<>]|<<[^<>]*>>){0,1000}?)>>\s*stream\r?\n"
-)
+_MEMBERS = rb"(?:[^<>]|<<[^<>]*>>){0,1000}?"
+_HEAD = re.compile(rb"\d+ 0 obj\s*<<(" + _MEMBERS + rb"/Type\s*/EmbeddedFile" + _MEMBERS + rb")>>\s*stream\r?\n")
 _LENGTH, _MEDIA_TYPE = re.compile(rb"/Length\s*(\d{1,9})(?!\s+\d+\s+R)"), re.compile(rb"/Subtype\s*/([A-Za-z0-9.#+-]+)")
 #: What one embedded file may unpack to.
 _MOST_BYTES = 64 * 1024 * 1024

@@ -50,7 +50,8 @@ def typeset(letter: Letter, files: Sequence[PdfFile], *, author: str, at: dateti
 def _compiled(data: str, files: Sequence[PdfFile], at: datetime) -> bytes:
     sources = {"main.typ": _TEMPLATE, "letter.json": data.encode()}
     sources |= {file.name: file.content for file in files if _is_text(file.content)}
-    content = typst.compile(
+    # Its declared types lack a folder in memory, which is a mapping.
+    content: object = typst.compile(  # type: ignore[call-overload]
         sources,
         font_paths=_fonts(),
         ignore_system_fonts=True,

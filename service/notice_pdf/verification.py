@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.pdf_utils.embed import EmbeddedFileObject
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm
-from pyhanko.sign.validation import EmbeddedPdfSignature, KeyUsageConstraints, validate_pdf_signature
+from pyhanko.sign.validation import EmbeddedPdfSignature, validate_pdf_signature
+from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
@@ -72,24 +73,32 @@ def _opened(content: bytes) -> tuple[EmbeddedPdfSignature, NoticeFiles]:
     try:
         reader = PdfFileReader(io.BytesIO(content), strict=True)
         signatures = list(reader.embedded_signatures)
-        files = _embedded(reader)
-        if len(signatures) != 1:
-            raise VerificationError(STRUCTURE, f"has {len(signatures)} signatures instead of one")
-        (signature,) = signatures
-        if signature.sig_object.get("/SubFilter") != _PADES:
-            raise VerificationError(STRUCTURE, "has a signature that is not PAdES")
-        signature.compute_integrity_info()
-        if signature.coverage is not SignatureCoverageLevel.ENTIRE_FILE:
-            raise VerificationError(STRUCTURE, "was added to after it was signed")
-        if not _is_exact(content, signature):
-            raise VerificationError(STRUCTURE, "holds other bytes in the place of its signature")
-        if signature.docmdp_level is not MDPPerm.NO_CHANGES:
-            raise VerificationError(STRUCTURE, "has a signature that allows changes")
+        if len(signatures) == 1:
+            signatures[0].compute_integrity_info()
+        refusal, files = _refusal(content, signatures), _embedded(reader)
     except VerificationError:
         raise
     except Exception as error:  # noqa: BLE001 - on a damaged file the library may raise anything
         raise VerificationError(STRUCTURE, f"is not readable as a signed PDF: {_said(error)}") from None
-    return signature, files
+    if refusal is not None:
+        raise VerificationError(STRUCTURE, refusal)
+    return signatures[0], files
+
+
+def _refusal(content: bytes, signatures: Sequence[EmbeddedPdfSignature]) -> str | None:
+    """Return why the file does not have the one form of signature that this service writes, or None if it has."""
+    if len(signatures) != 1:
+        return f"has {len(signatures)} signatures instead of one"
+    (signature,) = signatures
+    if signature.sig_object.get("/SubFilter") != _PADES:
+        return "has a signature that is not PAdES"
+    if signature.coverage is not SignatureCoverageLevel.ENTIRE_FILE:
+        return "was added to after it was signed"
+    if not _is_exact(content, signature):
+        return "holds other bytes in the place of its signature"
+    if signature.docmdp_level is not MDPPerm.NO_CHANGES:
+        return "has a signature that allows changes"
+    return None
 
 
 def _is_exact(content: bytes, signature: EmbeddedPdfSignature) -> bool:
@@ -129,19 +138,16 @@ def _token(signature: EmbeddedPdfSignature) -> tuple[bytes, bytes]:
     try:
         attributes = signature.signer_info["unsigned_attrs"]
         kinds = {attribute["type"].native for attribute in attributes}
-        if kinds != {"signature_time_stamp_token"}:
-            raise VerificationError(PDF_TIMESTAMP, "beside the signature is something else than its timestamp")
-        stamps = [value for attribute in attributes for value in attribute["values"]]
         value = bytes(signature.signer_info["signature"].native)
         replies = [
-            tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": each}).dump() for each in stamps
+            tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": each}).dump()
+            for attribute in attributes
+            for each in attribute["values"]
         ]
-    except VerificationError:
-        raise
     except Exception as error:  # noqa: BLE001 - as above
         raise VerificationError(PDF_TIMESTAMP, f"is not readable: {_said(error)}") from None
-    if len(replies) != 1:
-        raise VerificationError(PDF_TIMESTAMP, f"the signature has {len(replies)} timestamps instead of one")
+    if kinds != {"signature_time_stamp_token"} or len(replies) != 1:
+        raise VerificationError(PDF_TIMESTAMP, "beside the signature there must be one timestamp and nothing else")
     return replies[0], value
 
 
@@ -184,8 +190,9 @@ def _require(status: PdfSignatureStatus) -> None:
     if not status.valid:
         raise VerificationError(PDF_SIGNATURE, "the signature is not by the key of its certificate")
     if not status.trusted:
-        reason = "" if status.trust_problem_indic is None else f" ({status.trust_problem_indic.name.lower()})"
-        raise VerificationError(PDF_SIGNATURE, f"the certificate does not chain to the CA for this use{reason}")
+        raise VerificationError(
+            PDF_SIGNATURE, "the certificate is not one of the CA for e-mail protection, or was not valid then"
+        )
     if not status.docmdp_ok:
         raise VerificationError(PDF_SIGNATURE, "the file was changed beyond what its signature allows")
 

@@ -19,16 +19,15 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import KeyUsageConstraints, async_validate_pdf_signature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
+from test_api_trail import sequenced
 
 from notifications.errors import TimestampUnavailableError
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.evidence.verification import NoticeFiles, verify_notice_files
-from test_api_trail import sequenced
-
 from service.cli.verify import load_trust
 from service.ports.accounts import Role
 from support.people import browser, person
-from support.read_pdf import attached, faults_of_pdf_a_3, needs_poppler, run, opened, squeezed, tags_of, words_shown
+from support.read_pdf import attached, faults_of_pdf_a_3, needs_poppler, opened, run, squeezed, tags_of, words_shown
 from support.scenario import affected, customer, declare, harm, notices, release
 
 LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft" * 3

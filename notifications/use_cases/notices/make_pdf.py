@@ -58,7 +58,9 @@ async def make_pdf(notice_id: UUID, language: str, sealing: SealingDependencies,
     )
     if kept is not None:
         return kept
-    rendering = _rendering(sealed, notice_id, language, time_zone)
+    if sealed is None:
+        raise NotFoundError("seal of notice", notice_id)
+    rendering = _rendering(sealed, language, time_zone)
     if sealing.pdf_maker is None:
         raise PdfUnavailableError("the provider has not installed the part that makes PDFs")
     # 2.
@@ -77,12 +79,11 @@ async def make_pdf(notice_id: UUID, language: str, sealing: SealingDependencies,
     return await _keep(notice_id, language, time_zone, content, sealing)
 
 
-def _rendering(sealed: SealedNotice | None, notice_id: UUID, language: str, time_zone: str | None) -> SealedRendering:
-    found = () if sealed is None else sealed.renderings
-    for rendering in found:
+def _rendering(sealed: SealedNotice, language: str, time_zone: str | None) -> SealedRendering:
+    for rendering in sealed.renderings:
         if (rendering.language, rendering.time_zone) == (language, time_zone):
             return rendering
-    raise NotFoundError(f"text in {language} of notice", notice_id)
+    raise NotFoundError(f"text in {language} of notice", sealed.notice_id)
 
 
 def sealed_letter(document: bytes, rendering: SealedRendering) -> Letter:
