@@ -23,6 +23,7 @@ APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
     "log_leaves": (("leaf_index",), ("position",)),
     "log_nodes": (("level", "node_index"),),
     "notice_openings": (("position",), ("notice_id", "by")),
+    "notice_pdfs": (("notice_id", "language", "time_zone"),),
     "profiles": (("position",), ("id",), ("customer_id", "version")),
     "reachability_checks": (("position",), ("id",)),
     "returned_messages": (("position",), ("id",)),
@@ -47,6 +48,7 @@ ERASABLE: dict[str, str] = {
     "delivery_attempts": _OF_DELIVERY,
     "inbox_items": _OF_CUSTOMER,
     "notice_openings": _OF_CUSTOMER,
+    "notice_pdfs": _OF_NOTICE,
     "profiles": _OF_CUSTOMER,
     "reachability_checks": _OF_CUSTOMER,
     # A bounce without a delivery may still name a person, so any erasure may delete it.
