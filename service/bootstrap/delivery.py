@@ -37,6 +37,7 @@ from service.drafts.expiry import DraftExpiry
 from service.monitoring.alerts import AlertSources, AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import free_bytes
+from service.reports.issuing import ReportIssue
 from service.settings import Settings
 from service.system.leadership import while_leading
 from service.system.signals import stopped
@@ -88,6 +89,7 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
     worker, mailer = _worker(core, channels), _mailer(core, channels)
     cosigning, timestamper, fsck = _cosigning(core), _timestamper(core), _fsck(core)
     alerts, escalation, erasure = _alerts(core, cosigning, timestamper, fsck), _escalation(core), _erasure(core)
+    reports = ReportIssue(core.store, core.settings.reports, clock=core.clock, identifiers=core.identifiers)
     checks, drafts = _contact_checks(core, stack), DraftExpiry(core.store, clock=core.clock)
     tasks = [
         BackgroundTask("worker", worker.run, worker.wake, "worker", worker.health, leader_only=False),
@@ -97,6 +99,7 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
         BackgroundTask("checks", checks.run, None, "checks", checks.health),
         BackgroundTask("draft_expiry", drafts.run, None, "drafts", drafts.health),
         BackgroundTask("erasing", erasure.run, erasure.wake, "erasing", erasure.health),
+        BackgroundTask("reports", reports.run, None, "reports", reports.health),
         BackgroundTask("witnessing", cosigning.run, cosigning.wake, is_wanted=bool(core.witnesses)),
         BackgroundTask(
             "head_timestamping", timestamper.run, timestamper.wake, is_wanted=log.timestamp_every_seconds > 0

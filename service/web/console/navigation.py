@@ -31,6 +31,7 @@ AREAS = (
     Area("inventory", "/inventory", Permission.RESOURCE_READ, at_provider=True),
     # Of two entries of one name, the first that may be opened is shown.
     Area("inventory", "/inventory/import", Permission.RESOURCE_CHANGE, at_provider=True),
+    Area("reports", "/reports", Permission.REPORT_READ, at_provider=False),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
     Area("administration", "/administration", Permission.SETTING_READ, at_provider=True),
     Area("account", "/account", Permission.SELF, at_provider=False),
