@@ -42,6 +42,7 @@ from service.monitoring.alerts import AlertSources, AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import free_bytes
 from service.notice_pdf.installation import ADVICE
+from service.reports.issuing import ReportIssue
 from service.settings import Settings
 from service.system.leadership import while_leading
 from service.system.signals import stopped
@@ -96,6 +97,7 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
     checker = _contact_checker(core, stack, channels)
     checks, second_channels = _contact_checks(core, checker), _second_channel_tests(core, checker)
     drafts = DraftExpiry(core.store, clock=core.clock)
+    reports = ReportIssue(core.store, core.settings.reports, clock=core.clock, identifiers=core.identifiers)
     tasks = [
         BackgroundTask("worker", worker.run, worker.wake, "worker", worker.health, leader_only=False),
         BackgroundTask("mailer", mailer.run, mailer.wake, "alerts", mailer.health),
@@ -105,6 +107,7 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
         BackgroundTask("second_channel_tests", second_channels.run, None, "checks", second_channels.health),
         BackgroundTask("draft_expiry", drafts.run, None, "drafts", drafts.health),
         BackgroundTask("erasing", erasure.run, erasure.wake, "erasing", erasure.health),
+        BackgroundTask("reports", reports.run, None, "reports", reports.health),
         BackgroundTask("witnessing", cosigning.run, cosigning.wake, is_wanted=bool(core.witnesses)),
         BackgroundTask(
             "head_timestamping", timestamper.run, timestamper.wake, is_wanted=log.timestamp_every_seconds > 0

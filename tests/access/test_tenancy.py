@@ -64,12 +64,13 @@ SCOPED = {
     "escalations": "call_records call_task call_tasks call_tasks_of_notice get hasten require_call_task save"
     " save_call_task",
     "figures": "collect",
-    "incidents": "by_ticket current_decisions decisions facts_at get page require",
+    "incidents": "by_ticket current_decisions decisions facts_at get interventions page require",
     "log": "checkpoint cosignatures head heads node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
     "notices": "acknowledgements add_acknowledgement add_opening get inbox inbox_counts of_incident openings page"
     " require seal seal_entry_id",
     "resources": "add_lookup concerned concerned_resources counts drop_lookups history latest_snapshot lookup page",
+    "reports": "of_period periods",
     "responses": "add get",
     "questions": "add feedback get of_incident of_notice require save set_feedback unanswered",
     "search": "find",

@@ -19,6 +19,8 @@ APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
     "delivery_attempts": (("position",), ("id",), ("delivery_id", "number")),
     "inbox_items": (("position",), ("notice_id",)),
     "incident_facts": (("incident_id", "version"),),
+    "interventions": (("position",), ("incident_id", "number")),
+    "issued_reports": (("position",), ("period", "customer", "number")),
     "log_checkpoints": (("size",),),
     "log_leaves": (("leaf_index",), ("position",)),
     "log_nodes": (("level", "node_index"),),
