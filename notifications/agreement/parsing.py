@@ -13,7 +13,6 @@ from notifications.agreement.terms import (
     Agreement,
     Deadline,
     Definition,
-    LegalClock,
     Level,
     Limb,
     Priority,
@@ -25,8 +24,6 @@ from notifications.incident import LocalizedText
 SCHEMA = "greffier.agreement/1"
 AGREEMENT_MAX_BYTES = 1_000_000
 
-#: The moments that ``LegalClock.starts`` may name; it may also name another clock.
-_MOMENTS = ("aware", "classified")
 #: Reason ids that are not levels. A level with the same id could not be distinguished from them.
 _RESERVED_IDS = frozenset({"profile", "level", "not_bound", *NATURES})
 _SECONDS_MAX = 366 * 86_400
@@ -74,7 +71,9 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
     plain_incident = _level(plain_table, vocabulary, deadlines, clauses)
     if plain_incident.id in {level.id for level in default_levels}:
         plain_table.fail("id", f"{plain_incident.id!r} is also the id of a default level")
-    legal_clocks = _legal_clocks(root, clauses)
+    if root.has("legal_clocks"):
+        # Files of earlier releases have it. ``notifications.duties`` has the law.
+        root.take("legal_clocks")
     four_eyes = root.boolean("four_eyes") if root.has("four_eyes") else False
     four_eyes_clause = _clause(root, clauses, "four_eyes_clause") if four_eyes else None
     root.finish()
@@ -93,7 +92,6 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
         default_levels=default_levels,
         plain_incident=plain_incident,
         deadlines=deadlines,
-        legal_clocks=legal_clocks,
         four_eyes=four_eyes,
         four_eyes_clause=four_eyes_clause,
     )
@@ -260,25 +258,3 @@ def _level(
     )
     table.finish()
     return level
-
-
-def _legal_clocks(root: Table, clauses: Mapping[str, LocalizedText]) -> tuple[LegalClock, ...]:
-    known = set(_MOMENTS)
-
-    def parse(table: Table) -> LegalClock:
-        clock_id, starts = table.identifier("id"), table.identifier("starts")
-        if starts not in known:
-            table.fail("starts", f"{starts!r} is neither {' nor '.join(_MOMENTS)} nor a clock defined earlier")
-        if table.has("seconds") == table.has("months"):
-            table.fail("seconds", "exactly one of seconds and months must be given")
-        known.add(clock_id)
-        return LegalClock(
-            id=clock_id,
-            clause=_clause(table, clauses),
-            text=table.texts("text"),
-            starts=starts,
-            seconds=table.integer("seconds", 1, _SECONDS_MAX) if table.has("seconds") else None,
-            months=table.integer("months", 1, 12) if table.has("months") else None,
-        )
-
-    return _named(root, "legal_clocks", parse)

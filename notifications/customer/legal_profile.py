@@ -19,6 +19,9 @@ class Entity:
     lei: str | None = None
 
 
+NOTHING_STATED = Entity()
+
+
 @dataclass(frozen=True, slots=True)
 class LegalProfile:
     """One version of what a customer states of itself. A change is a new version; earlier ones stay."""

@@ -172,7 +172,9 @@ def _limit(
     steps = [Step(StepKind.STARTED, started_at, name=duty.submission_of or duty.start.value)]
     if duty.duration is None:
         return started_at, None, tuple(steps), False
-    due_at = _added(started_at, _duration(duty, law, entity), entity, steps)
+    duration = duration_for(duty, law, entity)
+    assert duration is not None
+    due_at = _added(started_at, duration, entity, steps)
     if second is not None and (second_start := moments.at.get(second.start)) is not None:
         limit_at = _added(second_start, second.duration, entity, [])
         if second.falls_away and started_at > limit_at:
@@ -194,8 +196,8 @@ def _start(duty: Duty, moments: Moments) -> datetime | None:
     return submitted[0] if duty.counted is Counted.FIRST else submitted[-1]
 
 
-def _duration(duty: Duty, law: Law, entity: Entity) -> Duration:
-    assert duty.duration is not None
+def duration_for(duty: Duty, law: Law, entity: Entity) -> Duration | None:
+    """Return the time that an entity has for a duty; None if the law gives no number."""
     own = sectors_and_groups(entity, law.sectors)
     return next((variant.duration for variant in duty.variants if own & set(variant.sectors)), duty.duration)
 
