@@ -29,6 +29,20 @@ class LegalProfile:
     customer_id: UUID
     #: from 1, per customer
     version: int
-    entity: Entity
+    member_state: str | None
+    region: str | None
+    #: sorted
+    sectors: tuple[str, ...]
+    lei: str | None
     recorded_at: datetime
     recorded_by: str
+
+    @property
+    def entity(self) -> Entity:
+        """Return the organisation of this version."""
+        return Entity(self.member_state, self.region, frozenset(self.sectors), self.lei)
+
+
+def entity_of(profile: LegalProfile | None) -> Entity:
+    """Return what the latest version states; nothing where there is none."""
+    return NOTHING_STATED if profile is None else profile.entity

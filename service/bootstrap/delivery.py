@@ -37,6 +37,7 @@ from service.drafts.expiry import DraftExpiry
 from service.monitoring.alerts import AlertSources, AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import free_bytes
+from service.monitoring.duty_reminders import DutyReminders
 from service.settings import Settings
 from service.system.leadership import while_leading
 from service.system.signals import stopped
@@ -89,10 +90,12 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
     cosigning, timestamper, fsck = _cosigning(core), _timestamper(core), _fsck(core)
     alerts, escalation, erasure = _alerts(core, cosigning, timestamper, fsck), _escalation(core), _erasure(core)
     checks, drafts = _contact_checks(core, stack), DraftExpiry(core.store, clock=core.clock)
+    reminders = _duty_reminders(core)
     tasks = [
         BackgroundTask("worker", worker.run, worker.wake, "worker", worker.health, leader_only=False),
         BackgroundTask("mailer", mailer.run, mailer.wake, "alerts", mailer.health),
         BackgroundTask("alerting", alerts.run, alerts.wake, "alerts", alerts.health),
+        BackgroundTask("duty_reminders", reminders.run, reminders.wake, "alerts", reminders.health),
         BackgroundTask("escalating", escalation.run, escalation.wake, "escalation", escalation.health),
         BackgroundTask("checks", checks.run, None, "checks", checks.health),
         BackgroundTask("draft_expiry", drafts.run, None, "drafts", drafts.health),
@@ -236,6 +239,17 @@ def _alerts(core: Core, cosigning: Cosigning, timestamper: CheckpointTimestamper
             lambda: timestamper.state,
             lambda: fsck.last,
         ),
+    )
+
+
+def _duty_reminders(core: Core) -> DutyReminders:
+    return DutyReminders(
+        core.store,
+        core.agreements.duties,
+        core.settings.provider,
+        clock=core.clock,
+        identifiers=core.identifiers,
+        metrics=core.metrics,
     )
 
 

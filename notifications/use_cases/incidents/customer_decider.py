@@ -18,11 +18,12 @@ from notifications.decision import Decider, Decision, Reason, Verdict
 from notifications.errors import Fault, InvalidInputError
 from notifications.incident import Answer, IncidentFacts
 from notifications.ports import Transaction
+from notifications.use_cases.duties.legal_duties import LegalDuties
 
 
 @dataclass(frozen=True, slots=True)
 class Agreements:
-    """The agreement versions of this installation."""
+    """The agreement versions of this installation, and the law beside them."""
 
     by_id: Mapping[str, Agreement]
     #: the agreement by which the provider itself classifies an incident: levels, priority, ticket
@@ -31,6 +32,8 @@ class Agreements:
     internal_targets_seconds: Mapping[str, int] = field(default_factory=dict)
     #: whether every notice must be released by a person other than its last author
     four_eyes: bool = False
+    #: the law, and the provider under it
+    duties: LegalDuties = field(default_factory=LegalDuties)
 
     @property
     def reference(self) -> Agreement:

@@ -29,6 +29,13 @@ from service.store.tables.customers import (
     DirectoryVersionRow,
     ProfileRow,
 )
+from service.store.tables.duties import (
+    DutyAssessmentRow,
+    DutyTimerRow,
+    LegalProfileRow,
+    ReportDraftRow,
+    ReportSubmissionRow,
+)
 from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     DecisionRow,
@@ -101,6 +108,8 @@ __all__ = [
     "DeliveryAttemptRow",
     "DeliveryRow",
     "DirectoryVersionRow",
+    "DutyAssessmentRow",
+    "DutyTimerRow",
     "ErasureOrderRow",
     "ErasureRow",
     "EscalationRow",
@@ -112,6 +121,7 @@ __all__ = [
     "IncidentFactsRow",
     "IncidentOverviewRow",
     "IncidentRow",
+    "LegalProfileRow",
     "LinkRow",
     "LogCheckpointRow",
     "LogLeafRow",
@@ -128,6 +138,8 @@ __all__ = [
     "QuestionRow",
     "ReachabilityCheckRow",
     "RecoveryCodeRow",
+    "ReportDraftRow",
+    "ReportSubmissionRow",
     "ResourceLookupRow",
     "ResourceRow",
     "ResourceSnapshotRow",
