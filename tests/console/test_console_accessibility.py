@@ -30,6 +30,7 @@ FIELD = re.compile(r'<textarea|<select|<input(?![^>]*type="(?:hidden|file)")')
 #: Send a form without what a person types, and without the checks of the browser.
 SEND_EMPTY = """action => {
     const form = [...document.forms].findLast(each => each.getAttribute('action') === action)
+    if (!form) throw new Error(`${action} is not on ${location.pathname}`)
     for (const field of form.elements) if (field.matches('textarea, input:is([type=text], [type=search], [type=email],'
         + '[type=password], [type=number], [type=date], [type=datetime-local], [type=url], :not([type]))'))
         field.value = ''
