@@ -51,6 +51,11 @@ def reader_language(request: Request, caller: Caller | None) -> str:
     return language_of(request.headers.get("accept-language", ""), provider_of(request).default_language)
 
 
+def reader_zone(caller: Caller) -> str:
+    """Return the zone in which a person reads and types times; UTC where neither it nor a customer names one."""
+    return caller.time_zone or "UTC"
+
+
 def page(
     request: Request,
     template: str,
@@ -78,7 +83,9 @@ def page(
         return _TIMESTAMP.sub(lambda found: shown_moment(datetime.fromisoformat(found[0])), line)
 
     def shown_moment(at: datetime, time_zone: str = "UTC") -> str:
-        return moment(timestamp_text(at), language, time_zone)
+        # In the reader's own zone; in the one that the page names, such as the customer's, only where there is none.
+        own = None if caller is None else caller.time_zone
+        return moment(timestamp_text(at), language, own or time_zone)
 
     content = _environment.get_template(f"{template}.html.jinja").render(
         **(values or {}),
