@@ -85,7 +85,7 @@ def level_vocabulary(
     """Return the facts that levels may name: the facts of the event, and the facts of one customer.
 
     ``customer_data_harm.<property>`` is harm to this customer's data. ``touched``: the customer's use of the service
-    is affected. ``concerned``: the service, as this customer uses it, or its data is affected (9.1); a customer is
+    is affected. ``concerned``: the service, as this customer uses it, or its data is affected; a customer is
     concerned unless it is established that it is not.
     """
     return {

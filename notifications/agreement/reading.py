@@ -71,7 +71,7 @@ class Reading:
     levels: tuple[LevelRule, ...]
     #: the event is a security incident
     security_incident: Rule
-    #: the service as the customer uses it, or its data, is affected (9.1)
+    #: the service as the customer uses it, or its data, is affected
     concerned: Rule
 
 

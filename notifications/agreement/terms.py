@@ -13,7 +13,7 @@ from notifications.incident import LocalizedText
 #: The products that a part of an agreement holds for, by id; None: for every product.
 Products = frozenset[str] | None
 
-#: Separator between the numbers of a compound clause such as ``7.1, 9.2``.
+#: Separator between the numbers of a compound clause.
 CLAUSE_SEPARATOR = ", "
 
 
@@ -114,20 +114,6 @@ class Deadline:
     seconds: int | None
     #: version 1 of the schema cannot state it; its deadlines are soft
     binding: DeadlineBinding = DeadlineBinding.SOFT
-
-
-@dataclass(frozen=True, slots=True)
-class LegalClock:
-    """A legal deadline of the customer. Exactly one of ``seconds`` and ``months`` is set."""
-
-    id: str
-    clause: str
-    text: LocalizedText
-    #: ``aware``, ``classified``, or the id of the clock whose report starts this one
-    starts: str
-    seconds: int | None
-    #: calendar months
-    months: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +235,6 @@ class Agreement:
     #: information on incidents that are not security incidents
     plain_incident: Level
     deadlines: Mapping[str, Deadline]
-    legal_clocks: tuple[LegalClock, ...]
     #: whether a notice must be released by another person than its last author
     four_eyes: bool = False
     #: the clause that requires it
@@ -333,5 +318,5 @@ class Agreement:
         raise KeyError(level_id)
 
     def clause_texts(self, clause: str) -> tuple[tuple[str, LocalizedText], ...]:
-        """Return (number, wording) of each part of a clause such as ``7.1, 9.2``."""
+        """Return (number, wording) of each number of a compound clause."""
         return tuple((number, self.clauses[number]) for number in clause.split(CLAUSE_SEPARATOR))

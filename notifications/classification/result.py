@@ -7,7 +7,7 @@ from notifications.incident import Answer
 
 
 class Nature(StrEnum):
-    """The nature of the event by agreement 3.2, most protective first."""
+    """The nature of the event by the agreement, most protective first."""
 
     SECURITY_INCIDENT = "security_incident"
     INCIDENT = "incident"
@@ -21,7 +21,7 @@ class Ground:
 
     #: stable id of the limb in the agreement file, such as ``malicious``
     id: str
-    #: clause number, such as ``3.2 (a)``
+    #: clause number in the agreement
     clause: str
     holds: Answer
     #: ids of the unknown facts that this limb depends on; empty unless ``holds`` is unknown

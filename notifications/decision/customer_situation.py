@@ -97,7 +97,7 @@ def listed_situation(stated: AffectedCustomer, tally: DataHarmTally) -> Customer
 def unlisted_situation(relation: ScopeRelation, unlisted: UnlistedCustomers, tally: DataHarmTally) -> CustomerSituation:
     """Return the situation of a customer that the facts do not list.
 
-    An affected service is affected for everybody who uses it (9.1). Only a disjoint scope establishes that the service
+    An affected service is affected for everybody who uses it. Only a disjoint scope establishes that the service
     is not affected where this customer uses it. Whether the customer's use and data are affected stays open until
     ``not_affected`` is established.
     """

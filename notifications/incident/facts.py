@@ -1,7 +1,7 @@
 """Declared facts of an incident: what the analyst states, and what is not established yet.
 
 A fact that is not established has the value ``unknown``, or ``None`` for texts, counts and times. Unknown does not
-mean no (agreement 3.2). A fact that is left out is unknown; classification lists what each answer would change.
+mean no. A fact that is left out is unknown; classification lists what each answer would change.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-#: Languages a notice can be written in; the agreement owes French and English (7.6.5, 9.1).
+#: Languages a notice can be written in; the agreement owes French and English.
 LANGUAGES = ("fr", "en", "de")
 
 #: The value of a coded fact that is not established yet.
@@ -26,7 +26,7 @@ class Answer(StrEnum):
 
 
 class Property(StrEnum):
-    """A security property that can be harmed (agreement 3.2), in the order pages show them."""
+    """A security property that can be harmed, in the order pages show them."""
 
     AVAILABILITY = "availability"
     INTEGRITY = "integrity"
@@ -35,7 +35,7 @@ class Property(StrEnum):
 
 
 class Intent(StrEnum):
-    """Whether somebody caused the event on purpose (agreement 3.2 a and b)."""
+    """Whether somebody caused the event on purpose."""
 
     MALICIOUS = "malicious"
     ACCIDENTAL = "accidental"
@@ -43,7 +43,7 @@ class Intent(StrEnum):
 
 
 class Cause(StrEnum):
-    """What caused the event. It explains the availability exclusion of 3.2; the intent decides that exclusion."""
+    """What caused the event. It explains the exclusion of availability; the intent decides that exclusion."""
 
     HARDWARE_FAILURE = "hardware_failure"
     BUG = "bug"
@@ -180,7 +180,7 @@ NO_HARM = Harm(Answer.NO, Answer.NO, Answer.NO, Answer.NO)
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
-    """The items that DPA art. 8 requires about a personal-data breach; ``None`` means "not known yet"."""
+    """The items that the DPA requires about a personal-data breach; ``None`` means "not known yet"."""
 
     breach: PersonalDataBreach = PersonalDataBreach.UNKNOWN
     controller: Controller = Controller.UNKNOWN
@@ -291,7 +291,7 @@ class Incident:
     """The current version of an incident: identity, ticket, state and the facts in force."""
 
     id: UUID
-    #: unique ticket number (7.6.2), such as ``INC-2026-000042``, or ``INC-2026-493817205`` if random; ``EX-…`` for an
+    #: unique ticket number, such as ``INC-2026-000042``, or ``INC-2026-493817205`` if random; ``EX-…`` for an
     #: exercise
     ticket: str
     state: IncidentState

@@ -1,4 +1,4 @@
-"""The facts that one customer may see. They contain nothing about any other customer (agreement 9.1)."""
+"""The facts that one customer may see. They contain nothing about any other customer."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -141,7 +141,7 @@ def unknown_facts(view: CustomerView, classification: Classification, decision: 
     """Return the ids of the facts that are not known yet, each once; the facts that decide come first.
 
     Facts of this customer have no prefix, as in ``data_harm.confidentiality``. The ids of facts about other customers'
-    data do not identify these customers (9.1).
+    data do not identify these customers.
     """
     open_ids = [question.fact for question in classification.open_questions]
     # For a customer that is not listed, this fact means whether the incident affects it.

@@ -1,6 +1,7 @@
 """Texts for identifiers: enum values, facts, reasons, remarks."""
 
 import re
+from collections.abc import Mapping
 
 from notifications.wording.catalogues import translate
 
@@ -22,7 +23,11 @@ _MESSAGES = {
     "verdict.notify": N_("to be notified"),
     "verdict.do_not_notify": N_("not to be notified"),
     "verdict.pending": N_("open until a fact is known"),
-    "due.contractual": N_("time to meet under the agreement"),
+    "due.hard": N_("limit under the agreement"),
+    "due.soft": N_("time to meet where possible under the agreement"),
+    "due.no_number": N_("internal target of the provider, not a time of the agreement"),
+    # As documents of earlier releases state it, whose agreement said "where possible".
+    "due.contractual": N_("time to meet where possible under the agreement"),
     "due.internal_target": N_("internal target of the provider, not a time of the agreement"),
     "kind.initial": N_("Initial notice"),
     "kind.update": N_("Update"),
@@ -259,6 +264,11 @@ _MESSAGES = {
 MESSAGE_IDS = tuple(_MESSAGES)
 
 _OF_ONE_CUSTOMER = re.compile(r"fact\.affected_customers\.[0-9a-f]{8}-[0-9a-f-]{27}\.")
+
+
+def due_words(due: Mapping[str, str], language: str) -> str:
+    """Return the words for the deadline of a document: how strictly it binds. Earlier documents state no binding."""
+    return words(f"due.{due.get('binding') or due['kind']}", language)
 
 
 def words(message_id: str, language: str) -> str:

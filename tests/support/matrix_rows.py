@@ -92,6 +92,7 @@ ROWS = {
     f"GET {_V}/notices/{{notice_id}}/signature":         "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/timestamp":         "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/proof":             "++ ++ -- +0 +0 ++ +0 ++",
+    f"GET {_V}/notices/{{notice_id}}/notice.pdf":        "++ ++ -- +0 +0 ++ +0 ++",
     # In this world no customer has a long list of resources.
     f"GET {_V}/notices/{{notice_id}}/resources.csv":     "00 00 -- 00 00 00 00 00",
     f"GET {_V}/notices/{{notice_id}}/deliveries":        "++ ++ -- +0 +0 ++ +0 ++",
@@ -222,6 +223,7 @@ ROWS = {
     "GET /notices":                                     "++ ++ -- -- -- ++ -- ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
     "GET /notices/{notice_id}/words/{language}":        "++ ++ -- +0 +0 ++ +0 ++",
+    "GET /notices/{notice_id}/notice.pdf":              "++ ++ -- +0 +0 ++ +0 ++",
     "GET /inbox":                                        "++ ++ -- ++ ++ ++ ++ ++",
     "GET /inbox.csv":                                    "++ ++ -- ++ ++ ++ ++ ++",
     "POST /notices/{notice_id}/questions":               "-- -- -- +0 +0 -- -- --",

@@ -15,6 +15,7 @@ from notifications.customer.records import (
     Customer,
     LevelChoice,
     MailContent,
+    NewsChannel,
     ProfileVersion,
     binding_in_force,
 )
@@ -38,6 +39,7 @@ class CustomerDraft:
     availability_zones: tuple[str, ...] = ()
     four_eyes: bool = False
     acknowledge_within_seconds: int | None = None
+    news_channel: NewsChannel = NewsChannel.SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def register_customer(
         created_at=act.now,
         four_eyes=draft.four_eyes,
         acknowledge_within_seconds=draft.acknowledge_within_seconds,
+        news_channel=draft.news_channel,
     )
     tx.customers.add(customer, act.identifiers.new_salt())
     tx.audit.append([_customer_entry(tx, act, "customer.registered", customer)])
@@ -108,6 +111,7 @@ def change_customer(
         availability_zones=draft.availability_zones,
         four_eyes=draft.four_eyes,
         acknowledge_within_seconds=draft.acknowledge_within_seconds,
+        news_channel=draft.news_channel,
         version=before.version + 1,
     )
     tx.customers.save(customer, before.version)
@@ -194,7 +198,7 @@ def choose_profile(
     effective_at: datetime,
     agreements: Agreements,
 ) -> ProfileVersion:
-    """Record the levels that a customer chose (11.1.1.3), from ``effective_at``. None restores the default levels.
+    """Record the levels that a customer chose, from ``effective_at``. None restores the default levels.
 
     Raises InvalidInputError for each level that no agreement of the customer has.
     """
@@ -380,6 +384,7 @@ def _customer_entry(tx: Transaction, act: AuditContext, kind: str, customer: Cus
             "version": customer.version,
             "four_eyes": customer.four_eyes,
             "acknowledge_within_seconds": customer.acknowledge_within_seconds,
+            "news_channel": customer.news_channel.value,
         },
         private={"customer": customer},
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from notifications.agreement import Agreement, Dpa, bound_terms, dpa_by_default
+from notifications.agreement import Agreement, Dpa, Reference, bound_terms, dpa_by_default
+from notifications.agreement.terms import CLAUSE_SEPARATOR
 from notifications.classification import Classification, classify
 from notifications.customer.records import (
     AgreementBinding,
@@ -19,11 +20,13 @@ from notifications.decision import Decider, Decision, Reason, Verdict, target_se
 from notifications.errors import Fault, InvalidInputError
 from notifications.incident import Answer, IncidentFacts
 from notifications.ports import Transaction
+from notifications.reporting.service_level import ServiceLevel
+from notifications.use_cases.legal_duties import LegalDuties
 
 
 @dataclass(frozen=True, slots=True)
 class Agreements:
-    """The agreement versions of this installation."""
+    """The agreement versions of this installation, and the law beside them."""
 
     #: each with the DPA that it names last, for all its products
     by_id: Mapping[str, Agreement]
@@ -34,11 +37,19 @@ class Agreements:
     #: whether every notice must be released by a person other than its last author
     four_eyes: bool = False
     dpas: Mapping[str, Dpa] = field(default_factory=dict)
+    #: the law, and the provider under it
+    duties: LegalDuties = field(default_factory=LegalDuties)
 
     @property
     def reference(self) -> Agreement:
         """The provider's reference agreement."""
         return self.by_id[self.reference_id]
+
+    def clauses_of(self, agreement_id: str | None, role: Reference) -> tuple[str, ...]:
+        """Return the numbers of the clauses that an agreement has for a role; empty if it, or the role, is missing."""
+        agreement = None if agreement_id is None else self.by_id.get(agreement_id)
+        clause = None if agreement is None else agreement.reference(role)
+        return () if clause is None else tuple(clause.split(CLAUSE_SEPARATOR))
 
     def named(self, agreement_id: str, where: str = "agreement_id") -> Agreement:
         """Return an agreement by id; raises InvalidInputError for the field ``where``."""
@@ -122,13 +133,25 @@ class CustomerDecider:
         binding = binding_in_force(case.bindings, at)
         return self.agreements.reference if binding is None else self.agreements.terms(binding, at)
 
+    def service_levels(self) -> list[ServiceLevel]:
+        """Return the priority and the GTI by the terms that were applied, in the order of their agreements' ids.
+
+        Terms of one agreement without a matrix, for customers of other products, are a level of their own.
+        """
+        found = set()
+        for terms, classification in self._classifications.items():
+            level = next((each for each in terms.priorities if each.id == classification.priority), None)
+            seconds, percent = (None, None) if level is None else (level.gti_seconds, level.target_percent)
+            found.add(ServiceLevel(terms.id, classification.priority, seconds, percent))
+        return sorted(found, key=lambda each: (each.agreement, each.priority or ""))
+
     def seen_by(self, customer_id: UUID) -> IncidentFacts:
         """Return the facts that one customer may see: without the facts about other customers."""
         stated = self._stated.get(customer_id)
         return self._seen_by_unlisted if stated is None else replace(self.facts, affected_customers=(stated,))
 
     def decide(self, case: CustomerCase) -> Decision:
-        """Return the decision by the agreement and profile in force when the provider became aware (11.1.1.3)."""
+        """Return the decision by the agreement and profile in force when the provider became aware."""
         at = self.facts.aware_at
         binding = binding_in_force(case.bindings, at)
         if binding is None:
@@ -167,7 +190,7 @@ class DeciderCache:
 
 
 def _not_bound(customer: Customer, classification: Classification) -> Decision:
-    """Return the decision for a customer that no agreement bound when the provider became aware (10)."""
+    """Return the decision for a customer that no agreement bound when the provider became aware."""
     return Decision(
         customer_id=customer.id,
         agreement_id="",
@@ -175,7 +198,7 @@ def _not_bound(customer: Customer, classification: Classification) -> Decision:
         verdict=Verdict.DO_NOT_NOTIFY,
         nature=classification.nature,
         priority=classification.priority,
-        reasons=(Reason("not_bound", "10", Answer.YES, obliges=False, message="reason.not_bound"),),
+        reasons=(Reason("not_bound", "", Answer.YES, obliges=False, message="reason.not_bound"),),
         due_at=None,
         due_kind=None,
         target_at=None,

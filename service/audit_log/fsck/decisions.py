@@ -81,6 +81,9 @@ class DecisionChecks:
             "due_at": None if decision.due_at is None else timestamp_text(decision.due_at),
             "due_kind": None if decision.due_kind is None else decision.due_kind.value,
         }
+        if "binding" in detail:
+            # Entries of earlier releases do not state it.
+            stored["binding"] = None if decision.binding is None else decision.binding.value
         other = [name for name, value in stored.items() if detail[name] != value]
         if verdict != detail["verdict"]:
             other.append("verdict")

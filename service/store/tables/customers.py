@@ -22,6 +22,7 @@ class CustomerRow(SQLModel, table=True):
     version: int = columns.integer()
     four_eyes: bool = columns.boolean()
     acknowledge_within_seconds: int | None = columns.integer(nullable=True)
+    news_channel: str = columns.text()
 
 
 class CustomerSaltRow(SQLModel, table=True):

@@ -32,6 +32,7 @@ AREAS = (
     Area("customers", "/customers", Permission.CUSTOMER_READ, at_provider=True),
     Area("inventory", "/inventory", Permission.RESOURCE_READ, at_provider=True),
     Area("inventory", "/inventory/import", Permission.RESOURCE_CHANGE, at_provider=True),
+    Area("reports", "/reports", Permission.REPORT_READ, at_provider=False),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
     Area("administration", "/administration", Permission.SETTING_READ, at_provider=True),
     Area("account", "/account", Permission.SELF, at_provider=False),

@@ -50,6 +50,7 @@ from service.web.console.pages.administration import (
 )
 from service.web.console.pages.audit import bundles_page, entries_page, heads_page, report_page
 from service.web.console.pages.customers import erasure_order, form_page, import_page, list_page, overview_page
+from service.web.console.pages.reports import reports_page
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
 
@@ -104,6 +105,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         entries_page.router,
         heads_page.router,
         bundles_page.router,
+        reports_page.router,
         channel_page.router,
         call_pages.router,
         reachability_page.router,

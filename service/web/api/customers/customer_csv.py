@@ -26,7 +26,7 @@ SchemaT = TypeVar("SchemaT", bound=BaseModel)
 _CUSTOMER = {
     "name": "name", "language": "language", "time_zone": "time_zone", "services": "services", "regions": "regions",
     "availability_zones": "availability_zones", "four_eyes": "four_eyes",
-    "acknowledge_within_seconds": "acknowledge_within_seconds",
+    "acknowledge_within_seconds": "acknowledge_within_seconds", "news_channel": "news_channel",
 }  # fmt: skip
 _AGREEMENT = {
     "agreement_id": "agreement_id", "agreement_effective_at": "effective_at", "dpa_id": "dpa_id",

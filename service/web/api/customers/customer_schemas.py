@@ -15,6 +15,7 @@ from notifications.customer.records import (
     Customer,
     LevelChoice,
     MailContent,
+    NewsChannel,
     ProfileVersion,
 )
 from notifications.incident import Property
@@ -61,7 +62,7 @@ class ChoiceIn(Schema):
 
 
 class ProfileIn(Schema):
-    """The levels that a customer chooses (11.1.1.3)."""
+    """The levels that a customer chooses."""
 
     choices: tuple[ChoiceIn, ...] | None = Field(
         description="Null: the default levels. Empty: only what cannot be waived. Else every match is notified.",
@@ -113,6 +114,12 @@ class CustomerIn(Schema):
         description="Time after the sealing to acknowledge a notice; after it, the customer is asked again."
         " Null: no acknowledgement is wanted.",
     )
+    news_channel: NewsChannel = Field(
+        NewsChannel.SAME,
+        description="Where news of the handling comes, as its notices say. `same`: by every channel that carried the"
+        " notice. `console`: in the customer interface, and by e-mail only if nobody opens it there within a day."
+        " `email`: by e-mail to the contacts. First notices and corrections use every channel.",
+    )
 
     def to_domain(self) -> CustomerDraft:
         """Return the domain record."""
@@ -125,6 +132,7 @@ class CustomerIn(Schema):
             self.availability_zones,
             self.four_eyes,
             self.acknowledge_within_seconds,
+            self.news_channel,
         )
 
 
@@ -203,6 +211,7 @@ class CustomerOut(Out):
     availability_zones: list[str]
     four_eyes: bool
     acknowledge_within_seconds: int | None
+    news_channel: NewsChannel
     created_at: Moment
     version: int
     agreements: list["BindingOut"]
@@ -338,6 +347,7 @@ def customer_out(customer: Customer, bindings: list[AgreementBinding]) -> Custom
         availability_zones=list(customer.availability_zones),
         four_eyes=customer.four_eyes,
         acknowledge_within_seconds=customer.acknowledge_within_seconds,
+        news_channel=customer.news_channel,
         created_at=customer.created_at,
         version=customer.version,
         agreements=[binding_out(binding) for binding in bindings],

@@ -10,7 +10,7 @@ from pydantic import Field
 from notifications.agreement import Agreement
 from notifications.classification import Classification
 from notifications.customer.records import Customer
-from notifications.decision import Decision
+from notifications.decision import Decision, binding_of
 from notifications.incident import LANGUAGES
 from notifications.ports import StoredDecision
 from notifications.use_cases.incidents.other_agreements import OtherClassification
@@ -168,11 +168,15 @@ class DecisionOut(Out):
     nature: str
     priority: str | None
     agreement_id: str
-    profile_version: int | None = Field(description="Null where the default levels of 11.1.1.3 applied.")
+    profile_version: int | None = Field(description="Null where the default levels applied.")
     reasons: list[ReasonOut]
     due_at: Moment | None
     due_kind: str | None = Field(
-        description="`contractual`: the time of the agreement (48 h where possible, DPA 7); `internal_target`: ours."
+        description="`contractual`: a time that the agreement names; `internal_target`: the provider's own."
+    )
+    binding: str | None = Field(
+        description="How strictly `due_at` binds. `hard`: a notice after it is late. `soft`: to be met where possible."
+        " `no_number`: the agreement names no number, and the time is the provider's own."
     )
     target_at: Moment | None = Field(description="The provider's internal target; not contractual.")
     missing: list[str]
@@ -210,6 +214,7 @@ def _decision_fields(customer: Customer, decision: Decision) -> dict[str, Any]:
         ],
         "due_at": decision.due_at,
         "due_kind": decision.due_kind.value if decision.due_kind else None,
+        "binding": None if decision.due_kind is None else binding_of(decision.due_kind, decision.binding).value,
         "target_at": decision.target_at,
         "missing": list(decision.missing),
         "personal_data_breach": decision.personal_data_breach,

@@ -53,7 +53,7 @@ _CATEGORIES = (
 
 
 class PersonalDataIn(Schema):
-    """Personal data of one customer (DPA art. 7 and 8); null is "not known yet"."""
+    """Personal data of one customer; null is "not known yet"."""
 
     breach: PersonalDataBreach = Field(
         default=PersonalDataBreach.UNKNOWN,
@@ -127,7 +127,7 @@ class FactsIn(Schema):
     detected_at: Moment | None = None
     started_at: Moment | None = None
     ended_at: Moment | None = None
-    inside_perimeter: Answer = Field(Answer.UNKNOWN, description="Inside the service's perimeter (7.1, 9.2).")
+    inside_perimeter: Answer = Field(Answer.UNKNOWN, description="Inside the service's perimeter.")
     intent: Intent = Intent.UNKNOWN
     cause: Cause = Cause.UNKNOWN
     service_harm: HarmIn = HarmIn()
@@ -142,7 +142,7 @@ class FactsIn(Schema):
             " customer."
         ),
     )
-    impact: Code = Field("unknown", description="A level of the agreement (7.6.4), such as `I1`, or `unknown`.")
+    impact: Code = Field("unknown", description="A level of the agreement, such as `I1`, or `unknown`.")
     criticality: Code = Field("unknown", description="A level of the agreement, such as `C1`, or `unknown`.")
     rsit_class: Code | None = Field(None, description="Class of the Reference Security Incident Taxonomy.")
     rsit_type: Code | None = Field(None, description="Type within the class.")

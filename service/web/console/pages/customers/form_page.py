@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from notifications.customer.records import Customer
+from notifications.customer.records import Customer, NewsChannel
 from notifications.errors import Fault, InvalidInputError, VersionMismatchError
 from notifications.incident import LANGUAGES
 from notifications.time_zones import time_zone_names
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/customers", route_class=PageRoute, include_in_schema
 _UNPROCESSABLE, _OUTDATED = 422, 412
 _SECONDS_PER_MINUTE = 60
 _LISTS = ("services", "regions", "availability_zones")
-_FIELDS = ("name", "language", "time_zone", *_LISTS, "acknowledge_within_minutes", "four_eyes")
+_FIELDS = ("name", "language", "time_zone", *_LISTS, "acknowledge_within_minutes", "four_eyes", "news_channel")
 #: What the browser proposes; every IANA zone is taken.
 _PROPOSED_ZONES = sorted(name for name in time_zone_names() if name.startswith("Europe/"))
 
@@ -95,6 +95,7 @@ def customer_draft(form: Form) -> CustomerDraft:
         "language": form["language"],
         "time_zone": form["time_zone"].strip(),
         "four_eyes": form["four_eyes"] == "yes",
+        "news_channel": form["news_channel"] or NewsChannel.SAME.value,
         "acknowledge_within_seconds": _seconds(form["acknowledge_within_minutes"].strip()),
         **{name: tuple(re.split(r"[\s,;]+", form[name].strip())) if form[name].strip() else () for name in _LISTS},
     }
@@ -128,6 +129,7 @@ def _entered(customer: Customer) -> dict[str, str]:
         "language": customer.language,
         "time_zone": customer.time_zone,
         "four_eyes": "yes" if customer.four_eyes else "",
+        "news_channel": customer.news_channel.value,
         "acknowledge_within_minutes": "" if within is None else f"{within / _SECONDS_PER_MINUTE:.10g}",
         "version": str(customer.version),
         **{name: ", ".join(getattr(customer, name)) for name in _LISTS},
@@ -150,6 +152,7 @@ def _shown(
         "entered": dict.fromkeys((*_FIELDS, *FIELDS, "version"), "") | dict(entered),
         "form_id": entered.get("form_id") or new_form_id(),
         "languages": list(LANGUAGES),
+        "news_channels": list(NewsChannel),
         "zones": _PROPOSED_ZONES,
         "wrong": invalid_fields(error) if isinstance(error, InvalidInputError) else set(),
         "is_outdated": isinstance(error, VersionMismatchError),

@@ -14,7 +14,7 @@ from notifications.classification import Classification, classify
 from notifications.decision import Verdict
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.delivery import DeliveryState
-from notifications.incident import Incident, IncidentState
+from notifications.incident import Incident, IncidentState, Intervention
 from notifications.notice import NoticeState
 from notifications.ports import StoredDecision
 from notifications.use_cases.incidents.apply_facts import public_fact_id
@@ -81,6 +81,8 @@ class Overview:
     asked: Sequence[ShownQuestion] = ()
     #: other agreements that bind customers and give another nature or priority
     other_agreements: tuple[OtherClassification, ...] = ()
+    #: when the first intervention started, and corrections
+    interventions: Sequence[Intervention] = ()
 
 
 @router.get("/incidents/{incident_id}")
@@ -107,6 +109,7 @@ def overview_of(tx: AccessTransaction, access: Access, context: ApiContext, inci
         {each.id: each.name for each in customers if each is not None},
         questions_of_incident(tx, access, incident.id),
         _other_agreements(tx, access, context, incident),
+        tx.incidents.interventions(incident.id),
     )
 
 
@@ -133,7 +136,9 @@ def overview_values(context: ApiContext, found: Overview, language: str, zone: s
         ],
         "priority_level": level,
         "priority_text": "" if level is None else level.text.in_language(language)[1],
-        "clocks": clocks_of(found.standing, classification),
+        "clocks": clocks_of(found.standing, classification, has_intervention=bool(found.interventions)),
+        "interventions": found.interventions,
+        "gti_seconds": classification.gti_seconds,
         "step": found.step,
         "verdicts": found.verdicts,
         "states": found.states,
@@ -144,8 +149,8 @@ def overview_values(context: ApiContext, found: Overview, language: str, zone: s
     }
 
 
-def clocks_of(standing: Standing, classification: Classification) -> list[Clock]:
-    """Return the times that run, the nearest first; what was met comes last."""
+def clocks_of(standing: Standing, classification: Classification, *, has_intervention: bool) -> list[Clock]:
+    """Return the times that run, the nearest first; what was met comes last. The GTI ends with the intervention."""
     incident = standing.incident
     found = [Clock(notice.due_kind, notice.due_at) for notice in standing.drafts]
     # One time for each kind: the nearest of the drafts, and of the decisions that wait for a fact.
@@ -158,7 +163,7 @@ def clocks_of(standing: Standing, classification: Classification) -> list[Clock]
     for clock in sorted(found, key=lambda each: each.due_at):
         nearest.setdefault(clock.name, clock)
     clocks = list(nearest.values())
-    if classification.gti_seconds is not None:
+    if classification.gti_seconds is not None and not has_intervention:
         clocks.append(Clock("gti", incident.opened_at + timedelta(seconds=classification.gti_seconds)))
     if incident.facts.next_update_by is not None and incident.state is IncidentState.OPEN:
         updated = [
