@@ -103,7 +103,7 @@ def test_a_fault_of_an_agreement_is_named_by_file_key_and_reason(old, new, key, 
     ("old", "new", "key", "reason"),
     [
         ('binding = "no_number"\n', 'binding = "hard"\n', "deadlines.1.seconds", "is missing"),
-        ('binding = "soft"\nseconds = 172800\n', 'binding = "no_number"\nseconds = 1\n', "deadlines.0.seconds", "absent"),
+        ('binding = "soft"\nseconds', 'binding = "no_number"\nseconds', "deadlines.0.seconds", "absent"),
         ('binding = "soft"\n', 'binding = "strict"\n', "deadlines.0.binding", "'strict' is not one of"),
         ('clause = "DPA 8"', 'clause = "DPA 9"', "deadlines.1.clause", "'DPA 9' is not among"),
         ('deadlines = ["data_protection_failure"]', 'deadlines = ["soon"]', "levels.0.deadlines", "'soon'"),
@@ -144,7 +144,7 @@ def together(**changes):
             "secnumcloud_2026.toml", "default_levels", "also the id of a level of the DPA",
         ),
         (
-            {"secnumcloud_2026": changed(SECOND, 'number = "10.4"', 'number = "DPA 8"').replace(b'"10.4, 5.1"', b'"5.1"')},
+            {"secnumcloud_2026": changed(SECOND, '"10.4, 5.1"', '"5.1"').replace(b'"10.4"', b'"DPA 8"')},
             "secnumcloud_2026.toml", "clauses", "'DPA 8' is also a clause of the DPA",
         ),
     ],
@@ -166,7 +166,7 @@ def test_an_unknown_product_cannot_be_bound():
 def test_terms_are_made_once_and_say_what_binds():
     agreement, dpas = bundled_agreements()["secnumcloud_2026"], bundled_dpas()
     paas = bound_terms(agreement.own, dpas["dpa_2025_10"], frozenset({"paas"}))
-    assert paas is bound_terms(agreement, dpas["dpa_2025_10"], frozenset({"paas"})) or paas.product_ids == ("paas",)
+    assert paas is bound_terms(agreement.own, dpas["dpa_2025_10"], frozenset({"paas"}))
     assert (paas.id, paas.product_ids, paas.dpa.id) == ("secnumcloud_2026", ("paas",), "dpa_2025_10")
     assert (paas.matrix, paas.priorities, paas.criticalities, paas.matrix_clause) == ({}, (), (), None)
     assert [level.clause for level in paas.impacts] == ["6.1.3"] * 3
