@@ -15,6 +15,7 @@ from service.web.api.customers import (
     customer_export,
     customers,
     erasures,
+    legal_profile,
     profiles,
     reachability,
     transfer,
@@ -28,13 +29,15 @@ from service.web.api.incidents import (
     assessments,
     board,
     drafts,
+    duties,
     events,
     incidents,
+    law,
     people,
     statements,
 )
 from service.web.api.limits import RequestLimits
-from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
+from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, own_duties, questions
 from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.requests import ApiContext
 from service.web.api.resources import resources as inventory
@@ -88,12 +91,15 @@ def create_app(
         # Before what takes an identifier in the place of ``board``.
         board,
         incidents,
+        duties,
+        law,
         drafts,
         alerts,
         events,
         notices,
         acknowledgements,
         questions,
+        own_duties,
         inbox,
         # This router comes before the one whose paths have an identifier in the place of ``export``.
         transfer,
@@ -102,6 +108,7 @@ def create_app(
         contacts,
         reachability,
         profiles,
+        legal_profile,
         agreements,
         statements,
         attention,
