@@ -136,6 +136,18 @@ ROWS = {
     f"GET {_V}/statements":                              "++ ++ -- -- -- ++ -- ++",
     f"POST {_V}/statements/{{statement_id}}/text":       "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/customers/{{customer_id}}/export":        "++ ++ ++ +0 +0 ++ +0 --",
+    f"GET {_V}/duties":                                  "++ ++ ++ ++ ++ ++ ++ ++",
+    f"POST {_V}/duties/calculation":                     "++ ++ ++ ++ ++ ++ ++ ++",
+    f"GET {_V}/incidents/{{incident_id}}/duties":        "++ ++ -- -- -- ++ -- ++",
+    f"PUT {_V}/incidents/{{incident_id}}/duties/assessment": "++ -- -- -- -- -- -- ++",
+    f"GET {_V}/incidents/{{incident_id}}/duties/{{duty_id}}/report": "++ ++ -- -- -- ++ -- ++",
+    f"PUT {_V}/incidents/{{incident_id}}/duties/{{duty_id}}/report": "++ -- -- -- -- -- -- ++",
+    f"POST {_V}/incidents/{{incident_id}}/duties/{{duty_id}}/submissions": "++ -- -- -- -- -- -- ++",
+    f"POST {_V}/incidents/{{incident_id}}/submissions/{{submission_id}}/correction": "00 -- -- -- -- -- -- 00",
+    f"GET {_V}/customers/{{customer_id}}/legal-profile":  "++ ++ ++ +0 +0 ++ +0 --",
+    f"PUT {_V}/customers/{{customer_id}}/legal-profile":  "-- -- ++ -- +0 -- -- --",
+    f"GET {_V}/notices/{{notice_id}}/own-duties":         "++ ++ -- +0 +0 ++ +0 ++",
+    f"GET {_V}/notices/{{notice_id}}/dora-report":        "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/agreements":                              "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/agreements/{{agreement_id}}":             "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/events":                                  "++ ++ -- -- -- ++ -- ++",
@@ -374,6 +386,14 @@ _TOKEN = {"name": "N", "permissions": ["self"], "expires_at": "2000-01-01T00:00:
 
 #: Valid request bodies; a route that is not listed takes no body or ``{}``.
 BODIES = {
+    f"POST {_V}/duties/calculation": {"aware_at": "2026-01-01T00:00:00Z"},
+    f"PUT {_V}/incidents/{{incident_id}}/duties/{{duty_id}}/report": {"items": {}},
+    f"POST {_V}/incidents/{{incident_id}}/duties/{{duty_id}}/submissions": {
+        "submitted_at": "2026-01-01T00:00:00Z",
+        "recipient": "R",
+        "submitted_by": "S",
+    },
+    f"POST {_V}/incidents/{{incident_id}}/submissions/{{submission_id}}/correction": {"reason": "R"},
     f"POST {_V}/channels/{{channel}}/pause": _PAUSE,
     f"POST {_V}/customers/{{customer_id}}/erasure/withdraw": {"reason": "R"},
     f"POST {_V}/call-tasks/{{call_task_id}}/calls": _CALL,
