@@ -29,6 +29,7 @@ from service.web.console.pages.incident.frame import (
     CONFLICT,
     MayChangeIncidents,
     MayReadIncidents,
+    customers_of,
     reading,
     shown_in_frame,
 )
@@ -147,12 +148,11 @@ def deliveries_of(tx: AccessTransaction, incident_id: UUID) -> list[CustomerDeli
         if notice.state in {NoticeState.RELEASED, NoticeState.SEALED}:
             latest[notice.customer_id] = notice
     found = []
+    customers = customers_of(tx, latest.values())
     for notice in latest.values():
         sent = tx.deliveries.of_notice(notice.id)
         tasks = tx.escalations.call_tasks_of_notice(notice.id)
-        found.append(
-            CustomerDelivery(notice, tx.customers.get(notice.customer_id), _state(tx, notice, sent), sent, tasks)
-        )
+        found.append(CustomerDelivery(notice, customers.get(notice.customer_id), _state(tx, notice, sent), sent, tasks))
 
     def order(each: CustomerDelivery) -> tuple[bool, int, datetime]:
         called = any(task.state is CallTaskState.OPEN for task in each.tasks)

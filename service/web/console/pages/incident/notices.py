@@ -40,6 +40,7 @@ from service.web.console.pages.incident.frame import (
     MayReleaseNotices,
     Standing,
     context_of,
+    customers_of,
     problems_of,
     reading,
     shown_in_frame,
@@ -101,10 +102,11 @@ def languages_of(tx: AccessTransaction, customer: Customer) -> list[str]:
 def listed(tx: AccessTransaction, access: Access, context: ApiContext, standing: Standing) -> list[ListedNotice]:
     """Return the notices that were not withdrawn: drafts by deadline, then the others by customer."""
     found = []
+    customers = customers_of(tx, standing.notices)
     for notice in standing.notices:
         if notice.state is NoticeState.WITHDRAWN:
             continue
-        customer = tx.customers.get(notice.customer_id)
+        customer = customers.get(notice.customer_id)
         author, released_by = standing.name_of(notice.drafted_by), standing.name_of(notice.released_by)
         if notice.state is not NoticeState.DRAFT or customer is None:
             found.append(ListedNotice(notice, customer, author, released_by))
