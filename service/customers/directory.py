@@ -96,8 +96,8 @@ def find_customers(
         if order is CustomerOrder.NAME:
             matching.sort(key=lambda item: _sort_key(item.customer, order))
         rest = [item for item in matching if last is None or _sort_key(item.customer, order) > last]
-        shown = rest[: page.limit]
-        total = len(matching)
+        shown: Sequence[ListedCustomer] = rest[: page.limit]
+        total, another_follows = len(matching), len(rest) > page.limit
     else:
         known = _known(tx.customers.all(), tx.customers.bindings())
         matches = _matcher(tx, wanted, known, now)
@@ -105,10 +105,11 @@ def find_customers(
         start = 0 if last is None else known.after(last, order)
         # One more than a page shows whether another follows.
         found = ordered[start:] if matches is None else filter(matches, ordered[start:])
-        rest = list(islice(found, page.limit + 1))
-        shown = _with_details(tx, rest[: page.limit], known, now)
+        next_ones = list(islice(found, page.limit + 1))
+        shown = _with_details(tx, next_ones[: page.limit], known, now)
         total = len(ordered) if matches is None else sum(map(matches, ordered))
-    following = _cursor_of(shown[-1].customer, order) if len(rest) > page.limit else None
+        another_follows = len(next_ones) > page.limit
+    following = _cursor_of(shown[-1].customer, order) if another_follows else None
     return FoundCustomers(shown, following, total)
 
 

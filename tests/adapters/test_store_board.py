@@ -1,6 +1,5 @@
 """Lists of incidents by filters and by deadline, on both engines: nothing twice, nothing lost, few statements."""
 
-import shutil
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -15,22 +14,16 @@ from notifications.incident import IncidentState
 from notifications.notice import NoticeState
 from notifications.ports import Extent, IncidentOverview, Page
 from service.ports.board import IncidentFigures, IncidentFilters
-from service.store import migrate_store, open_store
+from service.store import open_store
 from service.store.engines.postgresql_session import PostgresqlSession
 from service.store.sql.session import Session
 from support.postgresql_server import postgresql_server
 from support.records import NOW, SALT, after, make_customer, make_decision, make_delivery, make_incident, make_notice
 from support.serving_records import make_call_task
+from support.sqlite_file import new_database
 from support.store_work import StoreWork
 
 ACTIVE = IncidentFilters(state="active")
-
-
-@pytest.fixture(scope="module")
-def migrated_database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("store") / "empty.sqlite3"
-    migrate_store(path)
-    return path
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -38,8 +31,7 @@ async def store(request, tmp_path):
     if request.param == "postgresql":
         opened = open_store(postgresql_server().database(), migrate=False)
     else:
-        shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "store.sqlite3")
-        opened = open_store(tmp_path / "store.sqlite3", migrate=False)
+        opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     yield opened
     await opened.close()
 
@@ -257,9 +249,8 @@ def history(tx, number):
         world.incident(NoticeState.WITHDRAWN, state=IncidentState.CLOSED)
 
 
-async def test_the_board_takes_the_same_steps_with_a_long_history(tmp_path, migrated_database):
-    shutil.copy(migrated_database, tmp_path / "store.sqlite3")
-    store = open_store(tmp_path / "store.sqlite3", migrate=False)
+async def test_the_board_takes_the_same_steps_with_a_long_history(tmp_path):
+    store = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
 
     def work(tx):
         world = World(tx)

@@ -441,6 +441,16 @@ class MemoryNotices(MemoryRepository):
         self._writing("deliveries")
         self._set_once(notice_id, "log_proof", log_proof=proof)
 
+    def add_pdf(self, notice_id, language, time_zone, entry_id):
+        self._writing("notices")
+        self._refer(self._records.sealed, notice_id)
+        self._add(self._records.pdfs, (notice_id, language, time_zone), entry_id)
+
+    def pdf(self, notice_id, language, time_zone=None):
+        entry_id = self._records.pdfs.get((notice_id, language, time_zone))
+        opened = self._records.openings.get(entry_id, {}).get("pdf")
+        return None if opened is None else opened[1]
+
     def without_log_proof(self, limit):
         return [key for key, item in self._records.sealed.items() if item.log_proof is None][:limit]
 

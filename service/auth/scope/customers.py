@@ -88,6 +88,12 @@ class ScopedCustomers(ScopedRepository):
         self._verify_customer(contact.customer_id)
         self._tx.customers.save_contact(contact, expected_version)
 
+    def add_reachability_checks(self, checks: Sequence[ReachabilityCheck]) -> None:
+        self._verify_at_provider("add_reachability_checks")
+        for check in checks:
+            self._verify_customer(check.customer_id)
+        self._tx.customers.add_reachability_checks(checks)
+
     def latest_reachability_checks(self, customer_id: UUID | None) -> Sequence[ReachabilityCheck]:
         return self._tx.customers.latest_reachability_checks(customer_id) if self._covers_one(customer_id) else ()
 

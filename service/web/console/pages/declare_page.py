@@ -369,7 +369,7 @@ async def _shown(
         return kept, [shown_draft(tx, context.secret_box, draft, language) for draft in others]
 
     kept, others = await access.read(work)
-    shown = facts_form(fields, faults or {}, context.agreements.reference, customers, language, access.caller.time_zone)
+    shown = facts_form(fields, faults or {}, context.agreements, customers, language, access.caller.time_zone)
     values: dict[str, Any] = {
         "facts_form": shown,
         "of_form": of_form,

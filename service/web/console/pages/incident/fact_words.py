@@ -23,7 +23,10 @@ from notifications.wording.formats import moment, number, on_one_line, visible
 from service.web.console.catalogues import has_text, text
 
 _OF_CUSTOMER = re.compile(r"affected_customers\.([0-9a-f-]{36})\.(.+)")
-_ANSWERS = ("inside_perimeter", "security_measures_harmed", "normal_operation_disrupted")
+_ANSWERS = (
+    "inside_perimeter", "security_measures_harmed", "normal_operation_disrupted", "service_level_breached",
+    "damage_to_customer", "may_cause",
+)  # fmt: skip
 _TIMES = ("aware_at", "detected_at", "started_at", "ended_at")
 
 
@@ -126,6 +129,7 @@ class FactWords:
             *self._harm("customers", "data_harm", stated.data_harm),
             self._row("customers", "breach", self.answer("breach", data.breach)),
             self._row("customers", "controller", self.answer("controller", data.controller)),
+            self._row("customers", "health_data", self.answer("health_data", data.health_data)),
             *self._personal_data(data),
             *self._texts("customers", "effect", stated.effect),
         ]

@@ -14,10 +14,11 @@ from notifications.classification import Classification, classify
 from notifications.decision import Verdict
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.delivery import DeliveryState
-from notifications.incident import Incident, IncidentState
+from notifications.incident import Incident, IncidentState, Intervention
 from notifications.notice import NoticeState
 from notifications.ports import StoredDecision
 from notifications.use_cases.incidents.apply_facts import public_fact_id
+from notifications.use_cases.incidents.other_agreements import OtherClassification, other_classifications
 from notifications.use_cases.incidents.release_notice import four_eyes_rule
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
@@ -78,6 +79,10 @@ class Overview:
     names: Mapping[UUID, str]
     #: what customers asked about the notices of the incident
     asked: Sequence[ShownQuestion] = ()
+    #: other agreements that bind customers and give another nature or priority
+    other_agreements: tuple[OtherClassification, ...] = ()
+    #: when the first intervention started, and corrections
+    interventions: Sequence[Intervention] = ()
 
 
 @router.get("/incidents/{incident_id}")
@@ -103,7 +108,18 @@ def overview_of(tx: AccessTransaction, access: Access, context: ApiContext, inci
         {state.value: states[state.value] for state in NoticeState if states[state.value]},
         {each.id: each.name for each in customers},
         questions_of_incident(tx, access, incident.id),
+        _other_agreements(tx, access, context, incident),
+        tx.incidents.interventions(incident.id),
     )
+
+
+def _other_agreements(
+    tx: AccessTransaction, access: Access, context: ApiContext, incident: Incident
+) -> tuple[OtherClassification, ...]:
+    if not access.scope.at_provider:
+        return ()
+    reference = classify(incident.facts, context.agreements.reference)
+    return other_classifications(tx, incident.facts, reference, context.agreements)
 
 
 def overview_values(context: ApiContext, found: Overview, language: str, zone: str) -> dict[str, Any]:
@@ -120,18 +136,21 @@ def overview_values(context: ApiContext, found: Overview, language: str, zone: s
         ],
         "priority_level": level,
         "priority_text": "" if level is None else level.text.in_language(language)[1],
-        "clocks": clocks_of(found.standing, classification),
+        "clocks": clocks_of(found.standing, classification, has_intervention=bool(found.interventions)),
+        "interventions": found.interventions,
+        "gti_seconds": classification.gti_seconds,
         "step": found.step,
         "verdicts": found.verdicts,
         "states": found.states,
         "questions": questions_of(found.standing, classification, said),
         "opened_by": found.standing.name_of(incident.opened_by),
         "asked_questions": found.asked,
+        "other_agreements": found.other_agreements,
     }
 
 
-def clocks_of(standing: Standing, classification: Classification) -> list[Clock]:
-    """Return the times that run, the nearest first; what was met comes last."""
+def clocks_of(standing: Standing, classification: Classification, *, has_intervention: bool) -> list[Clock]:
+    """Return the times that run, the nearest first; what was met comes last. The GTI ends with the intervention."""
     incident = standing.incident
     found = [Clock(notice.due_kind, notice.due_at) for notice in standing.drafts]
     # One time for each kind: the nearest of the drafts, and of the decisions that wait for a fact.
@@ -144,7 +163,7 @@ def clocks_of(standing: Standing, classification: Classification) -> list[Clock]
     for clock in sorted(found, key=lambda each: each.due_at):
         nearest.setdefault(clock.name, clock)
     clocks = list(nearest.values())
-    if classification.gti_seconds is not None:
+    if classification.gti_seconds is not None and not has_intervention:
         clocks.append(Clock("gti", incident.opened_at + timedelta(seconds=classification.gti_seconds)))
     if incident.facts.next_update_by is not None and incident.state is IncidentState.OPEN:
         updated = [

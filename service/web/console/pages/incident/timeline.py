@@ -37,17 +37,18 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "notices": ("notice.",),
     "decisions": ("decision.",),
     "facts": ("incident.",),
+    "interventions": ("intervention.",),
 }
 KINDS = (
-    "facts", "decisions", "notices", "releases", "overrides", "deliveries", "bounces", "acknowledgements", "calls",
-    "other",
+    "facts", "interventions", "decisions", "notices", "releases", "overrides", "deliveries", "bounces",
+    "acknowledgements", "calls", "other",
 )  # fmt: skip
 #: What is shown of an entry's details, and the vocabulary of its value.
 _DETAILS = {
     "version": "", "sequence": "", "kind": "kind", "verdict": "verdict", "nature": "nature", "priority": "",
     "channel": "channel", "event": "", "code": "", "outcome": "", "via": "acknowledgement.via", "reason": "",
     "affected": "answer",
-    "due_at": "moment",
+    "due_at": "moment", "started_at": "moment",
 }  # fmt: skip
 
 
