@@ -76,6 +76,7 @@ ROWS = {
     f"POST {_V}/notices/{{notice_id}}/release":          "-- ++ -- -- -- -- -- --",
     f"POST {_V}/notices/{{notice_id}}/release-override": "++ ++ -- -- -- -- -- --",
     f"POST {_V}/notices/{{notice_id}}/override-review":  "-- ++ -- -- -- -- -- --",
+    f"POST {_V}/notices/{{notice_id}}/deliveries/{{delivery_id}}/resend": "++ -- -- -- -- -- -- ++",
     # Only the customer's own people acknowledge; the provider and auditors cannot.
     f"POST {_V}/notices/{{notice_id}}/acknowledgement":  "-- -- -- +0 +0 -- -- --",
     f"GET {_V}/notices/{{notice_id}}/acknowledgements":  "++ ++ -- +0 +0 ++ +0 ++",
@@ -352,6 +353,7 @@ ROWS = {
     "GET /incidents/{incident_id}/deliveries":          "++ ++ -- -- -- ++ -- ++",
     "GET /incidents/{incident_id}/closing":             "++ ++ -- -- -- ++ -- ++",
     "POST /incidents/{incident_id}/closing/follow-up":  "++ -- -- -- -- -- -- ++",
+    "POST /incidents/{incident_id}/deliveries/{delivery_id}/resend": "++ -- -- -- -- -- -- ++",
     "POST /incidents/{incident_id}/closing/close":      "++ -- -- -- -- -- -- ++",
     "POST /incidents/{incident_id}/closing/reopen":     "++ -- -- -- -- -- -- ++",
     "GET /incidents/{incident_id}/print":               "++ ++ -- -- -- ++ -- ++",
