@@ -16,6 +16,8 @@ class ContactRole(StrEnum):
     DPO = "dpo"
     OPERATIONS = "operations"
     MANAGEMENT = "management"
+    #: who answers for health data at the customer (HDS certification framework)
+    HEALTH_DATA_REFERENT = "health_data_referent"
 
 
 class MailContent(StrEnum):
@@ -25,6 +27,10 @@ class MailContent(StrEnum):
     FULL = "full"
     #: only that there is a notice, its ticket, kind and deadline, and where to read it; no fact of the incident
     SUMMARY = "summary"
+    #: the ticket number and the criticality, and where to read the notice (PDIS 2.0, IV.2.3)
+    TICKET_AND_CRITICALITY = "ticket_and_criticality"
+    #: the ticket number, and where to read the notice (PDIS 2.0, IV.2.3)
+    TICKET_ONLY = "ticket_only"
     #: the notice, encrypted with the contact's certificate; a summary if there is no usable certificate
     ENCRYPTED_ONLY = "encrypted_only"
 

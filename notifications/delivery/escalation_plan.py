@@ -26,7 +26,13 @@ _CALL_TASKS = UUID("0d8a1d4e-9a55-5a0f-8d0c-0f3b1f0a6c7e")
 _REPLACEMENT_CAUSES = frozenset({DeliveryCause.FALLBACK, DeliveryCause.ESCALATION})
 
 #: Among contacts with the same ``order``, the roles that are written to first.
-_ROLES = (ContactRole.SECURITY, ContactRole.MANAGEMENT, ContactRole.OPERATIONS, ContactRole.DPO)
+_ROLES = (
+    ContactRole.SECURITY,
+    ContactRole.MANAGEMENT,
+    ContactRole.OPERATIONS,
+    ContactRole.DPO,
+    ContactRole.HEALTH_DATA_REFERENT,
+)
 
 
 @dataclass(frozen=True, slots=True)

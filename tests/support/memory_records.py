@@ -24,6 +24,7 @@ class Records:
     notices: dict = field(default_factory=dict)
     sealed: dict = field(default_factory=dict)
     sealed_entries: dict = field(default_factory=dict)
+    pdfs: dict = field(default_factory=dict)
     timestamp_refusals: dict = field(default_factory=dict)
     deliveries: dict = field(default_factory=dict)
     leases: dict = field(default_factory=dict)

@@ -12,7 +12,7 @@ from notifications.classification import Classification
 from notifications.customer.records import takes_part
 from notifications.decision import Decision, Verdict, without_consent
 from notifications.errors import Fault, InvalidInputError
-from notifications.incident import Answer, Incident, IncidentFacts
+from notifications.incident import Answer, Incident, IncidentFacts, PersonalDataBreach, UnlistedCustomers
 from notifications.notice import Notice, NoticeState
 from notifications.ports import IncidentOverview, StoredDecision, Transaction
 from notifications.use_cases.audit_context import AuditContext
@@ -101,7 +101,7 @@ def apply_facts(
         tx.notices.save(notice, notice.version - 1)
     # This entry comes first. It is made last, because it states the number of decisions.
     considered = ConsideredCustomer(customers=sum(tally.values()), decisions=len(decided))
-    tx.audit.append([_facts_entry(act, kind, incident, decider.reference, considered), *entries])
+    tx.audit.append([_facts_entry(act, kind, incident, decider, considered), *entries])
     return Consequences(
         classification=decider.reference,
         decided=tuple(decided),
@@ -159,14 +159,15 @@ class ConsideredCustomer:
 
 
 def _facts_entry(
-    act: AuditContext, kind: str, incident: Incident, classification: Classification, considered: ConsideredCustomer
+    act: AuditContext, kind: str, incident: Incident, decider: CustomerDecider, considered: ConsideredCustomer
 ) -> AuditEntry:
     """Return the entry for one version of the facts, with the classification by the reference agreement.
 
-    Codes and times are in plain text. The entry commits to all other facts, except those about single customers: a
-    single customer may have to be erased, while the opening of the shared facts is kept.
+    Codes and times are in plain text, so that every number of a report can be computed from the log. The entry commits
+    to all other facts, except those about single customers: a single customer may have to be erased, while the opening
+    of the shared facts is kept.
     """
-    facts = incident.facts
+    facts, classification = incident.facts, decider.reference
     shared = {member.name: getattr(facts, member.name) for member in fields(facts)}
     del shared["affected_customers"]
     return act.entry(
@@ -182,6 +183,9 @@ def _facts_entry(
             "criticality": facts.criticality,
             "tlp": facts.tlp.value,
             "aware_at": timestamp_text(facts.aware_at),
+            "detected_at": None if facts.detected_at is None else timestamp_text(facts.detected_at),
+            "rsit_class": facts.rsit_class,
+            "personal_data_breach": _gravest_breach(facts).value,
             "affected_customers": len(facts.affected_customers),
             "customers": considered.customers,
             "decisions": considered.decisions,
@@ -189,12 +193,27 @@ def _facts_entry(
             "nature": classification.nature.value,
             "possible_natures": [nature.value for nature in classification.possible_natures],
             "priority": classification.priority,
+            "service_levels": [str(level) for level in decider.service_levels()],
             "provisional": classification.provisional,
             "grounds": [f"{ground.id}:{ground.holds.value}" for ground in classification.grounds],
         },
         private={"facts": shared},
         exercise=incident.exercise,
     )
+
+
+#: gravest first
+_BREACHES = (
+    PersonalDataBreach.CONFIRMED, PersonalDataBreach.SUSPECTED, PersonalDataBreach.UNKNOWN, PersonalDataBreach.NO,
+)  # fmt: skip
+
+
+def _gravest_breach(facts: IncidentFacts) -> PersonalDataBreach:
+    """Return the gravest breach of personal data of any customer; it is a code that names none of them."""
+    stated = {each.personal_data.breach for each in facts.affected_customers}
+    if facts.unlisted_customers is not UnlistedCustomers.NOT_AFFECTED:
+        stated.add(PersonalDataBreach.UNKNOWN)
+    return next((breach for breach in _BREACHES if breach in stated), PersonalDataBreach.NO)
 
 
 def _effect_entries(tx: Transaction, act: AuditContext, incident: Incident) -> Iterator[AuditEntry]:

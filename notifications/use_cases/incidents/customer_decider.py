@@ -20,6 +20,7 @@ from notifications.decision import Decider, Decision, Reason, Verdict, target_se
 from notifications.errors import Fault, InvalidInputError
 from notifications.incident import Answer, IncidentFacts
 from notifications.ports import Transaction
+from notifications.reporting.service_level import ServiceLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,16 @@ class CustomerDecider:
         at = self.facts.aware_at
         binding = binding_in_force(case.bindings, at)
         return self.agreements.reference if binding is None else self.agreements.terms(binding, at)
+
+    def service_levels(self) -> list[ServiceLevel]:
+        """Return the priority and the GTI (8.3) by each agreement that was applied, in the order of their ids."""
+        found = []
+        for agreement_id, classification in sorted(self._classifications.items()):
+            priorities = self.agreements.by_id[agreement_id].priorities
+            level = next((each for each in priorities if each.id == classification.priority), None)
+            seconds, percent = (None, None) if level is None else (level.gti_seconds, level.target_percent)
+            found.append(ServiceLevel(agreement_id, classification.priority, seconds, percent))
+        return found
 
     def seen_by(self, customer_id: UUID) -> IncidentFacts:
         """Return the facts that one customer may see: without the facts about other customers."""

@@ -23,6 +23,7 @@ from notifications.ports import (
     Clock,
     Identifiers,
     Log,
+    PdfMaker,
     Signer,
     TimestampAuthority,
     Transaction,
@@ -61,6 +62,8 @@ class SealingDependencies:
     sender: str
     #: the times of escalation
     escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
+    #: makes the PDFs of notices; None if it is not installed
+    pdf_maker: PdfMaker | None = None
     #: cache of the deciders of recent facts
     deciders: DeciderCache = field(default_factory=DeciderCache)
 

@@ -38,7 +38,10 @@ CUSTOMER = (
     _customers.regions, _customers.availability_zones, _customers.created_at, _customers.version, _customers.four_eyes,
     _customers.acknowledge_within_seconds, _customers.news_channel,
 )  # fmt: skip
-_BINDING = (_bindings.customer_id, _bindings.agreement_id, _bindings.effective_at, _bindings.recorded_at)
+_BINDING = (
+    _bindings.customer_id, _bindings.agreement_id, _bindings.effective_at, _bindings.recorded_at, _bindings.dpa_id,
+    _bindings.products,
+)  # fmt: skip
 _PROFILE = (
     _profiles.id, _profiles.customer_id, _profiles.version, _profiles.choices, _profiles.effective_at,
     _profiles.recorded_at, _profiles.recorded_by,
@@ -116,9 +119,14 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _binding_of_row(row: tuple[Any, ...]) -> AgreementBinding:
-    customer_id, agreement_id, effective_at, recorded_at = row
+    customer_id, agreement_id, effective_at, recorded_at, dpa_id, products = row
     return AgreementBinding(
-        UUID(bytes=customer_id), agreement_id, from_microseconds(effective_at), from_microseconds(recorded_at)
+        UUID(bytes=customer_id),
+        agreement_id,
+        from_microseconds(effective_at),
+        from_microseconds(recorded_at),
+        dpa_id,
+        None if products is None else _NAMES.decode(products),
     )
 
 
@@ -251,6 +259,8 @@ class CustomerRecords(Records):
                 binding.agreement_id,
                 to_microseconds(binding.effective_at),
                 to_microseconds(binding.recorded_at),
+                binding.dpa_id,
+                None if binding.products is None else _NAMES.encode(binding.products),
             ),
         )
         self._directory_changed()

@@ -42,6 +42,8 @@ class AgreementBindingRow(SQLModel, table=True):
     agreement_id: str = columns.text()
     effective_at: int = columns.integer()
     recorded_at: int = columns.integer()
+    dpa_id: str | None = columns.text(nullable=True)
+    products: str | None = columns.text(nullable=True)
 
 
 class ProfileRow(SQLModel, table=True):

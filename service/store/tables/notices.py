@@ -100,6 +100,17 @@ class OwedEvidenceRow(SQLModel, table=True):
     reason: str | None = columns.text(nullable=True)
 
 
+class NoticePdfRow(SQLModel, table=True):
+    """The entry that commits to the PDF of a notice. The bytes are the opening ``pdf`` of the entry."""
+
+    __tablename__ = "notice_pdfs"
+    notice_id: bytes = columns.identifier("sealed_notices.notice_id", primary_key=True)
+    language: str = columns.text(primary_key=True)
+    #: IANA time zone of its times; empty for the customer's time zone
+    time_zone: str = columns.text(primary_key=True)
+    entry_id: bytes = columns.identifier()
+
+
 class NoticeSubjectRow(SQLModel, table=True):
     """The subject lines of a sealed notice in every language, with case folded: what an inbox is searched by."""
 

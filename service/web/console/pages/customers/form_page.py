@@ -1,7 +1,7 @@
 """The form of a customer: to register one, and to change what is stated of one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from service.web.api.customers.customer_schemas import CustomerIn
 from service.web.api.requests import Context, MayChangeCustomers
 from service.web.console.failures import PageRoute, invalid_fields
 from service.web.console.forms import Form, form_of, new_form_id, write_once
+from service.web.console.pages.customers.agreement_fields import FIELDS, agreement_fields, stated_terms
 from service.web.console.pages.customers.days import start_of_day
 from service.web.console.rendering import page, reader_language
 
@@ -51,14 +52,16 @@ async def register(request: Request, context: Context, access: MayChangeCustomer
     def work(tx: AccessTransaction, act: AuditContext) -> str:
         draft = customer_draft(form)
         effective_at = start_of_day(form["effective_on"], draft.time_zone, "effective_on")
-        made = register_customer(tx, act, draft, form["agreement_id"], effective_at, context.agreements)
+        made = register_customer(
+            tx, act, draft, form["agreement_id"], effective_at, context.agreements, **stated_terms(form)
+        )
         return f"/customers/{made.id}?done=registered"
 
     try:
         return await write_once(access, form, work)
     except InvalidInputError as error:
-        entered = {name: form[name] for name in (*_FIELDS, "agreement_id", "effective_on", "form_id")}
-        return _shown(request, context, access, entered, error=error)
+        entered = {name: form[name] for name in (*_FIELDS, *FIELDS, "form_id")}
+        return _shown(request, context, access, entered, error=error, products=form.all("products"))
 
 
 @router.get("/{customer_id}/change")
@@ -141,18 +144,18 @@ def _shown(
     *,
     customer: Customer | None = None,
     error: InvalidInputError | VersionMismatchError | None = None,
+    products: Sequence[str] = (),
 ) -> Response:
     language = reader_language(request, access.caller)
     values = {
         "customer": customer,
-        "entered": dict.fromkeys((*_FIELDS, "agreement_id", "effective_on", "version"), "") | dict(entered),
+        "entered": dict.fromkeys((*_FIELDS, *FIELDS, "version"), "") | dict(entered),
         "form_id": entered.get("form_id") or new_form_id(),
         "languages": list(LANGUAGES),
         "news_channels": list(NewsChannel),
         "zones": _PROPOSED_ZONES,
-        "agreements": [(item.id, item.title.in_language(language)[1]) for item in context.agreements.by_id.values()],
         "wrong": invalid_fields(error) if isinstance(error, InvalidInputError) else set(),
         "is_outdated": isinstance(error, VersionMismatchError),
-    }
+    } | agreement_fields(context.agreements, language, products)
     status = 200 if error is None else _UNPROCESSABLE if isinstance(error, InvalidInputError) else _OUTDATED
     return page(request, "customer_form", access.caller, values, status=status)

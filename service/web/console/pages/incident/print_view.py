@@ -19,7 +19,7 @@ from service.web.console.pages.incident.notices import listed
 from service.web.console.pages.incident.overview import Overview, overview_of, overview_values
 from service.web.console.pages.incident.timeline import Occurrence, occurrences
 from service.web.console.pages.incident.versions import by_group, fact_words
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -53,5 +53,8 @@ async def print_page(request: Request, access: MayReadIncidents, incident_id: UU
         return occurrences(tx, incident, values["said"], Page(_ENTRIES))
 
     entries, more = ([], None) if log is None else await log.read(logged)
-    values |= overview_values(context, found, language) | {"found": entries, "more": more is not None}
+    values |= overview_values(context, found, language, reader_zone(access.caller)) | {
+        "found": entries,
+        "more": more is not None,
+    }
     return shown_in_frame(request, access, incident, "print", values)
