@@ -7,20 +7,17 @@ import pytest
 from support import scenario
 from support.scenario import affected, facts, ok
 
-#: A moment of awareness under each text of the DPA, and how strictly its 48 hours bind.
-TEXTS = [
-    ("2025-06-02T08:00:00Z", "soft"),
-    ("2025-11-03T08:00:00Z", "hard"),
-    ("2026-02-02T08:00:00Z", "soft"),
-]
+#: The texts of the DPA, and how strictly the 48 hours bind in each.
+TEXTS = [("dpa_2025_01_15", "soft"), ("dpa_2025_10", "hard"), ("dpa_2026_01_09", "soft")]
 BREACH = {"personal_data": {"breach": "confirmed", "controller": "customer"}}
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 
 
-@pytest.mark.parametrize(("aware_at", "binding"), TEXTS)
-async def test_the_text_in_force_at_awareness_says_it_in_every_answer(api, running, aware_at, binding):
-    owner = await scenario.customer(api, "Valmont")
-    stated = {"aware_at": aware_at, "affected_customers": [affected(owner, **BREACH)]}
+@pytest.mark.parametrize(("dpa", "binding"), TEXTS)
+async def test_the_text_that_binds_says_it_in_every_answer(api, running, dpa, binding):
+    bound = {"agreement_id": "secnumcloud_2026", "effective_at": "2025-02-01T00:00:00+01:00", "dpa_id": dpa}
+    owner = await scenario.customer(api, "Valmont", agreement=bound)
+    stated = {"affected_customers": [affected(owner, **BREACH)]}
     (decision,) = (await ok(api.post("/incidents/dry-run", json=facts(**GRAVE, **stated))))["assessments"]
     assert (decision["due_kind"], decision["binding"]) == ("contractual", binding)
     incident = await scenario.declare(api, **GRAVE, **stated)
@@ -28,7 +25,7 @@ async def test_the_text_in_force_at_awareness_says_it_in_every_answer(api, runni
     assert recorded["binding"] == binding
     (notice,) = await scenario.notices(api, incident)
     assert notice["binding"] == binding
-    board = (await ok(api.get("/incidents/board")))["items"]
+    board = (await ok(api.get("/board")))["items"]
     assert [item["binding"] for item in board if item["id"] == incident["id"]] == [binding]
     waiting = (await ok(api.get("/attention")))["items"]
     assert {item["binding"] for item in waiting if item["notice_id"] == notice["id"]} == {binding}

@@ -53,6 +53,11 @@ class Records:
     call_records: dict = field(default_factory=dict)
     checks: dict = field(default_factory=dict)
     pauses: dict = field(default_factory=dict)
+    legal_profiles: dict = field(default_factory=dict)
+    assessments: dict = field(default_factory=dict)
+    submissions: dict = field(default_factory=dict)
+    report_drafts: dict = field(default_factory=dict)
+    timers: dict = field(default_factory=dict)
 
     def copied(self):
         return Records(**{member.name: copy.copy(getattr(self, member.name)) for member in fields(self)})
