@@ -36,8 +36,6 @@ def filled(path, names, operation):
         names["notice_id"] = names["draft_id"]
     # There is no head and no timestamp of this size.
     names["size"] = "999999999"
-    # Months and years that are over, of which nothing is issued.
-    names |= {"month": "2026-01", "year": "2025", "period": "2026-01"}
     names["path"] = "000.p/1" if "/entries/" in path else "0/000.p/1"
     return path.replace(":path}", "}").format_map(names)
 

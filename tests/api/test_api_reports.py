@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from notifications.audit.tiles import parse_entry_bundle, tiles_of
 from notifications.canonical_json import canonicalize
-from notifications.reporting.period import month_of
+from notifications.reporting.period import month_of, parse_period
 from service.audit_log.export import ExportedLog, export_log
 from service.cli.main import cli
 from service.ports.accounts import Role
@@ -46,11 +46,11 @@ async def until(running, look):
             changed.clear()
 
 
-async def issue(running, days):
-    """Issue what is due some days later, once everything is in the tree."""
+async def issue(running, name):
+    """Issue what is due when the report of a month is, once everything is in the tree."""
     await until(running, lambda tx: not tx.audit.pending(1))
     clock = TurnedClock()
-    clock.turn(days=days)
+    clock.ahead = parse_period(name, "Europe/Paris", timedelta(days=10)).cut_at + timedelta(hours=2) - clock.now()
     identifiers = running.parts.context.identifiers
     task = ReportIssue(running.parts.store, ReportSettings(), clock=clock, identifiers=identifiers)
     await task.look()
@@ -131,13 +131,14 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
 ):
     owners, incidents = await served_incidents(running, api)
     name = month()
+    following = month_of(parse_period(name, "Europe/Paris", timedelta(0)).ends_at, "Europe/Paris")
     provisional = await ok(api.get(f"/reports/monthly/{name}"))
     assert (provisional["state"], provisional["issued_at"]) == ("provisional", None)
     member = await caller(running, at_customer(Role.CUSTOMER_MEMBER, owners[0]["id"]))
     # Before it is issued, no customer gets numbers, whatever there is.
     assert (await member.get(f"/reports/monthly/{name}")).status_code == 404
 
-    await issue(running, 45)
+    await issue(running, name)
     issued = await ok(api.get(f"/reports/monthly/{name}"))
     assert issued["state"] == "issued"
     report = issued["report"]
@@ -155,7 +156,7 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
     (entry,) = [each for each in entries if each["id"] == issued["entry_id"]]
     assert entry["leaf"]["detail"]["sha256"] == issued["sha256"]
     assert entry["leaf"]["detail"]["tree_size"] == report["tree_size"]
-    assert len(entries) == 3
+    assert [each["leaf"]["detail"]["period"] for each in entries].count(name) == 3
 
     # A customer gets its own incident, under its own report, and nothing of the other.
     mine = await ok(member.get(f"/reports/monthly/{name}"))
@@ -209,7 +210,7 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
     assert (again["sha256"], again["corrections"]) == (issued["sha256"], [])
     now = await ok(api.get(f"/reports/monthly/{name}", params={"current": "true"}))
     assert {(each["measure"], each["after"]) for each in now["unissued_changes"]} >= {("in_time", 2), ("missing", 0)}
-    await issue(running, 80)
+    await issue(running, following)
     corrected = await ok(api.get(f"/reports/monthly/{name}"))
     assert corrected["sha256"] == issued["sha256"]
     (correction,) = corrected["corrections"]
@@ -221,7 +222,7 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
     await member.aclose()
     # Looking again issues nothing twice.
     before = await running.parts.store.read(lambda tx: tx.log.size())
-    await issue(running, 80)
+    await issue(running, following)
     assert await running.parts.store.read(lambda tx: tx.log.size()) == before
 
     await the_export_says_the_same(running, report, tmp_path)
@@ -229,11 +230,11 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
 
 async def the_export_says_the_same(running, report, folder):
     """Export the log, load its entries into a database, and calculate the same numbers by SQL."""
-    keys = (running.parts.settings.trust_dir / "log.vkey").read_text()
+    keys = (running.trust_dir / "log.vkey").read_text()
     await export_log(running.parts.store.read, folder / "log", keys)
     log = ExportedLog(folder / "log")
     command = ["report", report["period"], "--log", str(folder / "log"), "--out", str(folder / "report.json")]
-    trusted = [*command, "--trust", str(running.parts.settings.trust_dir)]
+    trusted = [*command, "--trust", str(running.trust_dir)]
     answer = await asyncio.to_thread(CliRunner().invoke, cli, trusted)
     assert answer.exit_code == 0, answer.output
     assert answer.output.count("is the same as entry") == 5
