@@ -35,7 +35,7 @@ from service.web.api.incidents import (
     statements,
 )
 from service.web.api.limits import RequestLimits
-from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
+from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notice_pdf, notices, questions
 from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.reports import reports
 from service.web.api.requests import ApiContext
@@ -97,6 +97,7 @@ def create_app(
         notices,
         acknowledgements,
         questions,
+        notice_pdf,
         inbox,
         # This router comes before the one whose paths have an identifier in the place of ``export``.
         transfer,

@@ -56,10 +56,11 @@ SCOPED = {
     "audit": "about append at entries get matching openings",
     "board": "figures page",
     "credentials": "passkeys password totp",
-    "customers": "add_contact add_profile all bindings by_pseudonyms contact contacts get latest_reachability_checks"
-    " named page profiles pseudonym require require_contact save_contact some",
+    "customers": "add_contact add_profile add_reachability_checks all bindings by_pseudonyms contact contacts get"
+    " latest_reachability_checks named page profiles pseudonym reached require require_contact save_contact some",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
     "drafts": "add alerts_count by_alert get of_alerts of_owner remove save",
+    "duties": "add_legal_profile assessments assessments_since drafts legal_profile legal_profiles submissions",
     "erasures": "obstacles order orders",
     "escalations": "call_records call_task call_tasks call_tasks_of_notice get hasten require_call_task save"
     " save_call_task",

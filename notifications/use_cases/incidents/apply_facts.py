@@ -60,8 +60,8 @@ def apply_facts(
     3. A customer without a contact that takes part in exercises has no notice of one; the decision says so.
        For each other customer: draft a notice that is owed, update an unreleased draft, or withdraw a draft that is no
        longer owed. If the customer was already notified and relevant facts changed, draft an update or a correction.
-    4. Write everything with its audit entries, and the overview by which lists find the incident, in the caller's
-       transaction.
+    4. Write everything with its audit entries, the overview by which lists find the incident, and the timer of the
+       provider's own duties, in the caller's transaction.
     """
     decider = CustomerDecider(incident.facts, agreements)
     before = tx.incidents.current_decisions(incident.id) if incident.version > 1 else {}
@@ -95,6 +95,8 @@ def apply_facts(
         elif notice is not None:
             entries.append(_notice_entry(act, notice, incident.ticket, pseudonym))
     tx.incidents.add_decisions(decided)
+    if not incident.exercise:
+        tx.duties.set_timer(incident.id, act.now)
     tx.incidents.save_overview(overview_of(incident, decider.reference, pending, tally[Verdict.NOTIFY]))
     tx.notices.add(added)
     for notice in saved:
@@ -157,9 +159,9 @@ def _facts_entry(
 ) -> AuditEntry:
     """Return the entry for one version of the facts, with the classification by the reference agreement.
 
-    Codes and times are in plain text, so that every number of a report can be computed from the log (8.3). The entry
-    commits to all other facts, except those about single customers: a single customer may have to be erased (9.7),
-    while the opening of the shared facts is kept.
+    Codes and times are in plain text, so that every number of a report can be computed from the log. The entry commits
+    to all other facts, except those about single customers: a single customer may have to be erased, while the opening
+    of the shared facts is kept.
     """
     facts, classification = incident.facts, decider.reference
     shared = {member.name: getattr(facts, member.name) for member in fields(facts)}
@@ -251,15 +253,16 @@ def _decision_entry(
             "profile_version": decision.profile_version,
             "reasons": [f"{reason.id}:{reason.holds.value}" for reason in decision.reasons],
             # All duties that could apply; those that do apply are in ``duties``.
-            "clauses": sorted({reason.clause for reason in decision.reasons if reason.obliges}),
+            "clauses": sorted({reason.clause for reason in decision.reasons if reason.obliges and reason.clause}),
             "duties": [
-                f"{reason.id}:{reason.clause}"
+                f"{reason.id}:{reason.clause}" if reason.clause else reason.id
                 for reason in decision.reasons
                 if reason.obliges and reason.holds is Answer.YES
             ],
             "missing": sorted({public_fact_id(fact) for fact in decision.missing}),
             "due_at": timestamp_text(decision.due_at) if decision.due_at else None,
             "due_kind": decision.due_kind.value if decision.due_kind else None,
+            "binding": decision.binding.value if decision.binding else None,
             "target_at": timestamp_text(decision.target_at) if decision.target_at else None,
         },
         exercise=incident.exercise,
@@ -284,6 +287,7 @@ def _notice_entry(act: AuditContext, notice: Notice, ticket: str, pseudonym: str
             "facts_version": notice.facts_version,
             "due_at": timestamp_text(notice.due_at),
             "due_kind": notice.due_kind,
+            "binding": notice.binding.value,
         },
         exercise=notice.exercise,
     )
