@@ -84,6 +84,7 @@ class Log:
             {"incident": incident_id(number), "customer": customer},
             verdict=verdict,
             agreement=AGREEMENTS[1],
+            priority="P1",
             due_at=timestamp_text(due_at) if due_at else None,
             **more,
         )
