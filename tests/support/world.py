@@ -106,6 +106,10 @@ async def build_world(running, api, *, customer_names=("Own", "Foreign"), **chan
             "endpoint_id": hook["id"],
             "secret_id": "00000000-0000-4000-8000-000000000000",
             "statement_id": "no_action_needed",
+            # A month and a year that are over, of which nothing is issued.
+            "month": "2026-01",
+            "year": "2025",
+            "period": "2026-01",
             "customer_id": item["id"],
             "incident_id": incident["id"],
             "notice_id": notice["id"],
