@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from notifications.customer.legal_profile import Entity
 from notifications.duties import Law, bundled_law
@@ -21,6 +20,6 @@ class LegalDuties:
     #: yearly turnover, for the significance test; None if it is not set
     turnover_eur: int | None = None
     #: duty id -> the authority to which the provider reports, in its own words
-    authorities: Mapping[str, str] = MappingProxyType({})
+    authorities: Mapping[str, str] = field(default_factory=dict)
     #: parts of a clock after which people are reminded, ascending
     reminders_percent: tuple[int, ...] = DEFAULT_REMINDERS_PERCENT
