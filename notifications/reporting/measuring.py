@@ -4,7 +4,7 @@ An incident belongs to the period in which its ticket was opened, which is the m
 Exercises are in no number. When a customer was notified, and by when it had to be, is what
 ``notifications.evidence.notification_report_builder`` finds; so the reports and the audit account agree.
 
-The priority that counts for the GTI (8.3) is the one that was in force when the first intervention started: the team
+The priority that counts for the GTI is the one that was in force when the first intervention started: the team
 worked under this one. If none was established then, the first that was established afterwards counts. Without an
 intervention the last one counts. An incident whose priority was another one at its opening is counted as changed.
 
@@ -27,7 +27,7 @@ from notifications.reporting.service_level import ServiceLevel, parse_service_le
 
 _FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.closed", "incident.reopened"})
 _INTERVENTIONS = frozenset({"intervention.recorded", "intervention.corrected"})
-#: Where an entry does not say how its deadline binds: the DPA of agreement 3.0 says "where possible".
+#: Where an entry does not say how its deadline binds: the DPA of that time says "where possible".
 _BINDING_OF_KIND = {"contractual": Binding.SOFT, "internal_target": Binding.NO_NUMBER}
 
 
