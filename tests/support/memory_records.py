@@ -15,6 +15,7 @@ class Records:
     incidents: dict = field(default_factory=dict)
     overviews: dict = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
+    interventions: dict = field(default_factory=dict)
     customers: dict = field(default_factory=dict)
     salts: dict = field(default_factory=dict)
     bindings: list = field(default_factory=list)

@@ -222,6 +222,14 @@ class MemoryIncidents(MemoryRepository):
         found = within(page, found, at=lambda item: item.opened_at)
         return page_of("incidents", page, found, lambda item: item.id, newest_first=True)
 
+    def add_intervention(self, intervention):
+        self._writing("incidents")
+        self._refer(self._records.incidents, intervention.incident_id)
+        self._add(self._records.interventions, (intervention.incident_id, intervention.number), intervention)
+
+    def interventions(self, incident_id):
+        return [item for item in self._records.interventions.values() if item.incident_id == incident_id]
+
     def add_decisions(self, decisions):
         self._writing()
         for stored in decisions:

@@ -100,7 +100,7 @@ def overview_of(tx: AccessTransaction, access: Access, context: ApiContext, inci
     """Return how an incident is at this moment."""
     standing = standing_of(tx, incident)
     listed = [stated.customer_id for stated in incident.facts.affected_customers]
-    customers = [tx.customers.get(customer_id) for customer_id in listed]
+    customers = tx.customers.some(listed)
     verdicts = Counter(stored.decision.verdict.value for stored in standing.decisions)
     states = Counter(notice.state.value for notice in standing.notices)
     return Overview(
@@ -108,7 +108,7 @@ def overview_of(tx: AccessTransaction, access: Access, context: ApiContext, inci
         next_step(tx, access, context, standing),
         {verdict.value: verdicts[verdict.value] for verdict in Verdict},
         {state.value: states[state.value] for state in NoticeState if states[state.value]},
-        {each.id: each.name for each in customers if each is not None},
+        {each.id: each.name for each in customers},
         questions_of_incident(tx, access, incident.id),
         _other_agreements(tx, access, context, incident),
         tx.incidents.interventions(incident.id),
