@@ -10,8 +10,12 @@ import pytest
 from notifications.agreement import bundled_agreements, bundled_dpas
 
 _ROOT = Path(__file__).parents[2]
-#: The data of agreements, and the sources of the incidents of the demonstration.
-_DATA = ("notifications/agreement/secnumcloud_", "notifications/agreement/dpa_", "service/cli/demo/incidents/")
+#: The data of agreements, the sources of the incidents of the demonstration, and what is about laws: the articles of a
+#: law have the same numbers for everybody.
+_DATA = (
+    "notifications/agreement/secnumcloud_", "notifications/agreement/dpa_", "service/cli/demo/incidents/",
+    "notifications/duties/", "notifications/use_cases/duties/", "service/settings/duties.py",
+)  # fmt: skip
 _SUFFIXES = {".py", ".toml", ".jinja", ".po", ".js", ".html", ".txt", ".mako"}
 _FILES = sorted(
     path.relative_to(_ROOT).as_posix()
