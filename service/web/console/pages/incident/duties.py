@@ -1,6 +1,6 @@
 """The provider's own reports to authorities: clocks, questions of significance, drafts, and records of submissions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from notifications.duties import Clock, ClockState
 from notifications.duties.significance import Question
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
-from notifications.incident import Answer
+from notifications.incident import Answer, Incident
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.duties.provider_clocks import ProviderDuties, provider_duties
 from notifications.use_cases.duties.provider_report import ProviderReport, provider_report
@@ -25,6 +25,7 @@ from notifications.use_cases.duties.record_duties import (
 )
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
+from service.web.api.notices.questions import names_of
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, write_once
 from service.web.console.moments import MomentError, local_text, parse_moment
@@ -34,11 +35,9 @@ from service.web.console.pages.incident.frame import (
     UNPROCESSABLE,
     MayChangeIncidents,
     MayReadIncidents,
-    Standing,
     context_of,
     reading,
     shown_in_frame,
-    standing_of,
     stated_version,
     unix_lines,
 )
@@ -197,11 +196,12 @@ async def _shown(
 ) -> Response:
     context = context_of(request)
 
-    def work(tx: AccessTransaction) -> tuple[Standing, ProviderDuties]:
+    def work(tx: AccessTransaction) -> tuple[Incident, ProviderDuties, Mapping[str, str]]:
         incident = tx.incidents.require(incident_id)
-        return standing_of(tx, incident), provider_duties(tx, incident, context.agreements.duties)
+        found = provider_duties(tx, incident, context.agreements.duties)
+        return incident, found, _people(tx, [each.recorded_by for each in found.assessments])
 
-    standing, found = await access.read(work)
+    incident, found, people = await access.read(work)
     problems, status = _problems(error)
     values: dict[str, Any] = {
         "found": found,
@@ -209,13 +209,13 @@ async def _shown(
         "questions": found.significance.criteria,
         "filled": _filled(found, form),
         "version": found.assessment.version if found.assessment is not None else 0,
-        "name_of": standing.name_of,
+        "name_of": people.__getitem__,
         "spoken": reader_language(request, access.caller),
         "form_id": new_form_id(),
         "problems": problems,
         "done": done,
     }
-    return shown_in_frame(request, access, standing.incident, "duties", values, status=status)
+    return shown_in_frame(request, access, incident, "duties", values, status=status)
 
 
 def _filled(found: ProviderDuties, form: Form | None) -> Mapping[str, str]:
@@ -251,16 +251,17 @@ async def _report(
 ) -> Response:
     context, language = context_of(request), reader_language(request, access.caller)
 
-    def work(tx: AccessTransaction) -> tuple[Standing, ProviderDuties, ProviderReport]:
+    def work(tx: AccessTransaction) -> tuple[ProviderDuties, ProviderReport, Mapping[str, str]]:
         incident = tx.incidents.require(incident_id)
         duties = provider_duties(tx, incident, context.agreements.duties)
         clock: Clock | None = duties.clock(duty_id)
         if clock is None:
             raise NotFoundError("duty", duty_id)
         report = provider_report(tx, duties, clock, context.agreements, context.sealing.provider, language)
-        return standing_of(tx, incident), duties, report
+        people = _people(tx, [access.actor, *(each.recorded_by for each in duties.submissions)])
+        return duties, report, people
 
-    standing, found, report = await access.read(work)
+    found, report, people = await access.read(work)
     problems, status = _problems(error)
     typed = {} if form is None else _items(form)
     values: dict[str, Any] = {
@@ -271,21 +272,27 @@ async def _report(
         "records": [each for each in found.submissions if each.duty_id == duty_id],
         "in_force": {each.id for each in found.in_force},
         "submission": {
-            "submitted_at": local_text(access.clock.now(), _ZONE) if form is None else form["submitted_at"],
+            "submitted_at": local_text(access.clock.now().replace(second=0, microsecond=0), _ZONE)
+            if form is None
+            else form["submitted_at"],
             "recipient": context.agreements.duties.authorities.get(duty_id, "") if form is None else form["recipient"],
-            "submitted_by": standing.name_of(access.actor) if form is None else form["submitted_by"],
+            "submitted_by": people[access.actor] if form is None else form["submitted_by"],
             "reference": "" if form is None else form["reference"],
         },
-        "name_of": standing.name_of,
+        "name_of": people.__getitem__,
         "spoken": language,
         "local": lambda at: local_text(at, _ZONE),
         "form_id": new_form_id(),
         "problems": problems,
         "done": done,
     }
-    return shown_in_frame(
-        request, access, standing.incident, "duties", values, template="incident_report", status=status
-    )
+    return shown_in_frame(request, access, found.incident, "duties", values, template="incident_report", status=status)
+
+
+def _people(tx: AccessTransaction, actors: Iterable[str]) -> Mapping[str, str]:
+    """Return the name of each actor, or the actor as the log names it."""
+    named = names_of(tx)
+    return {actor: named(actor) or actor for actor in actors}
 
 
 def _fault(name: str) -> Fault:
