@@ -29,6 +29,8 @@ from notifications.ports.notices import NoticeRepository as NoticeRepository
 from notifications.ports.paging import Extent as Extent
 from notifications.ports.paging import Page as Page
 from notifications.ports.paging import intersected as intersected
+from notifications.ports.pdf import PdfFile as PdfFile
+from notifications.ports.pdf import PdfMaker as PdfMaker
 from notifications.ports.questions import QuestionRepository as QuestionRepository
 from notifications.ports.resources import ResourceRepository as ResourceRepository
 from notifications.ports.responses import ResponseRepository as ResponseRepository

@@ -15,21 +15,39 @@ _GREFFIER_COMMAND = "greffier verify mail.eml --trust DIR"
 
 
 def contact(reader: Reader) -> Section:
-    """Return the contact point, the channel of further news (11.1.1.2), and the right to complain (9.6)."""
+    """Return the contact point, the channel of further news, and the right to complain."""
     say, provider = reader.say, reader.document["provider"]
     rows = [(say("Contact point"), Phrase(contact_point(reader, provider["contact_point"])))]
     if provider["console_url"] is not None:
-        rows.append((say("Status and history"), Phrase(reader.name(provider["console_url"]))))
+        rows.append(
+            (
+                reader.cited(say("Status and history"), "status_and_history"),
+                Phrase(reader.name(provider["console_url"])),
+            )
+        )
     return Section(
         say("Contact"),
         (
             Rows(tuple(rows)),
-            Paragraph(
-                say("News of the handling comes through the channel that carried this notice (clause 11.1.1.2).")
-            ),
-            Paragraph(say("You may complain to ANSSI at any time (clause 9.6).")),
+            Paragraph(reader.cited(_news(reader), "news_channel")),
+            Paragraph(reader.cited(say("You may complain to ANSSI at any time."), "complaint")),
         ),
     )
+
+
+def _news(reader: Reader) -> str:
+    """Return where news of the handling comes; documents of earlier releases name no channel."""
+    say = reader.say
+    match reader.document.get("news_channel"):
+        case "console":
+            return say(
+                "News of the handling comes in your customer interface; it comes by e-mail only if nobody opens it"
+                " there."
+            )
+        case "email":
+            return say("News of the handling comes by e-mail to your contacts.")
+        case _:
+            return say("News of the handling comes through the channel that carried this notice.")
 
 
 def checking(reader: Reader) -> Section:

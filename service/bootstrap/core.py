@@ -29,6 +29,7 @@ from service.crypto.secret_box import SecretBox
 from service.key_rotation.keeper import KeyKeeper
 from service.key_rotation.rotation import KeyRotation
 from service.monitoring.metrics import Metrics
+from service.notice_pdf.installation import pdf_maker
 from service.settings import Settings
 from service.store import Store
 from service.system.leadership import Leadership
@@ -163,6 +164,7 @@ async def build_core(
             provider=Provider(**settings.provider.model_dump(exclude={"default_language", "random_tickets"})),
             sender=settings.mail.sender or address_or(signer, settings.provider.contact_email),
             escalation=EscalationPolicy(**settings.escalation.model_dump()),
+            pdf_maker=pdf_maker(signer, authority),
         ),
         webhook=webhook_channel(settings, masters, clock),
     )

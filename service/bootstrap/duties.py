@@ -5,7 +5,7 @@ from pathlib import Path
 from notifications.customer.legal_profile import Entity
 from notifications.duties import Law, bundled_law, parse_law, validate_entity
 from notifications.errors import Fault, InvalidInputError
-from notifications.use_cases.duties.legal_duties import LegalDuties
+from notifications.use_cases.legal_duties import LegalDuties
 from service.settings.duties import DutySettings
 
 _PERCENT_MAX = 100

@@ -15,8 +15,8 @@ from notifications.duties import Clock, ClockState
 from notifications.ports import Clock as SystemClock
 from notifications.ports import Identifiers
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.duties.legal_duties import LegalDuties
 from notifications.use_cases.duties.provider_clocks import ProviderDuties, provider_duties
+from notifications.use_cases.legal_duties import LegalDuties
 from service.monitoring.alerts import ACTOR, raise_alerts, settle_alerts
 from service.monitoring.metrics import Metrics
 from service.monitoring.notice_findings import AlertCandidate

@@ -18,6 +18,7 @@ from service.settings.mail import BounceSettings, ContactCheckSettings, MailSett
 from service.settings.oidc import OidcSettings
 from service.settings.part import Part, read_text
 from service.settings.provider import AgreementSettings, ProviderSettings, StatementSettings
+from service.settings.reports import ReportSettings
 from service.settings.signing import SigningSettings, TimestampSettings
 from service.settings.webhooks import WebhookSettings
 
@@ -60,6 +61,7 @@ class Settings(Part):
     oidc: OidcSettings = OidcSettings()
     limits: LimitSettings = LimitSettings()
     metrics: MetricsSettings = MetricsSettings()
+    reports: ReportSettings = ReportSettings()
 
     #: advice for the log, one sentence for each old name in use
     _old_names: tuple[str, ...] = PrivateAttr(())

@@ -32,13 +32,24 @@ from service.web.api.incidents import (
     duties,
     events,
     incidents,
+    interventions,
     law,
     people,
     statements,
 )
 from service.web.api.limits import RequestLimits
-from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, own_duties, questions
+from service.web.api.notices import (
+    acknowledgements,
+    call_tasks,
+    escalation,
+    inbox,
+    notice_pdf,
+    notices,
+    own_duties,
+    questions,
+)
 from service.web.api.operations import attention, channels, keys, search, settings
+from service.web.api.reports import reports
 from service.web.api.requests import ApiContext
 from service.web.api.resources import resources as inventory
 from service.web.api.schemas import add_routes
@@ -91,6 +102,7 @@ def create_app(
         # Before what takes an identifier in the place of ``board``.
         board,
         incidents,
+        interventions,
         duties,
         law,
         drafts,
@@ -99,6 +111,7 @@ def create_app(
         notices,
         acknowledgements,
         questions,
+        notice_pdf,
         own_duties,
         inbox,
         # This router comes before the one whose paths have an identifier in the place of ``export``.
@@ -129,6 +142,7 @@ def create_app(
         webhooks,
         erasures,
         inventory,
+        reports,
     )
     add_routes(app, *(resource.router for resource in resources), erasures.of_strangers, health.router, metrics.router)
     add_routes(app, log_router(public=context.settings.log.public))

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from notifications.use_cases.duties.legal_duties import LegalDuties
+from notifications.use_cases.legal_duties import LegalDuties
 from service.monitoring.duty_reminders import DutyReminders
 from service.settings.provider import ProviderSettings
 from service.store import migrate_store, open_store

@@ -54,6 +54,7 @@ from support.serving_records import (
     make_returned,
     make_secret,
 )
+from support.sqlite_file import new_database
 
 REFUSALS = (sqlite3.IntegrityError, psycopg.IntegrityError)
 _BEGUN_AT_ONCE = (
@@ -93,12 +94,9 @@ def test_every_table_is_either_erased_from_or_kept_for_a_reason():
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def place(request, tmp_path):
-    if request.param == "postgresql":
-        address = postgresql_server().database()
-        opened = open_store(address, migrate=False)
-    else:
-        address = tmp_path / "x.sqlite3"
-        opened = open_store(address)
+    sqlite = request.param == "sqlite"
+    address = new_database(tmp_path / "x.sqlite3") if sqlite else postgresql_server().database()
+    opened = open_store(address, migrate=False)
     yield opened, address
     await opened.close()
 

@@ -222,6 +222,14 @@ class MemoryIncidents(MemoryRepository):
         found = within(page, found, at=lambda item: item.opened_at)
         return page_of("incidents", page, found, lambda item: item.id, newest_first=True)
 
+    def add_intervention(self, intervention):
+        self._writing("incidents")
+        self._refer(self._records.incidents, intervention.incident_id)
+        self._add(self._records.interventions, (intervention.incident_id, intervention.number), intervention)
+
+    def interventions(self, incident_id):
+        return [item for item in self._records.interventions.values() if item.incident_id == incident_id]
+
     def add_decisions(self, decisions):
         self._writing()
         for stored in decisions:
@@ -305,6 +313,10 @@ class MemoryCustomers(MemoryRepository):
     def save_contact(self, contact, expected_version):
         self._writing("customers")
         self._replace("contact", self._records.contacts, contact, expected_version)
+
+    def reached(self, customer_ids):
+        contacts = self._records.contacts.values()
+        return frozenset(item.customer_id for item in contacts if item.active and item.customer_id in customer_ids)
 
     def contacts(self, customer_id):
         found = [item for item in self._records.contacts.values() if item.customer_id == customer_id]
@@ -436,6 +448,16 @@ class MemoryNotices(MemoryRepository):
     def set_log_proof(self, notice_id, proof):
         self._writing("deliveries")
         self._set_once(notice_id, "log_proof", log_proof=proof)
+
+    def add_pdf(self, notice_id, language, time_zone, entry_id):
+        self._writing("notices")
+        self._refer(self._records.sealed, notice_id)
+        self._add(self._records.pdfs, (notice_id, language, time_zone), entry_id)
+
+    def pdf(self, notice_id, language, time_zone=None):
+        entry_id = self._records.pdfs.get((notice_id, language, time_zone))
+        opened = self._records.openings.get(entry_id, {}).get("pdf")
+        return None if opened is None else opened[1]
 
     def without_log_proof(self, limit):
         return [key for key, item in self._records.sealed.items() if item.log_proof is None][:limit]

@@ -20,7 +20,7 @@ from notifications.errors import NotFoundError
 from notifications.incident import PersonalDataBreach
 from notifications.notice.own_deadlines import customer_occasions
 from notifications.ports import Transaction
-from notifications.use_cases.duties.legal_duties import LegalDuties
+from notifications.use_cases.legal_duties import LegalDuties
 from notifications.wording.report_items import report_items
 
 #: Duty -> the report of the DORA template.

@@ -22,7 +22,7 @@ from notifications.incident import (
     UnlistedCustomers,
 )
 from notifications.ports import Transaction
-from notifications.use_cases.duties.legal_duties import LegalDuties
+from notifications.use_cases.legal_duties import LegalDuties
 
 #: Six months at most, with a margin: ``recurring`` counts exactly.
 _LOOK_BACK = timedelta(days=190)

@@ -14,8 +14,8 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError, StateC
 from notifications.incident import Answer, Incident
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.duties.legal_duties import LegalDuties
 from notifications.use_cases.duties.provider_clocks import provider_duties
+from notifications.use_cases.legal_duties import LegalDuties
 
 NAME_MAX_CHARACTERS = 200
 TEXT_MAX_CHARACTERS = 20_000

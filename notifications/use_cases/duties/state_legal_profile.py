@@ -7,7 +7,7 @@ from notifications.duties import validate_entity
 from notifications.errors import VersionMismatchError
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.duties.legal_duties import LegalDuties
+from notifications.use_cases.legal_duties import LegalDuties
 
 
 def state_legal_profile(

@@ -12,6 +12,7 @@ from service.auth.scope.log import ScopedAudit, ScopedLog
 from service.auth.scope.notices import ScopedNotices
 from service.auth.scope.operations import ScopedAlerts, ScopedDrafts, ScopedFigures, ScopedMails, ScopedResponses
 from service.auth.scope.questions import ScopedQuestions
+from service.auth.scope.reports import ScopedReports
 from service.auth.scope.resources import ScopedResources
 from service.auth.scope.search import ScopedSearch
 from service.auth.scope.visibility import OutOfScopeError
@@ -54,6 +55,7 @@ class ScopedTransaction:
         self.figures = ScopedFigures(tx, scope)
         self.board = ScopedBoard(tx, scope)
         self.search = ScopedSearch(tx, scope)
+        self.reports = ScopedReports(tx, scope)
 
     def __getattr__(self, name: str) -> NoReturn:
         raise OutOfScopeError(name)
