@@ -4,9 +4,11 @@ Fixtures import the service when a test asks for it: tests of the core start wit
 """
 
 import contextlib
+import gc
 import io
 import shutil
 from datetime import UTC, datetime
+from functools import cache
 
 import httpx2
 import pytest
@@ -17,6 +19,20 @@ from hypothesis import HealthCheck, settings
 # A busy machine is no defect: no test is judged by the clock.
 settings.register_profile("greffier", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("greffier")
+
+#: Each look of the collector through all objects costs up to a second, and tests make objects by the million.
+gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spare the collector what stays until the end: the tests themselves, and the modules that they import."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,12 +52,16 @@ def prepared_folder(tmp_path_factory):
     """A data folder with keys and empty tables, created once, because both take time."""
     from service.bootstrap.data_folder import prepare_data_folder
     from service.cli.demo.environment import ADDRESS, PROVIDER
-    from service.store import migrate_store
+    from service.crypto import key_files
+    from support.sqlite_file import new_database
 
     folder = tmp_path_factory.mktemp("prepared") / "data"
     prepare_data_folder(folder, address=ADDRESS, provider_name=PROVIDER, now=datetime.now(UTC))
-    migrate_store(folder / "greffier.sqlite3")
-    return folder
+    new_database(folder / "greffier.sqlite3")
+    with pytest.MonkeyPatch.context() as parsing:
+        # The bytes of a key are parsed once: to examine an RSA key takes as long as the rest of a start.
+        parsing.setattr(key_files, "load_pem_private_key", cache(key_files.load_pem_private_key))
+        yield folder
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from notifications.agreement import NATURES, Agreement
-from notifications.agreement.reading import INDEX, reading_of
-from notifications.agreement.three_valued import depends_on, possible_outcomes
+from notifications.agreement.reading import FACTS, INDEX, reading_of
+from notifications.agreement.three_valued import State, depends_on, possible_outcomes
 from notifications.classification.event_state import DataHarmTally, event_state, harm_answers
 from notifications.classification.possibilities import answer_of, natures_of, possible_natures, possible_priorities
 from notifications.classification.questions import fact_ids, open_questions
@@ -29,7 +29,7 @@ _IMPACT, _CRITICALITY = INDEX["impact"], INDEX["criticality"]
 
 
 def classify(facts: IncidentFacts, agreement: Agreement) -> Classification:
-    """Return the nature of the event by the agreement's definitions, and its priority (3.2, 7.6.4).
+    """Return the nature of the event by the agreement's definitions, and its priority.
 
     The nature is settled when every way of answering the open facts gives the same one. Otherwise the result is the
     most protective nature that is possible, and each open fact that matters is listed with what its answers would
@@ -79,12 +79,10 @@ def _findings(agreement: Agreement, key: tuple[str | None, ...]) -> _Findings:
     reading = reading_of(agreement)
     state = list(key)
     grounds = []
-    for limb, rule in reading.limbs:
-        outcomes = possible_outcomes(rule, state, reading.answers, at_most=2)
-        missing: tuple[int, ...] = ()
-        if len(outcomes) > 1:
-            missing = tuple(fact for fact in sorted(rule.facts) if depends_on(rule, state, reading.answers, fact))
-        grounds.append((limb.id, limb.clause, answer_of(outcomes), missing))
+    for number, (limb, rule) in enumerate(reading.limbs):
+        named = tuple(sorted(rule.facts))
+        holds, missing = _holds(agreement, number, named, tuple([key[fact] for fact in named]))
+        grounds.append((limb.id, limb.clause, holds, missing))
     natures = possible_natures(agreement, key)
     open_facts: tuple[int, ...] = ()
     if len(natures) > 1:
@@ -92,6 +90,26 @@ def _findings(agreement: Agreement, key: tuple[str | None, ...]) -> _Findings:
             fact for fact in sorted(reading.nature.facts) if depends_on(reading.nature, state, reading.answers, fact)
         )
     return _Findings(natures, tuple(grounds), open_facts)
+
+
+@lru_cache(maxsize=4_096)
+def _holds(
+    agreement: Agreement, number: int, named: tuple[int, ...], answers: tuple[str | None, ...]
+) -> tuple[Answer, tuple[int, ...]]:
+    """Return whether a limb holds, and the facts that it waits for: both depend on the facts that its rule names.
+
+    ``number`` is the limb's place in the reading, ``named`` are the indices of these facts, ``answers`` their answers.
+    """
+    reading = reading_of(agreement)
+    rule = reading.limbs[number][1]
+    state: State = [None] * len(FACTS)
+    for fact, answer in zip(named, answers, strict=True):
+        state[fact] = answer
+    outcomes = possible_outcomes(rule, state, reading.answers, at_most=2)
+    missing: tuple[int, ...] = ()
+    if len(outcomes) > 1:
+        missing = tuple(fact for fact in named if depends_on(rule, state, reading.answers, fact))
+    return answer_of(outcomes), missing
 
 
 def _remarks(facts: IncidentFacts, agreement: Agreement, natures: frozenset[int]) -> tuple[str, ...]:
@@ -120,6 +138,6 @@ def _remarks(facts: IncidentFacts, agreement: Agreement, natures: frozenset[int]
         remarks.append("remark.data_harm_untouched")
     if facts.impact != UNKNOWN and facts.impact not in agreement.impact_ids:
         remarks.append("remark.impact_not_in_agreement")
-    if facts.criticality != UNKNOWN and facts.criticality not in agreement.criticality_ids:
+    if agreement.criticalities and facts.criticality not in {UNKNOWN, *agreement.criticality_ids}:
         remarks.append("remark.criticality_not_in_agreement")
     return tuple(remarks)

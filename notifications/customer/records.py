@@ -35,6 +35,17 @@ class MailContent(StrEnum):
     ENCRYPTED_ONLY = "encrypted_only"
 
 
+class NewsChannel(StrEnum):
+    """Where news of the handling of an incident comes, which a notice names. First notices use every channel."""
+
+    #: the channels that carried the notice
+    SAME = "same"
+    #: the customer interface; a mail follows only if nobody opens it there
+    CONSOLE = "console"
+    #: e-mail to the contacts
+    EMAIL = "email"
+
+
 @dataclass(frozen=True, slots=True)
 class Customer:
     """A party that is notified."""
@@ -56,6 +67,7 @@ class Customer:
     four_eyes: bool = False
     #: time after which a notice that it did not acknowledge is escalated; None: no acknowledgement is asked for
     acknowledge_within_seconds: int | None = None
+    news_channel: NewsChannel = NewsChannel.SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +105,17 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class AgreementBinding:
-    """A customer is bound to an agreement version from a moment on (agreement 10)."""
+    """What binds a customer from a moment on: an agreement version, a DPA version, and the products ordered."""
 
     customer_id: UUID
     #: id of an agreement file, such as ``secnumcloud_iaas_3_0``
     agreement_id: str
     effective_at: datetime
     recorded_at: datetime
+    #: id of a DPA file; None: the one that the agreement names for the day
+    dpa_id: str | None = None
+    #: ids of products of the agreement, sorted; None: all its products
+    products: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +133,7 @@ class LevelChoice:
 
 @dataclass(frozen=True, slots=True)
 class ProfileVersion:
-    """The levels of security incidents that a customer chose (11.1.1.3), in force from a moment on.
+    """The levels of security incidents that a customer chose, in force from a moment on.
 
     ``choices`` is None for the agreement's default levels. An empty tuple means only the levels that cannot be waived.
     A security incident must be notified if any choice matches.

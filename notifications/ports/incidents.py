@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from notifications.decision import Decision
-from notifications.incident import Incident, IncidentFacts
+from notifications.incident import Incident, IncidentFacts, Intervention
 from notifications.ports.paging import Page
 
 
@@ -42,6 +42,8 @@ class IncidentOverview:
     #: what the facts name; empty if no narrower scope is established
     services: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    #: how strictly ``pending_due_at`` binds, a ``DeadlineBinding`` value; None without one, and in earlier releases
+    pending_binding: str | None = None
 
 
 class IncidentRepository(Protocol):
@@ -85,6 +87,14 @@ class IncidentRepository(Protocol):
 
     def without_overview(self, limit: int) -> Sequence[Incident]:
         """Return incidents that have no overview yet, oldest first."""
+        ...
+
+    def add_intervention(self, intervention: Intervention) -> None:
+        """Record when the first intervention started. A record is never changed; the next number corrects it."""
+        ...
+
+    def interventions(self, incident_id: UUID) -> Sequence[Intervention]:
+        """Return the records of the first intervention of an incident, by number; the last one counts."""
         ...
 
     def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:

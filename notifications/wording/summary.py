@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from notifications.wording.catalogues import translate
 from notifications.wording.exercise import marked
 from notifications.wording.formats import moment
-from notifications.wording.vocabulary import words
+from notifications.wording.vocabulary import due_words, words
 
 
 def subject(language: str, *, ticket: str, sequence: int, kind: str, tlp: str, exercise: bool = False) -> str:
@@ -44,7 +44,7 @@ def text(
     """
     values = {"provider": provider, "ticket": ticket, "sequence": sequence, "contact": contact, "digest": digest}
     if due is not None:
-        values |= {"time": moment(due["at"], language, time_zone), "kind": words(f"due.{due['kind']}", language)}
+        values |= {"time": moment(due["at"], language, time_zone), "kind": due_words(due, language)}
     kind_words, tlp_words = words(f"kind.{kind}", language), words(f"tlp.{tlp}", language)
 
     def say(message: str) -> str:

@@ -7,13 +7,14 @@ from typing import Literal
 from uuid import UUID
 
 from notifications.canonical_json import timestamp_text
-from notifications.decision import Verdict
+from notifications.decision import Verdict, binding_of
 from notifications.delivery.delivery import DeliveryState
-from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
+from notifications.delivery.reachability import CALL_TO_MAKE, CheckSubject, ReachabilityCheck, second_channel
 from notifications.delivery.webhook import EndpointState
 from notifications.incident import Incident
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
+from notifications.use_cases.customers.record_checks import active_endpoint_ids
 from notifications.use_cases.incidents.apply_facts import public_fact_id
 from notifications.use_cases.notices.manage_calls import nearest_open_tasks
 from notifications.use_cases.notices.pause_channel import is_paused
@@ -66,6 +67,8 @@ class AttentionItem:
     delivery_id: UUID | None = None
     call_task_id: UUID | None = None
     alert_id: UUID | None = None
+    #: how strictly ``due_at`` binds, a ``DeadlineBinding`` value; None where it is no deadline of a notice
+    binding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,9 @@ def _checks(tx: AccessTransaction, alerts: Sequence[Alert]) -> list[AttentionIte
                 overdue=False,
                 customer_id=alert.customer_id,
                 alert_id=alert.id,
-                what=f"{check.subject.value} failed its last check{code}",
+                what=CALL_TO_MAKE
+                if check.reason == CALL_TO_MAKE
+                else f"{check.subject.value} failed its last check{code}",
             )
         )
     return items
@@ -214,8 +219,16 @@ def _is_in_service(tx: AccessTransaction, check: ReachabilityCheck) -> bool:
     if check.subject is CheckSubject.WEBHOOK:
         endpoint = tx.webhooks.get(check.subject_id)
         return endpoint is not None and endpoint.state is EndpointState.ACTIVE
+    if check.subject is CheckSubject.SECOND_CHANNEL:
+        return check.subject_id == _second_channel_id(tx, check.customer_id)
     contact = tx.customers.contact(check.subject_id)
     return contact is not None and contact.active
+
+
+def _second_channel_id(tx: AccessTransaction, customer_id: UUID) -> UUID:
+    """Return what the second channel of a customer ends at; the customer itself if it has none."""
+    channel = second_channel(tx.customers.contacts(customer_id), active_endpoint_ids(tx, customer_id))
+    return customer_id if channel is None else channel.subject_id
 
 
 def _paused(tx: AccessTransaction, now: datetime) -> list[AttentionItem]:
@@ -332,8 +345,12 @@ def _pending(tx: Transaction, now: datetime, limit: int) -> tuple[list[Attention
         if not decisions:
             continue
         missing = sorted({public_fact_id(fact) for stored in decisions for fact in stored.decision.missing})
-        due = [stored.decision.due_at for stored in decisions if stored.decision.due_at is not None]
-        due_at = min(due, default=incident.facts.aware_at)
+        due = [
+            (decision.due_at, binding_of(decision.due_kind, decision.binding).value)
+            for decision in (stored.decision for stored in decisions)
+            if decision.due_at is not None and decision.due_kind is not None
+        ]
+        due_at, binding = min(due, default=(incident.facts.aware_at, None))
         count = f"more than {len(decisions)}" if more else str(len(decisions))
         items.append(
             AttentionItem(
@@ -342,6 +359,7 @@ def _pending(tx: Transaction, now: datetime, limit: int) -> tuple[list[Attention
                 overdue=due_at < now,
                 incident_id=incident.id,
                 ticket=incident.ticket,
+                binding=binding,
                 what=f"{count} customer(s) wait for: {', '.join(missing)}",
             )
         )
@@ -371,6 +389,7 @@ def _notice_item(
         ticket=tickets.of(notice.incident_id),
         customer_id=notice.customer_id,
         notice_id=notice.id,
+        binding=notice.binding.value,
         what=what,
     )
 
@@ -410,6 +429,7 @@ def _troubled(tx: Transaction, tickets: _Tickets, now: datetime, limit: int) -> 
                 customer_id=delivery.customer_id,
                 notice_id=notice.id,
                 delivery_id=delivery.id,
+                binding=notice.binding.value,
                 what=f"{delivery.channel.value}: {delivery.last_error}",
             )
         )

@@ -119,4 +119,7 @@ class ContactCheckSettings(Part):
     every_days: float = Field(
         default=7, ge=0, description="Time between two checks of a confirmed contact. 0: no checks."
     )
+    second_channel_days: float = Field(
+        default=182, ge=0, description="Time between two tests of a customer's second channel. 0: no tests."
+    )
     dns: bool = Field(default=False, description="Also look up the domain of each address.")

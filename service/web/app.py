@@ -15,6 +15,7 @@ from service.web.api.customers import (
     customer_export,
     customers,
     erasures,
+    legal_profile,
     profiles,
     reachability,
     transfer,
@@ -28,14 +29,27 @@ from service.web.api.incidents import (
     assessments,
     board,
     drafts,
+    duties,
     events,
     incidents,
+    interventions,
+    law,
     people,
     statements,
 )
 from service.web.api.limits import RequestLimits
-from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notice_pdf, notices, questions
+from service.web.api.notices import (
+    acknowledgements,
+    call_tasks,
+    escalation,
+    inbox,
+    notice_pdf,
+    notices,
+    own_duties,
+    questions,
+)
 from service.web.api.operations import attention, channels, keys, search, settings
+from service.web.api.reports import reports
 from service.web.api.requests import ApiContext
 from service.web.api.resources import resources as inventory
 from service.web.api.schemas import add_routes
@@ -88,6 +102,9 @@ def create_app(
         # Before what takes an identifier in the place of ``board``.
         board,
         incidents,
+        interventions,
+        duties,
+        law,
         drafts,
         alerts,
         events,
@@ -95,6 +112,7 @@ def create_app(
         acknowledgements,
         questions,
         notice_pdf,
+        own_duties,
         inbox,
         # This router comes before the one whose paths have an identifier in the place of ``export``.
         transfer,
@@ -103,6 +121,7 @@ def create_app(
         contacts,
         reachability,
         profiles,
+        legal_profile,
         agreements,
         statements,
         attention,
@@ -123,6 +142,7 @@ def create_app(
         webhooks,
         erasures,
         inventory,
+        reports,
     )
     add_routes(app, *(resource.router for resource in resources), erasures.of_strangers, health.router, metrics.router)
     add_routes(app, log_router(public=context.settings.log.public))

@@ -25,13 +25,14 @@ from service.ports.mails import ServiceMail
 from service.store import open_store
 from support.clocks import SteppedClock
 from support.sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
+from support.sqlite_file import new_database
 
 ADA = "ada@provider.example"
 
 
 @pytest.fixture
 async def house(tmp_path):
-    store = open_store(tmp_path / "store.sqlite3")
+    store = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     yield House.on(store, SteppedClock())
     await store.close()
 

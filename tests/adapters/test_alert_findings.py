@@ -28,6 +28,7 @@ from support.records import (
     make_notice,
 )
 from support.smime_reader import SmimeReader
+from support.sqlite_file import new_database
 
 MAILBOX = "soc@provider.example"
 SALT = b"s" * 32
@@ -92,7 +93,7 @@ class Night:
 
 @pytest.fixture
 async def night(tmp_path, service_log):
-    store = open_store(tmp_path / "store.sqlite3")
+    store = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     yield Night(store)
     await store.close()
 

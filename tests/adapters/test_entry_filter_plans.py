@@ -5,10 +5,10 @@ from contextlib import closing
 import pytest
 
 from notifications.ports import EntryFilter, Extent, Page
-from service.store import migrate_store
 from service.store.engines.sqlite import connect
 from service.store.log.entry_filter import FIRST_SINCE, LAST_BEFORE, POSITION_AT, statement_of, values_of
 from support.records import after
+from support.sqlite_file import new_database
 
 PERIOD = {"starts_at": after(days=-1), "ends_at": after(days=1)}
 #: the index along which a list is read: the first that its plan names
@@ -27,8 +27,7 @@ CASES = (
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("plans") / "greffier.sqlite3"
-    migrate_store(path)
+    path = new_database(tmp_path_factory.mktemp("plans") / "greffier.sqlite3")
     with closing(connect(path, read_only=True)) as connection:
         yield connection
 

@@ -12,11 +12,12 @@ from notifications.errors import LogUnavailableError
 from service.audit_log.published_head import write_head
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.crypto.log_keys import LogSigners
-from service.store import migrate_store, open_store
+from service.store import open_store
 from service.system.leadership import SoleLeadership, while_leading
 from support.chosen_leadership import ChosenLeadership
 from support.memory_store import MemoryStore
 from support.records import make_entry
+from support.sqlite_file import new_database
 
 ORIGIN = "log.greffier.test"
 KEY, NEW = (Ed25519PrivateKey.from_private_bytes(letter * 32) for letter in (b"k", b"n"))
@@ -41,8 +42,7 @@ async def store(request, tmp_path):
     if request.param == "memory":
         yield MemoryStore()
         return
-    migrate_store(tmp_path / "store.sqlite3")
-    opened = open_store(tmp_path / "store.sqlite3", migrate=False)
+    opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     yield opened
     await opened.close()
 

@@ -20,6 +20,7 @@ from service.settings.alerts import AlertSettings
 from service.store import open_store
 from support.clocks import SteppedClock
 from support.records import NOW, make_entry
+from support.sqlite_file import new_database
 
 SETTINGS = AlertSettings(log_lag_seconds=9 * 24 * 3600, least_free_bytes=0)
 
@@ -80,7 +81,7 @@ async def house(tmp_path, data_folder):
     files = KeyFiles(settings.keys_dir, settings.trust_dir)
     passphrases = key_passphrases(settings, load_masters(settings))
     authority = EmbeddedTimestampAuthority(files.timestamp_key, files.timestamp_chain, passphrases)
-    store = open_store(tmp_path / "store.sqlite3")
+    store = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     keys = LogKeyFile(files.log_key, settings.log.origin, passphrases, SteppedClock())
     yield House(store, tmp_path, keys, authority, settings.trust_dir / "tsa.pem")
     await store.close()

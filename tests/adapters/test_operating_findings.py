@@ -33,6 +33,7 @@ from support.records import (
     make_notice,
     make_sealed,
 )
+from support.sqlite_file import new_database
 
 SETTINGS = AlertSettings(lead_seconds=900)
 PROVIDER = ProviderSettings(name="Provider", contact_email="soc@provider.example", default_language="en")
@@ -101,7 +102,7 @@ class Watch:
 
 @pytest.fixture
 async def watch(tmp_path):
-    store = open_store(tmp_path / "store.sqlite3")
+    store = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     yield Watch(store)
     await store.close()
 

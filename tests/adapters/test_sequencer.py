@@ -27,23 +27,17 @@ from notifications.errors import (
 from service.audit_log.published_head import verify_head
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.crypto.log_keys import LogSigners
-from service.store import migrate_store, open_store
+from service.store import open_store
 from support.memory_store import MemoryStore
 from support.postgresql_server import postgresql_server
 from support.records import make_entry
+from support.sqlite_file import new_database
 
 ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 VERIFIER = verifier_key(ORIGIN, KEY)
 #: no batching and no backing off: a test goes as fast as the machine
 AT_ONCE = SequencerSettings(batch_seconds=0, poll_seconds=30, first_retry_seconds=0, last_retry_seconds=0)
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sequencer") / "empty.sqlite3"
-    migrate_store(path)
-    return path
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -54,8 +48,7 @@ async def store(request, tmp_path):
     if request.param == "postgresql":
         opened = open_store(postgresql_server().database(), migrate=False)
     else:
-        shutil.copy(request.getfixturevalue("empty_database"), tmp_path / "store.sqlite3")
-        opened = open_store(tmp_path / "store.sqlite3", migrate=False)
+        opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     yield opened
     await opened.close()
 
@@ -329,9 +322,8 @@ class TestRefusal:
         head_path.write_bytes(sign_checkpoint(KEY, Checkpoint(ORIGIN, 4, b"r" * 32)))
         await self.refused(store, head_path, "holds other entries")
 
-    async def test_a_restored_copy_of_the_database_file(self, empty_database, tmp_path, head_path):
-        backup, path = tmp_path / "backup.sqlite3", tmp_path / "store.sqlite3"
-        shutil.copy(empty_database, backup)
+    async def test_a_restored_copy_of_the_database_file(self, tmp_path, head_path):
+        backup, path = new_database(tmp_path / "backup.sqlite3"), tmp_path / "store.sqlite3"
         opened = open_store(backup, migrate=False)
         await append(opened, 3)
         await make_sequencer(opened, head_path).sequence_pending()

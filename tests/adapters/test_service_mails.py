@@ -19,6 +19,7 @@ from service.system.logging import SystemIdentifiers
 from support.access_records import make_mail
 from support.clocks import SteppedClock
 from support.smtp_server import CLOSE, SmtpServer
+from support.sqlite_file import new_database
 
 ADDRESS = "soc@provider.example"
 SECRET = "https://console.example/links/s3cr3t-t0ken"
@@ -78,7 +79,7 @@ class Post:
 
 @pytest.fixture
 async def post(tmp_path, keys, service_log):
-    store = open_store(tmp_path / "store.sqlite3")
+    store = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     async with SmtpServer() as relay:
         channel = EmailSmtp(MailSettings(host="127.0.0.1", port=relay.port, tls="none", send_timeout_seconds=10))
         yield Post(store, relay, channel, keys)

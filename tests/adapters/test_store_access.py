@@ -1,7 +1,6 @@
 """The contract of ``AccessTransaction`` on SQLite: accounts, grants, credentials, sessions, links, messages."""
 
 import asyncio
-import shutil
 from dataclasses import replace
 from uuid import uuid4
 
@@ -11,7 +10,7 @@ from notifications.errors import InvalidInputError, NotFoundError, StateConflict
 from notifications.ports import Page
 from service.ports.accounts import AccountKind, Role
 from service.ports.store import AccessTransaction
-from service.store import migrate_store, open_store
+from service.store import open_store
 from service.store.engines.transaction import SqlTransaction
 from support.access_records import (
     make_account,
@@ -33,19 +32,12 @@ from support.access_records import (
 from support.postgresql_server import postgresql_server
 from support.records import NOBODY, NOW, SALT, after, make_contact, make_customer
 from support.repositories import repositories, verify_signatures
-
-
-@pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("access") / "empty.sqlite3"
-    migrate_store(path)
-    return path
+from support.sqlite_file import new_database
 
 
 @pytest.fixture
-def path(migrated_database, tmp_path):
-    shutil.copy(migrated_database, tmp_path / "store.sqlite3")
-    return tmp_path / "store.sqlite3"
+def path(tmp_path):
+    return new_database(tmp_path / "store.sqlite3")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -94,7 +86,7 @@ async def winners(path, work):
 
 
 def test_every_method_of_the_port_is_there_with_its_parameters():
-    assert len(repositories(AccessTransaction)) == 23
+    assert len(repositories(AccessTransaction)) == 24
     verify_signatures(AccessTransaction, SqlTransaction(None))
 
 

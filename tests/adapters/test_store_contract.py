@@ -1,7 +1,6 @@
 """The contract of ``Transaction`` and ``UnitOfWork``: one suite, run against the store in memory and against SQLite."""
 
 import asyncio
-import shutil
 from dataclasses import replace
 from itertools import product
 from uuid import uuid4
@@ -30,7 +29,7 @@ from notifications.notice import NoticeState
 from notifications.notice.seal import UndatedNotice
 from notifications.ports import EntryFilter, Extent, InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
 from service.ports.log import LogTransaction
-from service.store import migrate_store, open_store
+from service.store import open_store
 from service.store.engines.transaction import SqlTransaction
 from support.memory_records import Records
 from support.memory_store import MemoryStore, MemoryTransaction
@@ -54,14 +53,7 @@ from support.records import (
     make_sealed,
 )
 from support.repositories import repositories, verify_signatures
-
-
-@pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory):
-    """An empty database with its tables; copied, because migrating takes longer than a test."""
-    path = tmp_path_factory.mktemp("store") / "empty.sqlite3"
-    migrate_store(path)
-    return path
+from support.sqlite_file import new_database
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -72,8 +64,7 @@ async def store(request, tmp_path):
     if request.param == "postgresql":
         opened = open_store(postgresql_server().database(), migrate=False)
     else:
-        shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "store.sqlite3")
-        opened = open_store(tmp_path / "store.sqlite3", migrate=False)
+        opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     yield opened
     await opened.close()
 
@@ -107,7 +98,7 @@ async def read_pages(store, read, limit=2):
 
 @pytest.mark.parametrize("implementation", [SqlTransaction(None), MemoryTransaction(Records(), read_only=True)])
 def test_every_method_of_the_port_is_there_with_its_parameters(implementation):
-    assert len(repositories(Transaction)) == 10
+    assert len(repositories(Transaction)) == 11
     verify_signatures(Transaction, implementation)
     verify_signatures(LogTransaction, implementation)
 
@@ -337,6 +328,17 @@ class TestCustomers:
         ):
             with pytest.raises(StateConflictError):
                 await store.write(work)
+
+    async def test_who_has_an_active_contact_is_found_for_many_at_once(self, store, customer):
+        others = [make_customer(), make_customer()]
+        for item in others:
+            await store.write(lambda tx, item=item: tx.customers.add(item, SALT))
+        await store.write(lambda tx: tx.customers.add_contact(make_contact(customer)))
+        await store.write(lambda tx: tx.customers.add_contact(make_contact(customer)))
+        await store.write(lambda tx: tx.customers.add_contact(make_contact(others[0], active=False)))
+        known = [customer.id, *(item.id for item in others), uuid4()]
+        assert await store.read(lambda tx: tx.customers.reached(known)) == {customer.id}
+        assert await store.read(lambda tx: tx.customers.reached([])) == frozenset()
 
     async def test_contacts_are_by_order_then_creation_and_follow_versions(self, store, customer):
         made = [make_contact(customer, order=order) for order in (2, 1, 2)]

@@ -1,6 +1,5 @@
 """The contract of drafts of incidents on both engines; on SQLite the bytes of an erased draft are overwritten."""
 
-import shutil
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -11,18 +10,12 @@ from notifications.errors import NotFoundError, StateConflictError, VersionMisma
 from service.crypto.secret_box import SecretBox
 from service.key_rotation.master_rotation import RESEALINGS, reseal_drafts
 from service.ports.drafts import SEALED_FOR, IncidentDraft
-from service.store import migrate_store, open_store
+from service.store import open_store
 from support.postgresql_server import postgresql_server
 from support.records import NOW, after
+from support.sqlite_file import new_database
 
 MARK = b"a-mark-that-is-in-no-other-row-" * 40
-
-
-@pytest.fixture(scope="module")
-def migrated_database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("drafts") / "empty.sqlite3"
-    migrate_store(path)
-    return path
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -30,8 +23,7 @@ async def store(request, tmp_path):
     if request.param == "postgresql":
         opened = open_store(postgresql_server().database(), migrate=False)
     else:
-        shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "store.sqlite3")
-        opened = open_store(tmp_path / "store.sqlite3", migrate=False)
+        opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     yield opened
     await opened.close()
 
@@ -142,9 +134,8 @@ async def test_a_removed_draft_is_gone_and_says_so_once(store):
     assert [kinds for kinds in changed if kinds] == [{"drafts"}]
 
 
-async def test_on_sqlite_the_bytes_of_an_erased_draft_are_overwritten(migrated_database, tmp_path):
-    path = tmp_path / "store.sqlite3"
-    shutil.copy(migrated_database, path)
+async def test_on_sqlite_the_bytes_of_an_erased_draft_are_overwritten(tmp_path):
+    path = new_database(tmp_path / "store.sqlite3")
     opened = open_store(path, migrate=False)
     draft = make_draft(sealed=MARK)
     await added(opened, draft)

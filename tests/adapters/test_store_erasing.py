@@ -21,6 +21,7 @@ from service.store import open_store
 from service.store.engines.compaction import COMPACTED
 from service.store.tables import metadata
 from support.access_records import make_account, make_alert, make_grant, make_link, make_mail, make_session
+from support.duty_records import make_legal_profile
 from support.postgresql_server import postgresql_server
 from support.question_records import make_feedback, make_question
 from support.records import (
@@ -53,6 +54,7 @@ from support.serving_records import (
     make_returned,
     make_secret,
 )
+from support.sqlite_file import new_database
 
 REFUSALS = (sqlite3.IntegrityError, psycopg.IntegrityError)
 _BEGUN_AT_ONCE = (
@@ -72,9 +74,13 @@ KEPT = {
     "checkpoint_timestamps": "the log",
     "channel_pauses": "of the provider",
     "directory_version": "a counter",
+    "duty_assessments": "of the provider, on its own duties",
+    "duty_timers": "of the provider, a time",
     "erasures": "by pseudonym",
     "incident_drafts": "encrypted, and erased after 14 days at most",
     "incidents": "shared; what they say of a customer stands in the facts",
+    "report_drafts": "of the provider, to authorities",
+    "report_submissions": "of the provider, to authorities",
     "resource_snapshots": "a number and a time",
     "throttles": "keyed digests that end by themselves",
     "ticket_counters": "a counter",
@@ -88,12 +94,9 @@ def test_every_table_is_either_erased_from_or_kept_for_a_reason():
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def place(request, tmp_path):
-    if request.param == "postgresql":
-        address = postgresql_server().database()
-        opened = open_store(address, migrate=False)
-    else:
-        address = tmp_path / "x.sqlite3"
-        opened = open_store(address)
+    sqlite = request.param == "sqlite"
+    address = new_database(tmp_path / "x.sqlite3") if sqlite else postgresql_server().database()
+    opened = open_store(address, migrate=False)
     yield opened, address
     await opened.close()
 
@@ -137,6 +140,7 @@ class House:
         tx.customers.add_contact(self.contact)
         tx.customers.add_binding(make_binding(self.customer))
         tx.customers.add_profile(make_profile(self.customer))
+        tx.duties.add_legal_profile(make_legal_profile(self.customer, lei=None))
         tx.incidents.add_decisions([make_decision(incident, self.customer)])
         tx.notices.add([self.notice])
         words = (SealedRendering("fr", f"INC {word}", word, word),)

@@ -12,7 +12,7 @@ from notifications.delivery.reachability import CheckSubject
 from notifications.delivery.webhook import EndpointState
 from notifications.notice import NoticeState
 from service.ports.figures import hold_reason_kind
-from service.store import migrate_store, open_store
+from service.store import open_store
 from service.store.delivery import figures as statements
 from support.access_records import make_alert, make_mail
 from support.postgresql_server import postgresql_server
@@ -29,6 +29,7 @@ from support.records import (
     make_sealed,
 )
 from support.serving_records import make_call_task, make_check, make_endpoint, make_pause
+from support.sqlite_file import new_database
 
 SALT = b"s" * 32
 
@@ -38,7 +39,7 @@ async def store(request, tmp_path):
     if request.param == "postgresql":
         opened = open_store(postgresql_server().database(), migrate=False)
     else:
-        opened = open_store(tmp_path / "store.sqlite3")
+        opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     yield opened
     await opened.close()
 
@@ -218,8 +219,7 @@ GROWING = re.compile(
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS))
 def test_what_is_done_costs_nothing_to_count(name, tmp_path):
-    migrate_store(tmp_path / "empty.sqlite3")
-    with closing(sqlite3.connect(tmp_path / "empty.sqlite3")) as connection:
+    with closing(sqlite3.connect(new_database(tmp_path / "empty.sqlite3"))) as connection:
         explain = f"EXPLAIN QUERY PLAN {getattr(statements, name)}"
         plan = [row[3] for row in connection.execute(explain, (0,) * STATEMENTS[name])]
     assert [step for step in plan if GROWING.search(step)] == [], plan

@@ -17,6 +17,7 @@ from support.postgresql_server import postgresql_server
 from support.question_records import answered, make_feedback, make_question
 from support.records import NOBODY, NOW, SALT, after, make_customer, make_incident, make_notice, make_sealed
 from support.serving_records import make_acknowledgement, make_opening
+from support.sqlite_file import new_database
 
 ANNA = "account:anna"
 EVERYTHING = InboxFilter()
@@ -29,15 +30,16 @@ async def store(request, tmp_path):
     elif request.param == "postgresql":
         opened = open_store(postgresql_server().database(), migrate=False)
     else:
-        opened = open_store(tmp_path / "x.sqlite3")
+        opened = open_store(new_database(tmp_path / "x.sqlite3"), migrate=False)
     yield opened
     await opened.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request, tmp_path):
-    address = postgresql_server().database() if request.param == "postgresql" else tmp_path / "x.sqlite3"
-    opened = open_store(address, migrate=request.param == "sqlite")
+    sqlite = request.param == "sqlite"
+    address = new_database(tmp_path / "x.sqlite3") if sqlite else postgresql_server().database()
+    opened = open_store(address, migrate=False)
     yield opened
     await opened.close()
 

@@ -22,6 +22,7 @@ from notifications.ports import Page
 from service.store import open_store
 from support.postgresql_server import postgresql_server
 from support.records import NOW, SALT, make_customer
+from support.sqlite_file import new_database
 
 HOUR = timedelta(hours=1)
 
@@ -29,7 +30,7 @@ HOUR = timedelta(hours=1)
 def opened(engine, folder):
     if engine == "postgresql":
         return open_store(postgresql_server().database(), migrate=False)
-    return open_store(folder / "x.sqlite3")
+    return open_store(new_database(folder / "x.sqlite3"), migrate=False)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

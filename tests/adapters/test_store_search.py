@@ -1,6 +1,5 @@
 """The full-text index on both engines: what is found, by whom, and that nothing of an erased customer is left in it."""
 
-import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +14,7 @@ from notifications.incident import AffectedCustomer, IncidentState, LocalizedTex
 from notifications.notice import NoticeState
 from notifications.ports import Extent, Page
 from service.ports.board import IncidentFilters
-from service.store import migrate_store, open_store
+from service.store import open_store
 from service.store.search.terms import folded, sought_words
 from service.store.sql.session import Session
 from support.postgresql_server import postgresql_server
@@ -31,6 +30,7 @@ from support.records import (
     make_notice,
     make_sealed,
 )
+from support.sqlite_file import new_database
 
 KINDS = ("incident", "effect", "customer", "contact", "notice")
 #: Signs that are syntax in one engine or the other.
@@ -41,20 +41,12 @@ HOSTILE = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def migrated_database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("store") / "empty.sqlite3"
-    migrate_store(path)
-    return path
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def place(request, tmp_path):
     if request.param == "postgresql":
         address = postgresql_server().database()
     else:
-        address = tmp_path / "store.sqlite3"
-        shutil.copy(request.getfixturevalue("migrated_database"), address)
+        address = new_database(tmp_path / "store.sqlite3")
     opened = open_store(address, migrate=False)
     yield opened, address
     await opened.close()

@@ -39,6 +39,7 @@ from support.serving_records import (
     make_returned,
     make_secret,
 )
+from support.sqlite_file import new_database
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -48,7 +49,7 @@ async def store(request, tmp_path):
     elif request.param == "postgresql":
         opened = open_store(postgresql_server().database(), migrate=False)
     else:
-        opened = open_store(tmp_path / "x.sqlite3")
+        opened = open_store(new_database(tmp_path / "x.sqlite3"), migrate=False)
     yield opened
     await opened.close()
 

@@ -4,7 +4,6 @@ import asyncio
 import importlib
 import os
 import pkgutil
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -24,7 +23,7 @@ from sqlalchemy import bindparam, select
 import service.store
 from notifications.errors import StateConflictError, StoreUnavailableError
 from notifications.ports import InboxItem
-from service.store import migrate_store, open_store
+from service.store import open_store
 from service.store.engines.migration import is_current, sqlite_engine, upgrade
 from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
 from service.store.sql.statements import compiled
@@ -43,6 +42,7 @@ from support.records import (
     make_profile,
     make_sealed,
 )
+from support.report_records import make_intervention, make_issued_report
 from support.serving_records import (
     make_acknowledgement,
     make_call_record,
@@ -51,19 +51,12 @@ from support.serving_records import (
     make_opening,
     make_returned,
 )
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sqlite") / "empty.sqlite3"
-    migrate_store(path)
-    return path
+from support.sqlite_file import new_database
 
 
 @pytest.fixture
-def path(empty_database, tmp_path):
-    shutil.copy(empty_database, tmp_path / "store.sqlite3")
-    return tmp_path / "store.sqlite3"
+def path(tmp_path):
+    return new_database(tmp_path / "store.sqlite3")
 
 
 @pytest.fixture
@@ -147,6 +140,8 @@ class TestAppendOnly:
             tx.customers.add_binding(make_binding(customer))
             tx.customers.add_profile(make_profile(customer))
             tx.incidents.add(incident)
+            tx.incidents.add_intervention(make_intervention(incident))
+            tx.reports.add(make_issued_report())
             tx.incidents.add_decisions([make_decision(incident, customer)])
             tx.notices.add([notice])
             tx.notices.add_seal(make_sealed(notice, timestamp=b"t", log_proof=b"p"), uuid4())
@@ -502,7 +497,7 @@ class TestStatements:
         whole |= {"_STAMPED_SIZES"}
         from_the_end = {"_NEWEST_STAMPED", "_HEAD", "_LAST_SEQUENCED", "_RECENT"}
         every_customer, as_the_process_starts = (
-            {"_WITHOUT_CONTACT", "_UNREACHABLE", "_TO_CHECK"},
+            {"_WITHOUT_CONTACT", "_UNREACHABLE", "_TO_CHECK", "_SECOND_CHANNELS"},
             {"_FREE_ALL", "_WITHOUT_OVERVIEW"},
         )
         queues_in_order = {

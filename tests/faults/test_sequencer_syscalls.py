@@ -21,10 +21,11 @@ import pytest
 
 from faults.sequencing import VERIFIER
 from service.audit_log.fsck.check import check_log
-from service.store import migrate_store, open_store
+from service.store import open_store
 from support.commands import Command
 from support.postgresql_server import postgresql_server
 from support.records import make_entry
+from support.sqlite_file import new_database
 
 
 def _may_trace():
@@ -125,8 +126,7 @@ def strike(run, most):
 
 
 async def test_sqlite_at_each_write(tmp_path):
-    pending = tmp_path / "pending.sqlite3"
-    migrate_store(pending)
+    pending = new_database(tmp_path / "pending.sqlite3")
     await filled(pending)
 
     @contextmanager

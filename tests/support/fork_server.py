@@ -63,7 +63,9 @@ def _load():
     import service.bootstrap.serve
     import service.bootstrap.work
     import service.cli.main  # noqa: F401
+    from service.store.engines.migration import packaged_heads
 
+    packaged_heads()
     # What is loaded stays: no process looks through it again, and its memory stays shared.
     gc.collect()
     gc.freeze()

@@ -1,5 +1,6 @@
 """Classification against the oracle: over the whole fact space, point by point."""
 
+import gc
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
@@ -177,7 +178,8 @@ def walk(slice_of_space):
 
 def test_every_point_of_the_fact_space_has_the_natures_and_questions_of_the_oracle():
     # inside(3) x intent(3) x service harm(3^4) x a listed customer's data harm(3^4) x measures(3) x disrupted(3)
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    # Without the garbage collector: a classification holds no circle, and the collector takes a quarter of the time.
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=gc.disable) as pool:
         results = list(pool.map(walk, product(range(3), repeat=2)))
     assert [faults for _, faults in results if faults] == []
     assert sum(checked for checked, _ in results) == SPACE == 531_441

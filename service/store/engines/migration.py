@@ -1,5 +1,6 @@
 """Bring a database up to date by the migrations packaged here."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,16 @@ def is_current(engine: Engine) -> bool:
 
 
 def _is_current(connection: Connection) -> bool:
-    script = ScriptDirectory.from_config(_configuration(connection))
-    context = MigrationContext.configure(connection)
-    return set(context.get_current_heads()) == set(script.get_heads())
+    return set(MigrationContext.configure(connection).get_current_heads()) == packaged_heads()
 
 
-def _configuration(connection: Connection) -> Config:
+@cache
+def packaged_heads() -> frozenset[str]:
+    """Return the newest revisions of the packaged migrations; the files are read once a process."""
+    return frozenset(ScriptDirectory.from_config(_configuration()).get_heads())
+
+
+def _configuration(connection: Connection | None = None) -> Config:
     configuration = Config()
     configuration.set_main_option("script_location", _MIGRATIONS)
     configuration.attributes["connection"] = connection

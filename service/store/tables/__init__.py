@@ -29,6 +29,13 @@ from service.store.tables.customers import (
     DirectoryVersionRow,
     ProfileRow,
 )
+from service.store.tables.duties import (
+    DutyAssessmentRow,
+    DutyTimerRow,
+    LegalProfileRow,
+    ReportDraftRow,
+    ReportSubmissionRow,
+)
 from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     DecisionRow,
@@ -36,6 +43,7 @@ from service.store.tables.incidents import (
     IncidentFactsRow,
     IncidentOverviewRow,
     IncidentRow,
+    InterventionRow,
     StoredResponseRow,
     TicketCounterRow,
 )
@@ -46,6 +54,7 @@ from service.store.tables.log import (
     AuditSubjectRow,
     CheckpointCosignatureRow,
     CheckpointTimestampRow,
+    IssuedReportRow,
     LogCheckpointRow,
     LogLeafRow,
     LogNodeRow,
@@ -102,6 +111,8 @@ __all__ = [
     "DeliveryAttemptRow",
     "DeliveryRow",
     "DirectoryVersionRow",
+    "DutyAssessmentRow",
+    "DutyTimerRow",
     "ErasureOrderRow",
     "ErasureRow",
     "EscalationRow",
@@ -113,6 +124,9 @@ __all__ = [
     "IncidentFactsRow",
     "IncidentOverviewRow",
     "IncidentRow",
+    "InterventionRow",
+    "IssuedReportRow",
+    "LegalProfileRow",
     "LinkRow",
     "LogCheckpointRow",
     "LogLeafRow",
@@ -130,6 +144,8 @@ __all__ = [
     "QuestionRow",
     "ReachabilityCheckRow",
     "RecoveryCodeRow",
+    "ReportDraftRow",
+    "ReportSubmissionRow",
     "ResourceLookupRow",
     "ResourceRow",
     "ResourceSnapshotRow",

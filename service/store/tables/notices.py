@@ -49,6 +49,7 @@ class NoticeRow(SQLModel, table=True):
     override_reviewed_by: str | None = columns.text(nullable=True)
     override_reviewed_at: int | None = columns.integer(nullable=True)
     exercise: bool = columns.boolean()
+    binding: str | None = columns.text(nullable=True)
     leased_until: int | None = columns.integer(nullable=True)
 
 

@@ -7,6 +7,7 @@ what may be published: codes, times, and commitments that reveal nothing without
 """
 
 import hashlib
+from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path
@@ -40,6 +41,7 @@ _NOT_MODIFIED = 304
 _CACHED: dict[int | str, dict[str, Any]] = {304: {"description": "The same as the client has."}}
 
 
+@cache
 def log_router(*, public: bool) -> APIRouter:
     """Return the routes: public, or with the permissions to prove and to read the log."""
     return _open_routes() if public else _guarded_routes()

@@ -11,13 +11,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.classification import Classification, classify
-from notifications.decision import Verdict
+from notifications.decision import Verdict, binding_of
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.delivery import DeliveryState
-from notifications.incident import Incident, IncidentState
+from notifications.incident import Incident, IncidentState, Intervention
 from notifications.notice import NoticeState
 from notifications.ports import StoredDecision
 from notifications.use_cases.incidents.apply_facts import public_fact_id
+from notifications.use_cases.incidents.other_agreements import OtherClassification, other_classifications
 from notifications.use_cases.incidents.release_notice import four_eyes_rule
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
@@ -33,7 +34,7 @@ from service.web.console.pages.incident.frame import (
     standing_of,
 )
 from service.web.console.pages.question_list import ShownQuestion, questions_of_incident
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -46,6 +47,8 @@ class Clock:
     due_at: datetime
     #: whether what is owed by it was done
     is_met: bool = False
+    #: how strictly it binds, a ``DeadlineBinding`` value; None for what is no deadline of a notice
+    binding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,10 @@ class Overview:
     names: Mapping[UUID, str]
     #: what customers asked about the notices of the incident
     asked: Sequence[ShownQuestion] = ()
+    #: other agreements that bind customers and give another nature or priority
+    other_agreements: tuple[OtherClassification, ...] = ()
+    #: when the first intervention started, and corrections
+    interventions: Sequence[Intervention] = ()
 
 
 @router.get("/incidents/{incident_id}")
@@ -85,7 +92,7 @@ async def overview_page(request: Request, access: MayReadIncidents, incident_id:
     """Show how an incident is."""
     context = context_of(request)
     found = await access.read(lambda tx: overview_of(tx, access, context, tx.incidents.require(incident_id)))
-    values = overview_values(context, found, reader_language(request, access.caller))
+    values = overview_values(context, found, reader_language(request, access.caller), reader_zone(access.caller))
     return shown_in_frame(request, access, found.standing.incident, "overview", values)
 
 
@@ -93,7 +100,7 @@ def overview_of(tx: AccessTransaction, access: Access, context: ApiContext, inci
     """Return how an incident is at this moment."""
     standing = standing_of(tx, incident)
     listed = [stated.customer_id for stated in incident.facts.affected_customers]
-    customers = [tx.customers.get(customer_id) for customer_id in listed]
+    customers = tx.customers.some(listed)
     verdicts = Counter(stored.decision.verdict.value for stored in standing.decisions)
     states = Counter(notice.state.value for notice in standing.notices)
     return Overview(
@@ -101,17 +108,28 @@ def overview_of(tx: AccessTransaction, access: Access, context: ApiContext, inci
         next_step(tx, access, context, standing),
         {verdict.value: verdicts[verdict.value] for verdict in Verdict},
         {state.value: states[state.value] for state in NoticeState if states[state.value]},
-        {each.id: each.name for each in customers if each is not None},
+        {each.id: each.name for each in customers},
         questions_of_incident(tx, access, incident.id),
+        _other_agreements(tx, access, context, incident),
+        tx.incidents.interventions(incident.id),
     )
 
 
-def overview_values(context: ApiContext, found: Overview, language: str) -> dict[str, Any]:
+def _other_agreements(
+    tx: AccessTransaction, access: Access, context: ApiContext, incident: Incident
+) -> tuple[OtherClassification, ...]:
+    if not access.scope.at_provider:
+        return ()
+    reference = classify(incident.facts, context.agreements.reference)
+    return other_classifications(tx, incident.facts, reference, context.agreements)
+
+
+def overview_values(context: ApiContext, found: Overview, language: str, zone: str) -> dict[str, Any]:
     """Return the values of the template."""
     incident, agreement = found.standing.incident, context.agreements.reference
     classification = classify(incident.facts, agreement)
     level = next((each for each in agreement.priorities if each.id == classification.priority), None)
-    said = FactWords(language, agreement, found.names)
+    said = FactWords(language, agreement, found.names, zone)
     return {
         "classification": classification,
         "grounds": [
@@ -120,31 +138,34 @@ def overview_values(context: ApiContext, found: Overview, language: str) -> dict
         ],
         "priority_level": level,
         "priority_text": "" if level is None else level.text.in_language(language)[1],
-        "clocks": clocks_of(found.standing, classification),
+        "clocks": clocks_of(found.standing, classification, has_intervention=bool(found.interventions)),
+        "interventions": found.interventions,
+        "gti_seconds": classification.gti_seconds,
         "step": found.step,
         "verdicts": found.verdicts,
         "states": found.states,
         "questions": questions_of(found.standing, classification, said),
         "opened_by": found.standing.name_of(incident.opened_by),
         "asked_questions": found.asked,
+        "other_agreements": found.other_agreements,
     }
 
 
-def clocks_of(standing: Standing, classification: Classification) -> list[Clock]:
-    """Return the times that run, the nearest first; what was met comes last."""
+def clocks_of(standing: Standing, classification: Classification, *, has_intervention: bool) -> list[Clock]:
+    """Return the times that run, the nearest first; what was met comes last. The GTI ends with the intervention."""
     incident = standing.incident
-    found = [Clock(notice.due_kind, notice.due_at) for notice in standing.drafts]
+    found = [Clock("draft", notice.due_at, binding=notice.binding.value) for notice in standing.drafts]
     # One time for each kind: the nearest of the drafts, and of the decisions that wait for a fact.
     found += [
-        Clock("pending", stored.decision.due_at)
-        for stored in standing.decisions
-        if stored.decision.verdict is Verdict.PENDING and stored.decision.due_at is not None
+        Clock("pending", decision.due_at, binding=binding_of(decision.due_kind, decision.binding).value)
+        for decision in (stored.decision for stored in standing.decisions)
+        if decision.verdict is Verdict.PENDING and decision.due_at is not None and decision.due_kind is not None
     ]
-    nearest: dict[str, Clock] = {}
+    nearest: dict[tuple[str, str | None], Clock] = {}
     for clock in sorted(found, key=lambda each: each.due_at):
-        nearest.setdefault(clock.name, clock)
+        nearest.setdefault((clock.name, clock.binding), clock)
     clocks = list(nearest.values())
-    if classification.gti_seconds is not None:
+    if classification.gti_seconds is not None and not has_intervention:
         clocks.append(Clock("gti", incident.opened_at + timedelta(seconds=classification.gti_seconds)))
     if incident.facts.next_update_by is not None and incident.state is IncidentState.OPEN:
         updated = [
