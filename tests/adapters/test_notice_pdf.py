@@ -39,7 +39,7 @@ from service.notice_pdf.maker import SignedPdfMaker
 from service.notice_pdf.typesetting import typeset
 from service.notice_pdf.verification import PDF_STEPS, verify_notice_pdf
 from support.notice_samples import compose, plain_facts
-from support.read_pdf import attached, faults_of_pdf_a_3, needs_poppler, opened, squeezed, tags_of, words_shown
+from support.read_pdf import attached, faults_of_pdf_a_3, opened, squeezed, tags_of, words_shown
 from support.sealed_sample import Office, files_of, write_signer
 
 HOSTILE = (
@@ -111,7 +111,6 @@ def refusal(content, trust):
     return refused.value.step, refused.value.reason
 
 
-@needs_poppler
 @pytest.mark.parametrize(
     "text",
     [
@@ -131,7 +130,6 @@ def test_every_text_is_shown_as_it_is_in_every_place(text, tmp_path):
     assert faults_of_pdf_a_3(content) == []
 
 
-@needs_poppler
 @pytest.mark.parametrize("name", ["عبد الرحمن بن محمد", "יוסף כהן"])
 def test_text_that_runs_from_the_right_is_shaped_and_readable(name, tmp_path, office):
     content = typeset(letter_of(name), [], author="Provider", at=office.now)
