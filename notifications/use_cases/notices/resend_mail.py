@@ -46,7 +46,7 @@ def resend_mail(tx: Transaction, act: AuditContext, notice_id: UUID, delivery_id
     tx.deliveries.save(again, delivery.attempts)
     subjects = notice_subjects(notice, tx.customers.pseudonym(notice.customer_id))
     subjects |= {"delivery": str(delivery.id), "contact": str(contact.id)}
-    detail = {
+    detail: dict[str, str | int | bool | list[str] | None] = {
         "channel": delivery.channel.value,
         "cause": DeliveryCause.REPLAY.value,
         "attempts": delivery.attempts,
