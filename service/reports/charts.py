@@ -61,7 +61,7 @@ def _service_levels(rows: Sequence[Any], words: TableWords, language: str) -> li
     return [
         ReportChart(
             f"gti-{number}",
-            f"{words.say('report.table.service_levels')}: {words.agreement(agreement)}",
+            f"{words.say('report.table.service_levels')} – {words.agreement(agreement)}",
             words.say("report.note.service_levels"),
             tuple(bars),
             100,

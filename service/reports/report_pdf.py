@@ -15,7 +15,7 @@ from service.reports.wording import cell_text, report_text
 _TEMPLATE = (files(__package__) / "report.typ").read_bytes()
 #: Rows of one table on paper; the files have all.
 _ROWS_MAX = 500
-_NARROW, _WIDE, _WIDE_CHARACTERS = 10, 24, 16
+_NARROW, _WIDE, _WIDE_CHARACTERS = 10, 20, 13
 
 
 def report_pdf(
