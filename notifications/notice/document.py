@@ -160,8 +160,10 @@ def _classification(facts: IncidentFacts, classification: Classification, agreem
         "priority": classification.priority,
         "gti_seconds": classification.gti_seconds,
         "impact": _known(facts.impact),
-        "criticality": _known(facts.criticality),
+        "criticality": _known(facts.criticality) if agreement.criticalities else None,
         "grounds": [*_definition_grounds(classification, agreement), *_level_grounds(facts, classification, agreement)],
+        # Only notices under terms without a matrix have it: they say nothing of criticality, priority and their times.
+        **({} if agreement.matrix else {"without_matrix": True}),
     }
 
 

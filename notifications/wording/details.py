@@ -233,7 +233,8 @@ def _classification(reader: Reader) -> Section:
         blocks += [Paragraph(say("What is established:")), _cited(reader, holding)]
     if open_grounds:
         blocks += [Paragraph(say("What is still open:")), _cited(reader, open_grounds)]
-    blocks.append(Rows(tuple(_level_row(reader, scale, levels) for scale in ("impact", "criticality", "priority"))))
+    scales = ("impact",) if classification.get("without_matrix") else ("impact", "criticality", "priority")
+    blocks.append(Rows(tuple(_level_row(reader, scale, levels) for scale in scales)))
     return Section(say("How the incident is classified"), tuple(blocks))
 
 

@@ -160,16 +160,19 @@ class _Directory:
 
 
 class _Kept:
-    """The last directory that was sorted. The store gives the same lists again until the directory changes."""
+    """The last directories that were sorted. The store gives the same lists again until its directory changes."""
 
     def __init__(self) -> None:
-        self._last: _Directory | None = None
+        #: newest first; more than one where a process has several stores
+        self._kept: tuple[_Directory, ...] = ()
 
     def __call__(self, customers: Sequence[Customer], bindings: Sequence[AgreementBinding]) -> _Directory:
-        last = self._last
-        if last is None or last.of[0] is not customers or last.of[1] is not bindings:
-            last = self._last = _Directory(customers, bindings)
-        return last
+        for known in self._kept:
+            if known.of[0] is customers and known.of[1] is bindings:
+                return known
+        made = _Directory(customers, bindings)
+        self._kept = (made, *self._kept[:1])
+        return made
 
 
 _known = _Kept()

@@ -65,10 +65,18 @@ class Alert:
     #: where it comes from, for a person
     url: str = ""
 
+    def key(self, sender: str) -> str:
+        """Return the digest by which its draft is found: each sender has fingerprints of its own."""
+        return _digest(self.system, self.fingerprint, sender)
+
     @property
-    def key(self) -> str:
-        """The digest by which its draft is found."""
-        return hashlib.sha256(f"{self.system}\n{self.fingerprint}".encode("utf-8", "surrogatepass")).hexdigest()
+    def earlier_key(self) -> str:
+        """The digest as earlier releases made it, without the sender."""
+        return _digest(self.system, self.fingerprint)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +92,15 @@ class AlertReception:
 def receive_alert(
     tx: AccessTransaction, act: AuditContext, reception: AlertReception, alert: Alert
 ) -> tuple[AlertOutcome, UUID | None]:
-    """Open, update or close the draft of an alert; return what was done, and the draft.
+    """Open, update or close the draft of an alert of the account that acts; return what was done, and the draft.
 
     1. A resolved alert closes its draft. What a person has changed stays, marked as resolved.
     2. A firing alert without a draft opens one, with an entry in the log. Raises TooManyDraftsError.
     3. A draft that a person declared or discarded is not opened again while the same alert still fires.
     4. Otherwise the alert changes its draft. It changes no word that a person wrote.
     """
-    draft = tx.drafts.by_alert(alert.key)
+    # A draft of an earlier release ends as it began.
+    draft = tx.drafts.by_alert(alert.key(act.actor)) or tx.drafts.by_alert(alert.earlier_key)
     # 1.
     if alert.is_resolved:
         return _resolve(tx, act, alert, draft)
@@ -145,7 +154,7 @@ def _open(
         IncidentDraft(
             draft_id,
             None,
-            alert.key,
+            alert.key(act.actor),
             sealed(reception.secret_box, draft_id, content),
             act.now,
             act.now,
@@ -153,7 +162,7 @@ def _open(
             fired_at=alert.started_at,
         )
     )
-    subjects, detail = {"draft": str(draft_id)}, {"system": alert.system, "alert": alert.key}
+    subjects, detail = {"draft": str(draft_id)}, {"system": alert.system, "alert": alert.key(act.actor)}
     tx.audit.append([act.entry("draft.opened", subjects=subjects, detail=detail)])
     return draft_id
 

@@ -122,6 +122,40 @@ async def test_a_repeated_alert_never_makes_two_and_its_new_words_reach_the_draf
     assert len(await drafts(sender)) == 2
 
 
+async def test_each_sender_has_fingerprints_of_its_own(running, sender):
+    """Two systems may name different alerts alike: neither changes or closes a draft of the other."""
+    _, token = await account(
+        running,
+        "second",
+        at_provider(Role.SERVICE_ACCOUNT),
+        kind=AccountKind.SERVICE,
+        permissions=["incident.declare", "self"],
+    )
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as second:
+        ((_, first_id),) = await sent(sender, alert())
+        other = alert(annotations={"summary": "Another thing"})
+        ((outcome, second_id),) = await sent(second, other)
+        assert (outcome, second_id != first_id) == ("opened", True)
+        assert await sent(second, other | {"status": "resolved"}) == [("closed", None)]
+        assert await sent(sender, alert()) == [("unchanged", first_id)]
+
+
+async def test_a_draft_of_an_earlier_release_is_still_that_of_its_alert(running, sender):
+    ((_, draft_id),) = await sent(sender, alert())
+
+    def as_before(tx):
+        draft = tx.drafts.get(UUID(draft_id))
+        key = Alert("alertmanager", alert()["fingerprint"], False, {}, {}, None).earlier_key
+        tx.drafts.remove(draft.id)
+        tx.drafts.add(replace(draft, alert_key=key))
+
+    await running.parts.store.write(as_before)
+    assert await sent(sender, alert()) == [("unchanged", draft_id)]
+    assert await sent(sender, alert(status="resolved")) == [("closed", None)]
+    assert await drafts(sender) == []
+
+
 async def test_alerts_that_come_at_once_make_one_draft(sender):
     answers = await asyncio.gather(*(sent(sender, alert()) for _ in range(8)))
     assert sorted(outcome for ((outcome, _),) in answers) == ["opened", *["unchanged"] * 7]
@@ -397,5 +431,6 @@ def test_the_mapping_is_a_setting():
         "impact": "I3",
     }  # fmt: skip
     assert facts_of(replace(given, labels={}, annotations={}, started_at=None), reception) == {}
-    assert given.key != replace(given, system="y").key
-    assert UUID(hex=given.key[:32])
+    assert given.key("account:a") != replace(given, system="y").key("account:a")
+    assert given.key("account:a") != given.key("account:b")
+    assert UUID(hex=given.key("account:a")[:32])

@@ -59,12 +59,21 @@ async def test_what_burns_stands_first_with_what_to_do(shared_service, night):
     assert text("board.overdue_now", "en") in strip
     assert f'href="/incidents/{made["burning"]["id"]}"' in strip
     assert f'href="/incidents/{made["burning"]["id"]}/notices"' in strip
-    assert text("board.do_release", "en") in strip
+    assert text("board.do_ask", "en") in strip
     assert shown(page)[0] == made["burning"]["id"]
     assert set(shown(page)) == {item["id"] for item in made.values()}
     assert "<b>console</b>" not in page
     # The absolute time stands there without a script.
     assert re.search(r"<time datetime=\"[^\"]+Z\" data-countdown>\d+ \w+ \d{4}, \d\d:\d\d UTC</time>", strip)
+
+
+async def test_drafts_wait_for_an_approver_where_the_reader_may_not_release(shared_service, night):
+    _, ada = night
+    grace = await person(shared_service, "Grace", (Role.APPROVER, None))
+    for whom, key, other in ((ada, "board.do_ask", "board.do_release"), (grace, "board.do_release", "board.do_ask")):
+        _, page = await opened(shared_service, whom, "/incidents")
+        assert text(key, "en") in page
+        assert text(other, "en") not in page
 
 
 async def test_what_is_unknown_is_said_with_what_hangs_on_it(shared_service, night):

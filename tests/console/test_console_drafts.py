@@ -17,7 +17,7 @@ from service.drafts.expiry import DraftExpiry
 from service.ports.accounts import Role
 from service.ports.drafts import IncidentDraft
 from support.people import browser, person, visible_text
-from support.scenario import ok
+from support.scenario import affected, customer, harm, ok
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -392,3 +392,33 @@ async def test_drafts_are_on_the_board_for_those_who_may_declare(shared_service,
         assert shown.status_code == 200
         assert "Board alert" not in shown.text
         assert (await opened.get("/drafts")).status_code == 403
+
+
+async def test_what_a_draft_states_of_a_customer_survives_the_page(shared_service, shared_api, page, analyst):
+    theirs = await customer(shared_api, "Detailed")
+    details = affected(theirs, effect={"en": "Two volumes are unreadable."}, data_harm=harm(availability="yes"))
+    alerted = await alert_draft(shared_service)
+    version = (await shared_api.get(f"/drafts/{alerted}")).headers["etag"]
+    facts = {"title": {"en": "Disks"}, "affected_customers": [details]}
+    await ok(shared_api.put(f"/drafts/{alerted}", json={"facts": facts}, headers={"If-Match": version}))
+    for impact in ("I1", "I2"):
+        of_form = await opened_form(page, f"{PAGE}?draft={alerted}")
+        fields = {"title.en": "Disks", "impact": impact, "customers": theirs["id"]}
+        await saved(page, analyst, of_form, **fields)
+        seen = await ok(shared_api.get(f"/drafts/{alerted}"))
+        assert (seen["facts"]["impact"], seen["facts"]["affected_customers"]) == (impact, [details])
+    of_form = await opened_form(page, f"{PAGE}?draft={alerted}")
+    stated = {"intent": "unknown", "cause": "unknown", "aware_at": "2026-11-01T08:00", "time_zone": "UTC"}
+    stated["summary.en"] = "Two disks failed."
+    answer = await page.post(PAGE, data=analyst.form(**of_form, **fields | stated))
+    assert answer.status_code == 303, visible_text(answer.text)
+    made = await ok(shared_api.get(answer.headers["location"]))
+    (kept,) = made["facts"]["affected_customers"]
+    assert kept["effect"] == {"en": "Two volumes are unreadable."}
+    assert kept["data_harm"]["availability"] == "yes"
+    # Who is not named any more is not affected.
+    other = await alert_draft(shared_service)
+    version = (await shared_api.get(f"/drafts/{other}")).headers["etag"]
+    await ok(shared_api.put(f"/drafts/{other}", json={"facts": facts}, headers={"If-Match": version}))
+    await saved(page, analyst, await opened_form(page, f"{PAGE}?draft={other}"), impact="I1")
+    assert "affected_customers" not in (await ok(shared_api.get(f"/drafts/{other}")))["facts"]

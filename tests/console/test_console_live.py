@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import threading
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import product
 from uuid import UUID
 
 import httpx2
@@ -12,10 +14,13 @@ import pytest
 from service.auth.authentication import session_digest
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Grant, Role
+from service.store import open_store
 from service.store.log.events import EventRecords
 from service.web.live import STREAMS_PER_SESSION
 from support.clocks import SteppedClock
 from support.people import act_of, browser, person
+from support.postgresql_server import postgresql_server
+from support.records import make_entry
 from support.scenario import affected, change, customer, declare, release
 
 SECRET = "Payroll disks of the hospital"
@@ -304,3 +309,48 @@ async def one_event(events, api):
     await declare(api)
     (_, data, _) = await events.event()
     return data
+
+
+async def test_two_processes_that_commit_in_turn_leave_no_event_out_on_postgresql(tmp_path):
+    """Positions are given as a transaction ends: what began first and ends last has the later one."""
+    address = postgresql_server().database()
+    async with embedded_service(tmp_path / "data", database__url=address) as running:
+        ada = await person(running, "Ada", (Role.ANALYST, None))
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            incident = await declare(api)
+        other = open_store(address, migrate=False)
+        has_begun, may_end = threading.Event(), threading.Event()
+
+        def write(tx, name, *, slowly=False):
+            tx.audit.append([make_entry({"incident": incident["id"]}, type=f"test.{name}")])
+            if slowly:
+                has_begun.set()
+                assert may_end.wait(60)
+
+        async with stream(running, ada) as live:
+            assert (await live.event())[0] == "ready"
+            slow = asyncio.create_task(other.write(lambda tx: write(tx, "slow", slowly=True), concurrently=True))
+            await asyncio.to_thread(has_begun.wait, 60)
+            await running.parts.store.write(lambda tx: write(tx, "quick"))
+            seen = await live.until("test.quick")
+            may_end.set()
+            await slow
+            names = ["".join(pair) for pair in product("abcdefgh", repeat=2)]
+            stores = (running.parts.store, other)
+            await asyncio.gather(
+                *(
+                    stores[place % 2].write(lambda tx, name=name: write(tx, name), concurrently=True)
+                    for place, name in enumerate(names)
+                )
+            )
+            expected = {"test.slow", *(f"test.{name}" for name in names)}
+            while expected:
+                name, data, position = await live.event()
+                assert name == "incident"
+                assert position > seen[-1][2]
+                seen.append((name, data, position))
+                expected.discard(data["kind"])
+            kinds = [data["kind"] for _, data, _ in seen if data.get("kind", "").startswith("test.")]
+            assert len(kinds) == len(set(kinds)) == 66
+        await other.close()

@@ -117,6 +117,11 @@ def overview_of(
     incident: Incident, classification: Classification, pending: Sequence[Decision], to_notify: int
 ) -> IncidentOverview:
     """Return what lists need of the facts in force; ``pending`` holds the decisions with this verdict."""
+    earliest = min(
+        (each for each in pending if each.due_at is not None),
+        key=lambda each: (each.due_at, each.binding),
+        default=None,
+    )
     return IncidentOverview(
         incident_id=incident.id,
         nature=classification.nature.value,
@@ -129,6 +134,7 @@ def overview_of(
         missing=tuple(sorted({public_fact_id(fact) for facts in {each.missing for each in pending} for fact in facts})),
         services=incident.facts.services,
         regions=incident.facts.regions,
+        pending_binding=None if earliest is None or earliest.binding is None else earliest.binding.value,
     )
 
 

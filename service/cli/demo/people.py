@@ -32,7 +32,9 @@ async def make_people(api: httpx2.AsyncClient, running: RunningService) -> list[
     )  # fmt: skip
     made = []
     for key, name, email, grants in people:
-        body = {"kind": "person", "name": name, "email": email, "language": "en"}
+        # The customer's person speaks the language of the customer.
+        language = first["language"] if key == "customer" else "en"
+        body = {"kind": "person", "name": name, "email": email, "language": language}
         account_id = UUID((await _done(api.post("/accounts", json=body)))["id"])
         for grant in grants:
             held = await _done(api.post(f"/accounts/{account_id}/grants", json=grant))

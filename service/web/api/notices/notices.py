@@ -15,6 +15,7 @@ from notifications.notice.seal import SealedNotice
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.release_notice import override_release, release_notice, review_override
+from notifications.use_cases.notices.resend_mail import resend_mail
 from notifications.use_cases.notices.seal_notice import compose_from_store
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
@@ -38,6 +39,7 @@ from service.web.api.requests import (
     IdempotencyKey,
     IfMatch,
     Limit,
+    MayChangeIncidents,
     MayOverrideRelease,
     MayReadIncidents,
     MayReadNotices,
@@ -268,6 +270,32 @@ async def deliveries(access: MayReadNotices, notice_id: UUID) -> Response:
         ]
 
     return json_response(DeliveryList.model_construct(items=await access.read(work)))
+
+
+@router.post(
+    "/{notice_id}/deliveries/{delivery_id}/resend",
+    status_code=202,
+    response_model=DeliveryOut,
+    summary="Send a mail again",
+)
+async def resend(
+    request: Request,
+    access: MayChangeIncidents,
+    notice_id: UUID,
+    delivery_id: UUID,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Queue the mail of a sealed notice to one contact again, at the contact's present address.
+
+    409 while it is queued already, and for a contact that is no longer active.
+    """
+
+    def work(tx: Transaction, act: AuditContext) -> Answer:
+        delivery = resend_mail(tx, act, notice_id, delivery_id)
+        attempts = list(tx.deliveries.attempts(delivery.id))
+        return Answer(delivery_out(delivery, attempts, tx.deliveries.bounces(delivery.id)), 202)
+
+    return await change(request, access, idempotency_key, work)
 
 
 @router.get(

@@ -130,7 +130,8 @@ async def declare(request: Request, context: Context, access: MayDeclare) -> Res
     """Declare the incident once, and go to its page; what is refused is shown again with everything that was typed."""
     form = await form_of(request, LONGEST_FIELD)
     fields, of_form = fields_of(form), _draft_of(form, access)
-    entered = parse_fields(fields, access.clock.now(), await customers_of(access))
+    before = await _facts_of_draft(context, access, of_form.id)
+    entered = parse_fields(fields, access.clock.now(), await customers_of(access), before)
     confirmed = set(form["another_than"].split()) if form["is_another"] == "yes" else set()
     try:
         facts = stated_facts(entered, context.agreements.reference, access.clock.now(), context.default_language)
@@ -202,7 +203,8 @@ async def save(request: Request, context: Context, access: MayDeclare) -> Respon
     if not form["draft_id"]:
         raise NotFoundError("draft", "")
     now = access.clock.now()
-    entered = parse_fields(fields, now, await customers_of(access))
+    before = await _facts_of_draft(context, access, of_form.id)
+    entered = parse_fields(fields, now, await customers_of(access), before)
     # A person who goes on with the draft, also by the API, must not make an incident of an exercise.
     facts = {**entered.facts, "exercise": True} if fields["exercise"] == "yes" else entered.facts
     content = DraftContent(facts, fields.values, page_id=of_form.page_id)
@@ -245,9 +247,21 @@ async def consequence(request: Request, context: Context, access: MayDeclare) ->
         except StatementRefusedError as error:
             refused = error.worded
     if form["fragment"]:
-        values = await _consequence_values(request, context, access, fields)
+        values = await _consequence_values(request, context, access, fields, _draft_of(form, access))
         return page(request, "consequence", access.caller, values)
     return await _shown(request, context, access, fields, of_form=_draft_of(form, access), refused_statement=refused)
+
+
+async def _facts_of_draft(context: ApiContext, access: Access, draft_id: UUID) -> Mapping[str, Any]:
+    """Return the facts of the draft that a form goes on with: what they state of single customers has no field here."""
+    account_id = access.caller.account_id
+    found = await access.read(lambda tx: tx.drafts.get(draft_id))
+    if found is None or found.closed_at is not None or not is_visible(found, account_id):
+        return {}
+    facts = content_of(context.secret_box, found).facts
+    stated = facts.get("affected_customers")
+    named = [each for each in stated if isinstance(each, Mapping) and "customer_id" in each] if stated else []
+    return {**facts, "affected_customers": named}
 
 
 def _draft_of(form: Form, access: Access) -> DraftOfForm:
@@ -292,11 +306,17 @@ async def _conflict(
 
 
 async def _consequence_values(
-    request: Request, context: ApiContext, access: Access, fields: Fields, customers: Sequence[Customer] | None = None
+    request: Request,
+    context: ApiContext,
+    access: Access,
+    fields: Fields,
+    of_form: DraftOfForm | None,
+    customers: Sequence[Customer] | None = None,
 ) -> dict[str, Any]:
     if customers is None:
         customers = await customers_of(access)
-    entered = parse_fields(fields, access.clock.now(), customers)
+    before = {} if of_form is None else await _facts_of_draft(context, access, of_form.id)
+    entered = parse_fields(fields, access.clock.now(), customers, before)
     language = reader_language(request, access.caller)
     return {
         "consequence": await _consequence_of(context, access, entered, language, exercise=fields["exercise"] == "yes"),
@@ -364,7 +384,7 @@ async def _shown(
         "said": said,
         "exercise": fields["exercise"] == "yes",
         "picker": statement_picker(fields, context.statements, language, refused_statement),
-        **await _consequence_values(request, context, access, shown.fields, customers),
+        **await _consequence_values(request, context, access, shown.fields, of_form, customers),
     }
     status = _UNPROCESSABLE if faults or refused_statement else _CONFLICT if duplicates else status
     return page(request, "declare", access.caller, values, status=status)

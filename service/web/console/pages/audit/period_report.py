@@ -5,7 +5,7 @@ incident, so the report has everything that the log contains about these inciden
 other incidents, and it does not compute the root again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -57,12 +57,9 @@ async def report_for_period(
     else:
         declared = await _declared_within(access, starts_at, ends_at)
     # 2.
-    builder, read, begun = ReportBuilder(), 0, 0
-    for incident_id in reversed(declared):
-        if begun == _INCIDENTS_MAX or read >= _ENTRIES_MAX:
-            break
-        read += await _take(access, builder, incident_id)
-        begun += 1
+    builder = ReportBuilder()
+    newest = declared[: -_INCIDENTS_MAX - 1 : -1]
+    begun = await access.store.read(lambda tx: _take_all(access.view(tx), builder, newest))
     # 3.
     findings = builder.findings(access.clock.now(), whole=False)
     named = {line.customer for line in findings.lines}
@@ -86,19 +83,21 @@ async def _declared_within(access: Access, starts_at: datetime, ends_at: datetim
             return found
 
 
-async def _take(access: Access, builder: ReportBuilder, incident: str) -> int:
-    """Give every entry of an incident to the builder; returns the number of entries."""
-    count, cursor = 0, None
-    while True:
-        page = Page(_ENTRIES_AT_ONCE, cursor)
-        found, cursor = await access.store.read(
-            lambda tx, part=page: access.view(tx).audit.about("incident", incident, part)  # type: ignore[misc]  # as above
-        )
-        for entry in found:
-            builder.take(entry.index, parse_leaf(entry.leaf))
-        count += len(found)
-        if cursor is None:
-            return count
+def _take_all(tx: AccessTransaction, builder: ReportBuilder, incidents: Sequence[str]) -> int:
+    """Give every entry of incidents to the builder, up to a limit; returns the number of incidents that were read."""
+    read = 0
+    for begun, incident in enumerate(incidents):
+        if read >= _ENTRIES_MAX:
+            return begun
+        cursor = None
+        while True:
+            found, cursor = tx.audit.about("incident", incident, Page(_ENTRIES_AT_ONCE, cursor))
+            for entry in found:
+                builder.take(entry.index, parse_leaf(entry.leaf))
+            read += len(found)
+            if cursor is None:
+                break
+    return len(incidents)
 
 
 def _customers(tx: AccessTransaction, pseudonyms: set[str]) -> dict[str, tuple[str, str]]:

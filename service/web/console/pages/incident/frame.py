@@ -1,12 +1,14 @@
 """What the pages of one incident share: the frame around them, who reads what, and the versions that forms carry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Depends, Request
 from starlette.responses import Response
 
+from notifications.customer.records import Customer
 from notifications.errors import InvalidInputError, VersionMismatchError
 from notifications.incident import Incident
 from notifications.notice import Notice, NoticeState
@@ -81,6 +83,11 @@ def context_of(request: Request) -> ApiContext:
     """Return what the routes of the API have, which these pages call the same use cases with."""
     context: ApiContext = request.app.state.api_context
     return context
+
+
+def customers_of(tx: AccessTransaction, notices: Iterable[Notice]) -> Mapping[UUID, Customer]:
+    """Return the customers of notices by identifier, in one statement; erased ones are missing."""
+    return {each.id: each for each in tx.customers.some({notice.customer_id for notice in notices})}
 
 
 def reading(access: Access) -> Access:

@@ -40,6 +40,7 @@ from service.web.console.pages.incident.frame import (
     MayReleaseNotices,
     Standing,
     context_of,
+    customers_of,
     problems_of,
     reading,
     shown_in_frame,
@@ -112,8 +113,9 @@ def listed(
 ) -> list[ListedNotice]:
     """Return notices of the incident with what a person who would release them has to know."""
     found = []
+    customers = customers_of(tx, notices)
     for notice in notices:
-        customer = tx.customers.get(notice.customer_id)
+        customer = customers.get(notice.customer_id)
         author, released_by = standing.name_of(notice.drafted_by), standing.name_of(notice.released_by)
         if notice.state is not NoticeState.DRAFT or customer is None:
             found.append(ListedNotice(notice, customer, author, released_by))

@@ -117,7 +117,8 @@ def occurrences(
         read += len(entries)
         if cursor is None:
             break
-    customers = _customers(tx, incident)
+    concerned = {leaf.subjects["customer"] for _, leaf in found if "customer" in leaf.subjects}
+    customers = {name: each.name for name, each in tx.customers.by_pseudonyms(concerned).items()} if concerned else {}
     people = names_of(tx, [leaf.actor for _, leaf in found])
     return [
         Occurrence(
@@ -138,12 +139,6 @@ def kind_of(entry_type: str) -> str:
         if any(entry_type == each or (each.endswith(".") and entry_type.startswith(each)) for each in types):
             return kind
     return "other"
-
-
-def _customers(tx: AccessTransaction, incident: Incident) -> dict[str, str]:
-    """Return the names of the customers that were decided for, by pseudonym."""
-    found = (tx.customers.get(customer_id) for customer_id in tx.incidents.current_decisions(incident.id))
-    return {tx.customers.pseudonym(each.id): each.name for each in found if each is not None}
 
 
 def _details(leaf: Leaf, said: FactWords) -> list[tuple[str, str]]:
