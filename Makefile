@@ -7,6 +7,9 @@ ARGS   ?=
 .PHONY: demo test test-fast mutants faults pictures check bench lock clean help
 .DEFAULT_GOAL := help
 
+# Tests start many processes: none of them compiles what another has compiled, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
