@@ -2,8 +2,10 @@
 FROM python:3.11-slim AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements.lock ./
-RUN python -m venv /opt/greffier && /opt/greffier/bin/pip install --require-hashes -r requirements.lock
+# For notices as PDF: --build-arg LOCK=requirements-pdf.lock
+ARG LOCK=requirements.lock
+COPY requirements.lock requirements-pdf.lock ./
+RUN python -m venv /opt/greffier && /opt/greffier/bin/pip install --require-hashes -r "$LOCK"
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY notifications notifications

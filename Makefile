@@ -54,10 +54,11 @@ bench: $(VENV)/.installed ## measure, as ratios against a named reference in the
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
   --custom-compile-command "make lock"
 
-# Two locks: what the program needs, and that plus what tests and checks need, at the same versions.
+# Three locks at the same versions: what the program needs, that with PDFs, and that with what tests and checks need.
 lock: ## pin the newest versions that pyproject.toml allows (needs uv)
 	$(LOCK) --output-file requirements.lock pyproject.toml
-	$(LOCK) --constraint requirements.lock --extra dev --output-file .ci/dev.lock pyproject.toml
+	$(LOCK) --constraint requirements.lock --extra pdf --output-file requirements-pdf.lock pyproject.toml
+	$(LOCK) --constraint requirements-pdf.lock --extra dev --output-file .ci/dev.lock pyproject.toml
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) out demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

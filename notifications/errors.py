@@ -79,6 +79,10 @@ class TimestampUnavailableError(GreffierError):
     """The timestamp authority gave no usable token. A later try may succeed, and no notice waits for it."""
 
 
+class PdfUnavailableError(GreffierError):
+    """This installation cannot make a PDF, because what makes it is not installed. Everything else works."""
+
+
 class LogUnavailableError(GreffierError):
     """The audit log cannot append or prove an entry now. Nothing that needs a proof may be sent."""
 

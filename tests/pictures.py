@@ -19,29 +19,39 @@ from service.cli.demo.environment import embedded_service
 from service.system.http_server import bound_socket
 from service.system.logging import configure_logging
 from support.chromium import opened_page, started_chromium
-from support.page_tour import tour_of
-from support.scenario import affected, customer, declare, harm
-from support.world import build_world
+from support.page_tour import HARD_WORDS, LONG_NAME, LONG_TEXT, RIGHT_TO_LEFT, add_waiting_work, tour_of
+from support.records import make_binding, make_contact, make_customer
+from support.scenario import change, ok
+from support.world import World, build_world
 
 WIDTHS = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 360, "height": 740}}
-LONG_NAME = "Rechtsschutzversicherungsgesellschaften-Datenverarbeitungszentrum Donaudampfschifffahrt AG"
-RIGHT_TO_LEFT = "مستشفى الوادي"
-LONG_TEXT = "Le stockage de la zone est indisponible depuis cette nuit. " * 170
+#: Pixels of a picture; the print view of a large incident has hundreds of thousands.
+TALLEST = 16_000
+#: Customers that are stored in one transaction.
+AT_ONCE = 500
 
 
-async def filled(api, customers):
-    """Register customers, and declare an incident that concerns all of them."""
-    names = [LONG_NAME, RIGHT_TO_LEFT, *(f"Customer {number:05}" for number in range(max(customers - 2, 0)))]
-    registered = [
-        await customer(api, name, contacts=((f"soc{number}@customer.example", "de"),))
-        for number, name in enumerate(names[:customers])
-    ]
-    if not registered:
-        return
-    entries = [affected(each, data_harm=harm(confidentiality="yes")) for each in registered[:1000]]
-    title = {"fr": LONG_TEXT[:190], "de": f"{LONG_NAME} nicht erreichbar"}
-    texts = {"summary": {"fr": LONG_TEXT[:9_900], "en": LONG_TEXT[:9_900]}, "measures_taken": {"fr": LONG_TEXT[:3000]}}
-    await declare(api, title=title, impact="I1", affected_customers=entries, **texts)
+async def filled(running, api, customers):
+    """Return a world with this number of customers, and an incident that concerns all of them."""
+    if not customers:
+        return World()
+    names = (LONG_NAME, RIGHT_TO_LEFT)[:customers]
+    world = await build_world(running, api, customer_names=names, **HARD_WORDS)
+    await add_waiting_work(running, api, world, LONG_TEXT[:1900])
+    others = [make_customer(name=f"Customer {number:05}") for number in range(customers - len(names))]
+    for start in range(0, len(others), AT_ONCE):
+        await running.parts.store.write(lambda tx, part=others[start : start + AT_ONCE]: _add(tx, part))
+    if others:
+        incident = await ok(api.get(f"/incidents/{world.own['incident_id']}"))
+        await change(api, incident, unlisted_customers="unknown")
+    return world
+
+
+def _add(tx, customers):
+    for each in customers:
+        tx.customers.add(each, b"\1" * 32)
+        tx.customers.add_binding(make_binding(each))
+        tx.customers.add_contact(make_contact(each))
 
 
 async def pictures(folder, customers, language, schemes):
@@ -61,8 +71,7 @@ async def pictures(folder, customers, language, schemes):
         api = await stack.enter_async_context(
             httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120)
         )
-        world = await build_world(running, api)
-        await filled(api, customers)
+        world = await filled(running, api, customers)
         chromium = await stack.enter_async_context(started_chromium())
         stops = await tour_of(running, world, language)
         for width, viewport in WIDTHS.items():
@@ -78,7 +87,9 @@ async def _taken(chromium, origin, stops, place, look, language):
             for stop in stops:
                 if stop.whom is whom:
                     await page.goto(stop.path, wait_until="domcontentloaded")
-                    await page.screenshot(path=place / f"{stop.name}.png", full_page=True)
+                    height = await page.evaluate("document.documentElement.scrollHeight")
+                    clip = {"x": 0, "y": 0, "width": look["viewport"]["width"], "height": min(height, TALLEST)}
+                    await page.screenshot(path=place / f"{stop.name}.png", full_page=True, clip=clip, timeout=120_000)
     print(f"{place}: {len(stops)} pictures")
 
 
@@ -86,7 +97,7 @@ def main():
     """Read the arguments and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("out/pictures"))
-    parser.add_argument("--customers", type=int, default=3, help="customers beside the two of the world")
+    parser.add_argument("--customers", type=int, default=3, help="customers in all; 0 for an empty service")
     parser.add_argument("--language", choices=("fr", "en", "de"), default="en")
     parser.add_argument("--schemes", default="light,dark", help="colour schemes, separated by commas")
     arguments = parser.parse_args()

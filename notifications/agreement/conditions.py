@@ -70,6 +70,9 @@ def event_vocabulary(impacts: tuple[str, ...], criticalities: tuple[str, ...]) -
         "cause": tuple(cause.value for cause in Cause if cause is not Cause.UNKNOWN),
         "security_measures_harmed": _YES_NO,
         "normal_operation_disrupted": _YES_NO,
+        "service_level_breached": _YES_NO,
+        "damage_to_customer": _YES_NO,
+        "may_cause": _YES_NO,
         **{f"{kind}.{harmed.value}": _YES_NO for kind in ("service_harm", "data_harm", "harm") for harmed in Property},
         "impact": impacts,
         "criticality": criticalities,
@@ -82,7 +85,7 @@ def level_vocabulary(
     """Return the facts that levels may name: the facts of the event, and the facts of one customer.
 
     ``customer_data_harm.<property>`` is harm to this customer's data. ``touched``: the customer's use of the service
-    is affected. ``concerned``: the service, as this customer uses it, or its data is affected (9.1); a customer is
+    is affected. ``concerned``: the service, as this customer uses it, or its data is affected; a customer is
     concerned unless it is established that it is not.
     """
     return {
@@ -94,6 +97,7 @@ def level_vocabulary(
             breach.value for breach in PersonalDataBreach if breach is not PersonalDataBreach.UNKNOWN
         ),
         "controller": tuple(who.value for who in Controller if who is not Controller.UNKNOWN),
+        "health_data": _YES_NO,
         "touched": _YES_NO,
         "concerned": _YES_NO,
     }

@@ -1,44 +1,30 @@
 """parse_agreement(data, file): read an agreement file and check every key of it."""
 
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Protocol, TypeVar
 
-from notifications.agreement.conditions import ALWAYS, NATURES, event_vocabulary, level_vocabulary, parse_condition
+from notifications.agreement.binding import verify_complete
+from notifications.agreement.commitments_parsing import notice_kinds, retention, service_levels, support_hours
+from notifications.agreement.conditions import NATURES, event_vocabulary, level_vocabulary, parse_condition
+from notifications.agreement.parts import SECONDS_MAX, Parts, language, named, root_table, validity
 from notifications.agreement.table import Table
 from notifications.agreement.terms import (
-    CLAUSE_SEPARATOR,
     Agreement,
-    Deadline,
+    ContractDocument,
     Definition,
-    LegalClock,
-    Level,
+    Doubt,
+    DpaPeriod,
     Limb,
     Priority,
+    Product,
+    Products,
     ScaleLevel,
 )
-from notifications.errors import AgreementError
-from notifications.incident import LocalizedText
 
-SCHEMA = "greffier.agreement/1"
-AGREEMENT_MAX_BYTES = 1_000_000
-
-#: The moments that ``LegalClock.starts`` may name; it may also name another clock.
-_MOMENTS = ("aware", "classified")
-#: Reason ids that are not levels. A level with the same id could not be distinguished from them.
-_RESERVED_IDS = frozenset({"profile", "level", "not_bound", *NATURES})
-_SECONDS_MAX = 366 * 86_400
-
-
-class _Named(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-ItemT = TypeVar("ItemT")
-NamedT = TypeVar("NamedT", bound=_Named)
+#: Version 1 is read for the files of customers' own agreements that exist. It has no products and contains its DPA.
+SCHEMA_1, SCHEMA_2 = "greffier.agreement/1", "greffier.agreement/2"
 
 
 def parse_agreement(data: bytes, file: str) -> Agreement:
@@ -46,45 +32,43 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
 
     Checked: no key is unknown or missing, every text is in every language, every clause that is named is defined,
     identifiers are unique, the matrix is complete, priorities are in order, conditions use the vocabulary of
-    ``conditions``, every nature is defined once, and the last definition always holds.
-    Not checked: whether the file agrees with the signed document.
+    ``conditions``, every nature is defined for every product, and the last definition always holds.
+    Not checked: whether the file agrees with the signed document; what needs the DPA (see ``verify_joined``).
     """
-    if len(data) > AGREEMENT_MAX_BYTES:
-        raise AgreementError(file, "(file)", f"is larger than {AGREEMENT_MAX_BYTES} bytes")
-    try:
-        root = Table(file, "", tomllib.loads(data.decode("utf-8")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise AgreementError(file, "(file)", f"is not TOML: {error}") from error
-    if root.words("schema") != SCHEMA:
-        root.fail("schema", f"must be {SCHEMA!r}")
-    clauses = _clauses(root)
-    agreement_id, version, dated_on = root.identifier("id"), root.words("version"), root.day("dated_on")
-    title = root.texts("title")
-    impacts = _scale(root, "impacts", clauses)
-    criticalities = _scale(root, "criticalities", clauses)
-    priorities = _priorities(root, clauses)
+    root = root_table(data, file)
+    schema = root.words("schema")
+    if schema not in {SCHEMA_1, SCHEMA_2}:
+        root.fail("schema", f"must be {SCHEMA_1!r} or {SCHEMA_2!r}")
+    second = schema == SCHEMA_2
+    products = named(root, "products", _product) if second else ()
+    parts = Parts.of(root, tuple(product.id for product in products) if second else None)
+    dpa_periods = _dpa_periods(root) if second else ()
+    impacts, criticalities = _scale(root, "impacts", parts), _scale(root, "criticalities", parts)
+    with_matrix = not second or root.has("matrix")
+    priorities = _priorities(root, parts) if with_matrix else ()
     scales = tuple(level.id for level in impacts), tuple(level.id for level in criticalities)
-    priority_ids = tuple(priority.id for priority in priorities)
-    matrix_clause, matrix = _matrix(root, *scales, priority_ids, clauses)
-    definitions = _definitions(root, event_vocabulary(*scales), clauses)
-    deadlines = _deadlines(root, clauses)
-    vocabulary = level_vocabulary(*scales, priority_ids)
-    default_levels = _named(root, "default_levels", lambda table: _level(table, vocabulary, deadlines, clauses))
+    matrix_clause, matrix, matrix_products = _matrix(root, *scales, priorities, parts) if with_matrix else _NO_MATRIX
+    deadlines = parts.deadlines(root, optional=second)
+    vocabulary = level_vocabulary(*scales, tuple(priority.id for priority in priorities))
+    joins_dpa = bool(dpa_periods)
+    default_levels = named(
+        root, "default_levels", lambda table: parts.level(table, vocabulary, deadlines, joins_dpa=joins_dpa)
+    )
     plain_table = root.table("plain_incident")
-    plain_incident = _level(plain_table, vocabulary, deadlines, clauses)
+    plain_incident = parts.level(plain_table, vocabulary, deadlines, joins_dpa=joins_dpa)
     if plain_incident.id in {level.id for level in default_levels}:
         plain_table.fail("id", f"{plain_incident.id!r} is also the id of a default level")
-    legal_clocks = _legal_clocks(root, clauses)
+    if root.has("legal_clocks"):
+        # Files of earlier releases have it. ``notifications.duties`` has the law.
+        root.take("legal_clocks")
     four_eyes = root.boolean("four_eyes") if root.has("four_eyes") else False
-    four_eyes_clause = _clause(root, clauses, "four_eyes_clause") if four_eyes else None
-    root.finish()
-    return Agreement(
-        id=agreement_id,
-        version=version,
-        dated_on=dated_on,
-        title=title,
-        clauses=clauses,
-        definitions=definitions,
+    agreement = Agreement(
+        id=root.identifier("id"),
+        version=root.words("version"),
+        dated_on=root.day("dated_on"),
+        title=root.texts("title"),
+        clauses=parts.clauses,
+        definitions=_definitions(root, event_vocabulary(*scales), parts),
         impacts=impacts,
         criticalities=criticalities,
         priorities=priorities,
@@ -93,123 +77,135 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
         default_levels=default_levels,
         plain_incident=plain_incident,
         deadlines=deadlines,
-        legal_clocks=legal_clocks,
         four_eyes=four_eyes,
-        four_eyes_clause=four_eyes_clause,
+        four_eyes_clause=parts.clause(root, "four_eyes_clause") if four_eyes else None,
+        references=parts.references(root),
+        authoritative_language=language(root) if second else None,
+        validity=validity(root.table("validity")) if second else None,
+        products=products,
+        matrix_products=matrix_products,
+        clause_products=parts.clause_products,
+        documents=named(root, "documents", _document) if second else (),
+        dpa_periods=dpa_periods,
+        support_hours=support_hours(root, parts) if second else None,
+        retention=retention(root, parts) if second else (),
+        service_levels=service_levels(root, parts) if second else (),
+        notices=notice_kinds(root, parts) if second else (),
+        doubts=named(root, "doubts", lambda table: _doubt(table, parts), optional=True) if second else (),
     )
+    root.finish()
+    verify_complete(agreement, file)
+    return agreement
 
 
-def _named(root: Table, key: str, parse: Callable[[Table], NamedT]) -> tuple[NamedT, ...]:
-    """Return the entries of a list of tables, whose ids must differ."""
-    entries: dict[str, NamedT] = {}
-    for table in root.tables(key):
-        entry = parse(table)
-        table.finish()
-        if entry.id in entries:
-            table.fail("id", f"{entry.id!r} is used twice")
-        entries[entry.id] = entry
-    return tuple(entries.values())
+def _product(table: Table) -> Product:
+    return Product(table.identifier("id"), table.texts("title"))
 
 
-def _clauses(root: Table) -> Mapping[str, LocalizedText]:
-    clauses: dict[str, LocalizedText] = {}
-    for table in root.tables("clauses"):
-        number = table.words("number")
-        if number in clauses:
-            table.fail("number", f"{number!r} is used twice")
-        clauses[number] = table.texts("text")
-        table.finish()
-    return MappingProxyType(clauses)
+def _document(table: Table) -> ContractDocument:
+    return ContractDocument(table.identifier("id"), table.texts("title"), table.texts("source"))
 
 
-def _clause(table: Table, clauses: Mapping[str, LocalizedText], key: str = "clause") -> str:
-    clause = table.words(key)
-    for number in clause.split(CLAUSE_SEPARATOR):
-        if number not in clauses:
-            table.fail(key, f"{number!r} is not among the clauses of this file")
-    return clause
+def _doubt(table: Table, parts: Parts) -> Doubt:
+    return Doubt(table.identifier("id"), parts.clause(table), table.texts("text"))
 
 
-def _scale(root: Table, key: str, clauses: Mapping[str, LocalizedText]) -> tuple[ScaleLevel, ...]:
-    return _named(
-        root, key, lambda table: ScaleLevel(table.identifier("id"), _clause(table, clauses), table.texts("text"))
-    )
+def _dpa_periods(root: Table) -> tuple[DpaPeriod, ...]:
+    """Return which DPA holds by default, day by day: without a gap, and never two at once."""
+    if not root.has("data_protection"):
+        return ()
+    tables = root.tables("data_protection")
+    periods = tuple(DpaPeriod(table.identifier("dpa"), validity(table)) for table in tables)
+    for table, (earlier, later) in zip(tables[1:], pairwise(periods), strict=True):
+        until_on, from_on = earlier.validity.until_on, later.validity.from_on
+        if until_on is None or until_on >= from_on:
+            table.fail("from", f"{from_on} is a day on which {earlier.dpa_id!r} still holds")
+        if until_on + timedelta(days=1) != from_on:
+            table.fail("from", f"no DPA holds between {until_on} and {from_on}")
+    if periods[-1].validity.until_on is not None:
+        tables[-1].fail("until", "must be absent: the last DPA holds until the file names another")
+    return periods
 
 
-def _priorities(root: Table, clauses: Mapping[str, LocalizedText]) -> tuple[Priority, ...]:
+def _scale(root: Table, key: str, parts: Parts) -> tuple[ScaleLevel, ...]:
+    def parse(table: Table) -> ScaleLevel:
+        return ScaleLevel(table.identifier("id"), parts.clause(table), table.texts("text"), parts.only_for(table))
+
+    return named(root, key, parse)
+
+
+def _priorities(root: Table, parts: Parts) -> tuple[Priority, ...]:
     def parse(table: Table) -> Priority:
+        # Version 1 had a guarantee for every priority; a file without one has a fault.
+        guaranteed = parts.products is None or table.has("gti_seconds") or table.has("target_percent")
         return Priority(
             id=table.identifier("id"),
-            clause=_clause(table, clauses),
+            clause=parts.clause(table),
             text=table.texts("text"),
-            gti_seconds=table.integer("gti_seconds", 1, _SECONDS_MAX),
-            target_percent=table.integer("target_percent", 1, 100),
+            gti_seconds=table.integer("gti_seconds", 1, SECONDS_MAX) if guaranteed else None,
+            target_percent=table.integer("target_percent", 1, 100) if guaranteed else None,
+            products=parts.only_for(table),
         )
 
-    priorities = _named(root, "priorities", parse)
+    priorities = named(root, "priorities", parse)
     for index, (urgent, following) in enumerate(pairwise(priorities), start=1):
+        if following.gti_seconds is None:
+            continue
+        if urgent.gti_seconds is None:
+            root.fail(
+                f"priorities.{index}.gti_seconds", "a less urgent priority has a time, the one before it has none"
+            )
         if following.gti_seconds < urgent.gti_seconds:
             root.fail(f"priorities.{index}.gti_seconds", "must not be shorter than that of the more urgent priority")
     return priorities
+
+
+_Matrix = tuple[str | None, Mapping[tuple[str, str], str], Products]
+_NO_MATRIX: _Matrix = (None, MappingProxyType({}), None)
 
 
 def _matrix(
     root: Table,
     impacts: tuple[str, ...],
     criticalities: tuple[str, ...],
-    priorities: tuple[str, ...],
-    clauses: Mapping[str, LocalizedText],
-) -> tuple[str, Mapping[tuple[str, str], str]]:
-    table = root.table("matrix")
-    clause, rows = _clause(table, clauses), table.table("cells")
+    priorities: tuple[Priority, ...],
+    parts: Parts,
+) -> _Matrix:
+    table, known = root.table("matrix"), {priority.id for priority in priorities}
+    clause, only_for, rows = parts.clause(table), parts.only_for(table), table.table("cells")
     cells: dict[tuple[str, str], str] = {}
     for criticality in criticalities:
         row = rows.table(criticality)
         for impact in impacts:
             cells[impact, criticality] = row.words(impact)
-            if cells[impact, criticality] not in priorities:
+            if cells[impact, criticality] not in known:
                 row.fail(impact, f"{cells[impact, criticality]!r} is not a priority of this file")
         row.finish()
     rows.finish()
     table.finish()
-    return clause, MappingProxyType(cells)
+    return clause, MappingProxyType(cells), only_for
 
 
-def _definitions(
-    root: Table, vocabulary: Mapping[str, tuple[str, ...]], clauses: Mapping[str, LocalizedText]
-) -> tuple[Definition, ...]:
+def _definitions(root: Table, vocabulary: Mapping[str, tuple[str, ...]], parts: Parts) -> tuple[Definition, ...]:
     definitions: list[Definition] = []
     limb_ids: set[str] = set()
     for table in root.tables("definitions"):
-        nature = table.words("nature")
+        nature, only_for = table.words("nature"), parts.only_for(table)
         if nature not in NATURES:
             table.fail("nature", f"{nature!r} is not a nature; known natures are {', '.join(NATURES)}")
-        if nature in {definition.nature for definition in definitions}:
-            table.fail("nature", f"{nature!r} is defined twice")
-        clause, title, text = _clause(table, clauses), table.texts("title"), table.texts("text")
-        limbs = _limbs(table.tables("limbs"), vocabulary, clauses, limb_ids)
-        exclusions = (
-            _limbs(table.tables("exclusions"), vocabulary, clauses, limb_ids) if table.has("exclusions") else ()
-        )
+        for other in definitions:
+            if other.nature == nature and (not only_for or not other.products or only_for & other.products):
+                table.fail("nature", f"{nature!r} is defined twice")
+        clause, title, text = parts.clause(table), table.texts("title"), table.texts("text")
+        limbs = _limbs(table.tables("limbs"), vocabulary, parts, limb_ids)
+        exclusions = _limbs(table.tables("exclusions"), vocabulary, parts, limb_ids) if table.has("exclusions") else ()
         table.finish()
-        definitions.append(Definition(nature, clause, title, text, limbs, exclusions))
-    for nature in NATURES:
-        if nature not in {definition.nature for definition in definitions}:
-            root.fail("definitions", f"{nature!r} is not defined")
-    for index, definition in enumerate(definitions):
-        always, last = ALWAYS in {limb.when for limb in definition.limbs}, index == len(definitions) - 1
-        if always and not last:
-            root.fail(f"definitions.{index}.limbs", "a limb without a condition makes later definitions useless")
-        if last and not always:
-            root.fail(f"definitions.{index}.limbs", "the last definition needs a limb without a condition")
+        definitions.append(Definition(nature, clause, title, text, limbs, exclusions, only_for))
     return tuple(definitions)
 
 
 def _limbs(
-    tables: Iterable[Table],
-    vocabulary: Mapping[str, tuple[str, ...]],
-    clauses: Mapping[str, LocalizedText],
-    seen: set[str],
+    tables: Iterable[Table], vocabulary: Mapping[str, tuple[str, ...]], parts: Parts, seen: set[str]
 ) -> tuple[Limb, ...]:
     limbs: list[Limb] = []
     for table in tables:
@@ -218,67 +214,6 @@ def _limbs(
             table.fail("id", f"{limb_id!r} is used twice")
         seen.add(limb_id)
         when = parse_condition(table.take("when"), vocabulary, "when", table.fail)
-        limbs.append(Limb(limb_id, _clause(table, clauses), table.texts("text"), when))
+        limbs.append(Limb(limb_id, parts.clause(table), table.texts("text"), when))
         table.finish()
     return tuple(limbs)
-
-
-def _deadlines(root: Table, clauses: Mapping[str, LocalizedText]) -> Mapping[str, Deadline]:
-    def parse(table: Table) -> Deadline:
-        return Deadline(
-            id=table.identifier("id"),
-            clause=_clause(table, clauses),
-            text=table.texts("text"),
-            seconds=table.integer("seconds", 1, _SECONDS_MAX),
-        )
-
-    return MappingProxyType({deadline.id: deadline for deadline in _named(root, "deadlines", parse)})
-
-
-def _level(
-    table: Table,
-    vocabulary: Mapping[str, tuple[str, ...]],
-    deadlines: Mapping[str, Deadline],
-    clauses: Mapping[str, LocalizedText],
-) -> Level:
-    level_id = table.identifier("id")
-    if level_id in _RESERVED_IDS:
-        table.fail("id", f"{level_id!r} is reserved")
-    deadline = table.identifier("deadline") if table.has("deadline") else None
-    if deadline is not None and deadline not in deadlines:
-        table.fail("deadline", f"{deadline!r} is not a deadline of this file")
-    when = parse_condition(table.take("when"), vocabulary, "when", table.fail)
-    if when == ALWAYS:
-        table.fail("when", "must state at least one fact")
-    level = Level(
-        id=level_id,
-        clause=_clause(table, clauses),
-        text=table.texts("text"),
-        when=when,
-        waivable=table.boolean("waivable"),
-        deadline=deadline,
-    )
-    table.finish()
-    return level
-
-
-def _legal_clocks(root: Table, clauses: Mapping[str, LocalizedText]) -> tuple[LegalClock, ...]:
-    known = set(_MOMENTS)
-
-    def parse(table: Table) -> LegalClock:
-        clock_id, starts = table.identifier("id"), table.identifier("starts")
-        if starts not in known:
-            table.fail("starts", f"{starts!r} is neither {' nor '.join(_MOMENTS)} nor a clock defined earlier")
-        if table.has("seconds") == table.has("months"):
-            table.fail("seconds", "exactly one of seconds and months must be given")
-        known.add(clock_id)
-        return LegalClock(
-            id=clock_id,
-            clause=_clause(table, clauses),
-            text=table.texts("text"),
-            starts=starts,
-            seconds=table.integer("seconds", 1, _SECONDS_MAX) if table.has("seconds") else None,
-            months=table.integer("months", 1, 12) if table.has("months") else None,
-        )
-
-    return _named(root, "legal_clocks", parse)

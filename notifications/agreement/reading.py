@@ -28,6 +28,9 @@ FACTS: tuple[str, ...] = (
     "cause",
     "security_measures_harmed",
     "normal_operation_disrupted",
+    "service_level_breached",
+    "damage_to_customer",
+    "may_cause",
     *(f"service_harm.{harmed.value}" for harmed in Property),
     *(f"other_data_harm.{harmed.value}" for harmed in Property),
     *(f"customer_data_harm.{harmed.value}" for harmed in Property),
@@ -35,9 +38,12 @@ FACTS: tuple[str, ...] = (
     "criticality",
     "personal_data_breach",
     "controller",
+    "health_data",
     "touched",
     "service_reached",
 )
+#: The only answer to a scale that the agreement does not have: its level stays unknown and changes nothing.
+_NO_SCALE = ("none",)
 INDEX = MappingProxyType({fact: index for index, fact in enumerate(FACTS)})
 
 
@@ -65,11 +71,11 @@ class Reading:
     levels: tuple[LevelRule, ...]
     #: the event is a security incident
     security_incident: Rule
-    #: the service as the customer uses it, or its data, is affected (9.1)
+    #: the service as the customer uses it, or its data, is affected
     concerned: Rule
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def reading_of(agreement: Agreement) -> Reading:
     """Return the rules of an agreement; they are compiled once and cached."""
     impacts, criticalities = agreement.impact_ids, agreement.criticality_ids
@@ -86,7 +92,7 @@ def reading_of(agreement: Agreement) -> Reading:
     )
     nature = _renumbered(tried, tuple(NATURES.index(definition.nature) for definition in agreement.definitions))
     return Reading(
-        answers=tuple(vocabulary.get(fact, yes_no) for fact in FACTS),
+        answers=tuple(vocabulary.get(fact, yes_no) or _NO_SCALE for fact in FACTS),
         nature=nature,
         limbs=tuple(
             (limb, limb_rules[limb.id])

@@ -1,7 +1,8 @@
 """Strict reading of a TOML table: no key is unknown, missing or of another type; a fault names file and key."""
 
 import re
-from datetime import date, datetime
+from collections.abc import Iterable
+from datetime import date, datetime, time
 from typing import Any, NoReturn
 
 from notifications.errors import AgreementError
@@ -78,6 +79,30 @@ class Table:
         value = self.take(key)
         if not isinstance(value, date) or isinstance(value, datetime):
             self.fail(key, "must be a date such as 2025-01-17")
+        return value
+
+    def clock_time(self, key: str) -> time:
+        """Return a time of day."""
+        value = self.take(key)
+        if not isinstance(value, time):
+            self.fail(key, "must be a time of day such as 08:00:00")
+        return value
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts that is not empty and has no text twice, in the order given."""
+        value = self.take(key)
+        if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+            self.fail(key, "must be a list of texts with at least one entry")
+        for name in value:
+            if value.count(name) > 1:
+                self.fail(key, f"names {name!r} twice")
+        return tuple(value)
+
+    def one_of(self, key: str, known: Iterable[str]) -> str:
+        """Return a text that is one of those known."""
+        value, allowed = self.words(key), tuple(known)
+        if value not in allowed:
+            self.fail(key, f"{value!r} is not one of {', '.join(allowed)}")
         return value
 
     def table(self, key: str) -> "Table":

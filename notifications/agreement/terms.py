@@ -1,14 +1,39 @@
 """The parts of an agreement, as frozen types."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
+from types import MappingProxyType
 
+from notifications.agreement.commitments import DeadlineBinding, NoticeKind, Retention, ServiceLevel, SupportHours
 from notifications.agreement.conditions import Condition
 from notifications.incident import LocalizedText
 
-#: Separator between the numbers of a compound clause such as ``7.1, 9.2``.
+#: The products that a part of an agreement holds for, by id; None: for every product.
+Products = frozenset[str] | None
+
+#: Separator between the numbers of a compound clause.
 CLAUSE_SEPARATOR = ", "
+
+
+class Reference(StrEnum):
+    """What a clause is cited for: the role of a clause, which has another number in each agreement."""
+
+    #: the channel of news of the handling
+    NEWS_CHANNEL = "news_channel"
+    #: the customer's right to complain to the authority
+    COMPLAINT = "complaint"
+    #: status and history of an incident in the customer interface
+    STATUS_AND_HISTORY = "status_and_history"
+    #: the customer chooses the levels that it is informed of
+    PROFILE = "profile"
+    #: erasure of the customer's data at the end of the contract
+    ERASURE = "erasure"
+    #: what a notice of a personal-data breach must contain
+    BREACH_CONTENT = "breach_content"
+    #: a suspected personal-data breach is notified like a certain one
+    BREACH_SUSPICION = "breach_suspicion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +58,7 @@ class Definition:
     limbs: tuple[Limb, ...]
     #: cases that the limbs exclude on purpose; they explain the result and never change it
     exclusions: tuple[Limb, ...]
+    products: Products = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +68,7 @@ class ScaleLevel:
     id: str
     clause: str
     text: LocalizedText
+    products: Products = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +78,11 @@ class Priority:
     id: str
     clause: str
     text: LocalizedText
-    #: guaranteed time to first intervention, in seconds from the opening of the ticket
-    gti_seconds: int
-    #: share of the month's tickets for which the guarantee must be met
-    target_percent: int
+    #: guaranteed time to first intervention, in seconds from the opening of the ticket; None: no time is guaranteed
+    gti_seconds: int | None
+    #: share of the month's tickets for which the guarantee must be met; None exactly if no time is guaranteed
+    target_percent: int | None
+    products: Products = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +95,12 @@ class Level:
     when: Condition
     #: whether a profile that the customer chose replaces it
     waivable: bool
-    #: id of the deadline that it sets; None where the contract says "as soon as possible"
+    #: id of the deadline that counts: the shortest of ``deadlines``, and of equal ones the strictest; None where the
+    #: contract says "as soon as possible", and in an agreement whose DPA is not joined yet
     deadline: str | None
+    #: ids of all deadlines that it sets, in the agreement or in the DPA
+    deadlines: tuple[str, ...] = ()
+    products: Products = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +110,109 @@ class Deadline:
     id: str
     clause: str
     text: LocalizedText
-    seconds: int
+    #: None exactly if the binding is ``NO_NUMBER``
+    seconds: int | None
+    #: version 1 of the schema cannot state it; its deadlines are soft
+    binding: DeadlineBinding = DeadlineBinding.SOFT
 
 
 @dataclass(frozen=True, slots=True)
-class LegalClock:
-    """A legal deadline of the customer. Exactly one of ``seconds`` and ``months`` is set."""
+class Product:
+    """A service that customers order under an agreement."""
+
+    #: as in ``products`` of the parts that hold for it only
+    id: str
+    title: LocalizedText
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The days on which a text holds, both included."""
+
+    from_on: date
+    #: None: no end is stated
+    until_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContractDocument:
+    """A document that binds the customer. The earlier one in the list prevails."""
+
+    id: str
+    title: LocalizedText
+    #: where this place in the list comes from
+    source: LocalizedText
+
+
+@dataclass(frozen=True, slots=True)
+class DpaPeriod:
+    """The DPA that holds for customers without a DPA of their own, on the days of ``validity``."""
+
+    dpa_id: str
+    validity: Validity
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A place where the text can be read in two ways, and how it is read here."""
 
     id: str
     clause: str
     text: LocalizedText
-    #: ``aware``, ``classified``, or the id of the clock whose report starts this one
-    starts: str
-    seconds: int | None
-    #: calendar months
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that a notice must say."""
+
+    id: str
+    text: LocalizedText
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTime:
+    """A time of the DPA other than that of a notice. Exactly one of ``hours``, ``days`` and ``months`` is set."""
+
+    id: str
+    clause: str
+    text: LocalizedText
+    hours: int | None
+    days: int | None
     months: int | None
+    #: ``calendar`` or ``working``
+    calendar: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dpa:
+    """One version of the data-protection annex (DPA). It has dates of its own."""
+
+    id: str
+    #: the document of which this is a version; of one document, one version is in force at a time
+    series: str
+    version: str
+    dated_on: date
+    title: LocalizedText
+    authoritative_language: str
+    validity: Validity
+    #: clause number to its plain wording
+    clauses: Mapping[str, LocalizedText]
+    deadlines: Mapping[str, Deadline]
+    #: rules of the DPA that oblige to notify, beside those of the agreement
+    levels: tuple[Level, ...]
+    #: what the notice of a personal-data breach must say
+    breach_items: tuple[Item, ...]
+    other_times: tuple[OtherTime, ...]
+    references: Mapping[Reference, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Agreement:
-    """One version of an agreement. Compared by identity, so that results computed from it can be cached."""
+    """One version of an agreement. Compared by identity, so that results computed from it can be cached.
+
+    ``parse_agreement`` returns the file's own parts. ``bound_terms`` joins the DPA and keeps what holds for the
+    products that a customer ordered: that is what binds the customer.
+    """
 
     id: str
     version: str
@@ -112,18 +227,47 @@ class Agreement:
     criticalities: tuple[ScaleLevel, ...]
     #: most urgent first
     priorities: tuple[Priority, ...]
-    matrix_clause: str
-    #: (impact, criticality) to priority; complete
+    #: None if there is no matrix
+    matrix_clause: str | None
+    #: (impact, criticality) to priority; complete, or empty if no matrix holds for the products ordered
     matrix: Mapping[tuple[str, str], str]
     default_levels: tuple[Level, ...]
     #: information on incidents that are not security incidents
     plain_incident: Level
     deadlines: Mapping[str, Deadline]
-    legal_clocks: tuple[LegalClock, ...]
     #: whether a notice must be released by another person than its last author
     four_eyes: bool = False
     #: the clause that requires it
     four_eyes_clause: str | None = None
+    #: the clause of each role that has one; a sentence whose role is missing is shown without a clause
+    references: Mapping[Reference, str] = field(default_factory=lambda: MappingProxyType({}))
+    #: the language whose text prevails over translations; None if the file does not say
+    authoritative_language: str | None = None
+    validity: Validity | None = None
+    #: what customers can order; empty: the agreement knows no products, and everything holds for everybody
+    products: tuple[Product, ...] = ()
+    matrix_products: Products = None
+    #: the clauses that hold for some products only
+    clause_products: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    #: the contract documents, in order of precedence
+    documents: tuple[ContractDocument, ...] = ()
+    #: the DPA by default, by day; empty: the agreement contains its DPA
+    dpa_periods: tuple[DpaPeriod, ...] = ()
+    support_hours: SupportHours | None = None
+    retention: tuple[Retention, ...] = ()
+    service_levels: tuple[ServiceLevel, ...] = ()
+    #: the other kinds of notice that the agreement owes
+    notices: tuple[NoticeKind, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    #: the DPA joined to it; None if none is
+    dpa: Dpa | None = None
+    #: the file's own parts; None in an agreement that is these parts
+    own: "Agreement | None" = None
+
+    @property
+    def product_ids(self) -> tuple[str, ...]:
+        """Ids of the products that can be ordered, or, in bound terms, of those ordered."""
+        return tuple(product.id for product in self.products)
 
     @property
     def impact_ids(self) -> tuple[str, ...]:
@@ -140,12 +284,16 @@ class Agreement:
         """Ids of the priorities, most urgent first."""
         return tuple(priority.id for priority in self.priorities)
 
-    def gti_seconds(self, priority_id: str) -> int:
-        """Return the guaranteed time to intervention of a priority; raises KeyError for an unknown id."""
+    def gti_seconds(self, priority_id: str) -> int | None:
+        """Return the guaranteed time to intervention of a priority, None if it has none; raises KeyError."""
         for priority in self.priorities:
             if priority.id == priority_id:
                 return priority.gti_seconds
         raise KeyError(priority_id)
+
+    def reference(self, role: Reference) -> str | None:
+        """Return the clause to cite for a role, or None if this agreement has none."""
+        return self.references.get(role)
 
     def definition(self, nature: str) -> Definition:
         """Return the definition of a nature; raises KeyError for an unknown one."""
@@ -170,5 +318,5 @@ class Agreement:
         raise KeyError(level_id)
 
     def clause_texts(self, clause: str) -> tuple[tuple[str, LocalizedText], ...]:
-        """Return (number, wording) of each part of a clause such as ``7.1, 9.2``."""
+        """Return (number, wording) of each number of a compound clause."""
         return tuple((number, self.clauses[number]) for number in clause.split(CLAUSE_SEPARATOR))

@@ -29,7 +29,7 @@ _IMPACT, _CRITICALITY = INDEX["impact"], INDEX["criticality"]
 
 
 def classify(facts: IncidentFacts, agreement: Agreement) -> Classification:
-    """Return the nature of the event by the agreement's definitions, and its priority (3.2, 7.6.4).
+    """Return the nature of the event by the agreement's definitions, and its priority.
 
     The nature is settled when every way of answering the open facts gives the same one. Otherwise the result is the
     most protective nature that is possible, and each open fact that matters is listed with what its answers would
@@ -138,6 +138,6 @@ def _remarks(facts: IncidentFacts, agreement: Agreement, natures: frozenset[int]
         remarks.append("remark.data_harm_untouched")
     if facts.impact != UNKNOWN and facts.impact not in agreement.impact_ids:
         remarks.append("remark.impact_not_in_agreement")
-    if facts.criticality != UNKNOWN and facts.criticality not in agreement.criticality_ids:
+    if agreement.criticalities and facts.criticality not in {UNKNOWN, *agreement.criticality_ids}:
         remarks.append("remark.criticality_not_in_agreement")
     return tuple(remarks)

@@ -82,6 +82,9 @@ def event_state(facts: IncidentFacts, agreement: Agreement, other_data_harm: Seq
     state[INDEX["cause"]] = known(facts.cause)
     state[INDEX["security_measures_harmed"]] = known(facts.security_measures_harmed)
     state[INDEX["normal_operation_disrupted"]] = known(facts.normal_operation_disrupted)
+    state[INDEX["service_level_breached"]] = known(facts.service_level_breached)
+    state[INDEX["damage_to_customer"]] = known(facts.damage_to_customer)
+    state[INDEX["may_cause"]] = known(facts.may_cause)
     for name, answer in harm_answers(facts.service_harm):
         state[INDEX[f"service_harm.{name}"]] = answer
     for (_, index), answer in zip(OTHER_DATA_HARM, other_data_harm, strict=True):

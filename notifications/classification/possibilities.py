@@ -25,7 +25,12 @@ def possible_natures(agreement: Agreement, key: tuple[str | None, ...]) -> froze
 
 @lru_cache(maxsize=1_024)
 def possible_priorities(agreement: Agreement, impact: str | None, criticality: str | None) -> tuple[str, ...]:
-    """Return the priorities that the matrix still allows, most urgent first; None means an unknown level."""
+    """Return the priorities that the matrix still allows, most urgent first; None means an unknown level.
+
+    Empty if no matrix holds for the products ordered.
+    """
+    if not agreement.matrix:
+        return ()
     impacts = agreement.impact_ids if impact is None else (impact,)
     criticalities = agreement.criticality_ids if criticality is None else (criticality,)
     found = {agreement.matrix[i, c] for i in impacts for c in criticalities}

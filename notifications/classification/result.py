@@ -7,7 +7,7 @@ from notifications.incident import Answer
 
 
 class Nature(StrEnum):
-    """The nature of the event by agreement 3.2, most protective first."""
+    """The nature of the event by the agreement, most protective first."""
 
     SECURITY_INCIDENT = "security_incident"
     INCIDENT = "incident"
@@ -21,7 +21,7 @@ class Ground:
 
     #: stable id of the limb in the agreement file, such as ``malicious``
     id: str
-    #: clause number, such as ``3.2 (a)``
+    #: clause number in the agreement
     clause: str
     holds: Answer
     #: ids of the unknown facts that this limb depends on; empty unless ``holds`` is unknown
@@ -57,11 +57,11 @@ class Classification:
     possible_natures: tuple[Nature, ...]
     #: every limb of every definition, in the agreement's order, with its answer
     grounds: tuple[Ground, ...]
-    #: None while impact or criticality is unknown
+    #: None while impact or criticality is unknown, and where the agreement gives no priority
     priority: str | None
-    #: every priority that the open facts still allow, most urgent first
+    #: every priority that the open facts still allow, most urgent first; empty where the agreement gives none
     possible_priorities: tuple[str, ...]
-    #: guaranteed time to intervention of ``priority``, in seconds; None if the priority is None
+    #: guaranteed time to intervention of ``priority``, in seconds; None if there is no priority, or no guarantee for it
     gti_seconds: int | None
     #: the unknown facts that matter and what each answer would change; empty when settled
     open_questions: tuple[OpenQuestion, ...]
@@ -71,4 +71,4 @@ class Classification:
     @property
     def provisional(self) -> bool:
         """Whether an unknown fact could still change nature or priority."""
-        return len(self.possible_natures) > 1 or self.priority is None
+        return len(self.possible_natures) > 1 or len(self.possible_priorities) > 1

@@ -1,9 +1,10 @@
-"""Erasure of a customer at the end of its contract (agreement 9.7, 12): the formal notice, the window, the certificate.
+"""Erasure of a customer at the end of its contract: the formal notice, the window, the certificate.
 
 The agreement requires a formal notice 21 calendar days before the erasure, the erasure within 30 days after "it", and
 a certificate. Both periods are counted from the moment the notice was served. This satisfies either reading of "it".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
@@ -82,6 +83,9 @@ class Erasure:
     signature: bytes | None = None
     timestamp: bytes | None = None
     certified_at: datetime | None = None
+    #: the agreement in force when the erasure was ordered, whose clauses the certificate cites; None if none was, and
+    #: in erasures of earlier releases
+    agreement_id: str | None = None
 
 
 def erasure_window(noticed_at: datetime, time_zone: str) -> ErasureWindow:
@@ -105,8 +109,10 @@ def erasure_window(noticed_at: datetime, time_zone: str) -> ErasureWindow:
     )
 
 
-def certificate(erasure: Erasure, *, provider_name: str, issued_at: datetime) -> bytes:
+def certificate(erasure: Erasure, *, provider_name: str, clauses: Sequence[str], issued_at: datetime) -> bytes:
     """Return the certificate of an erasure: canonical JSON without personal data.
+
+    ``clauses``: the numbers of the clauses that require the erasure in the customer's agreement; may be empty.
 
     Raises ValueError if the database files were not rewritten yet: the certificate would claim too much.
     """
@@ -116,7 +122,7 @@ def certificate(erasure: Erasure, *, provider_name: str, issued_at: datetime) ->
         "schema": CERTIFICATE_SCHEMA,
         "provider": provider_name,
         "customer": erasure.pseudonym,
-        "clauses": ["9.7", "12"],
+        "clauses": list(clauses),
         "ordered_at": timestamp_text(erasure.ordered_at),
         "noticed_at": timestamp_text(erasure.noticed_at),
         "erased_at": timestamp_text(erasure.erased_at),

@@ -16,6 +16,8 @@ class ContactRole(StrEnum):
     DPO = "dpo"
     OPERATIONS = "operations"
     MANAGEMENT = "management"
+    #: who answers for health data at the customer (HDS certification framework)
+    HEALTH_DATA_REFERENT = "health_data_referent"
 
 
 class MailContent(StrEnum):
@@ -25,8 +27,23 @@ class MailContent(StrEnum):
     FULL = "full"
     #: only that there is a notice, its ticket, kind and deadline, and where to read it; no fact of the incident
     SUMMARY = "summary"
+    #: the ticket number and the criticality, and where to read the notice (PDIS 2.0, IV.2.3)
+    TICKET_AND_CRITICALITY = "ticket_and_criticality"
+    #: the ticket number, and where to read the notice (PDIS 2.0, IV.2.3)
+    TICKET_ONLY = "ticket_only"
     #: the notice, encrypted with the contact's certificate; a summary if there is no usable certificate
     ENCRYPTED_ONLY = "encrypted_only"
+
+
+class NewsChannel(StrEnum):
+    """Where news of the handling of an incident comes, which a notice names. First notices use every channel."""
+
+    #: the channels that carried the notice
+    SAME = "same"
+    #: the customer interface; a mail follows only if nobody opens it there
+    CONSOLE = "console"
+    #: e-mail to the contacts
+    EMAIL = "email"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,7 @@ class Customer:
     four_eyes: bool = False
     #: time after which a notice that it did not acknowledge is escalated; None: no acknowledgement is asked for
     acknowledge_within_seconds: int | None = None
+    news_channel: NewsChannel = NewsChannel.SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +105,17 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class AgreementBinding:
-    """A customer is bound to an agreement version from a moment on (agreement 10)."""
+    """What binds a customer from a moment on: an agreement version, a DPA version, and the products ordered."""
 
     customer_id: UUID
     #: id of an agreement file, such as ``secnumcloud_iaas_3_0``
     agreement_id: str
     effective_at: datetime
     recorded_at: datetime
+    #: id of a DPA file; None: the one that the agreement names for the day
+    dpa_id: str | None = None
+    #: ids of products of the agreement, sorted; None: all its products
+    products: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +133,7 @@ class LevelChoice:
 
 @dataclass(frozen=True, slots=True)
 class ProfileVersion:
-    """The levels of security incidents that a customer chose (11.1.1.3), in force from a moment on.
+    """The levels of security incidents that a customer chose, in force from a moment on.
 
     ``choices`` is None for the agreement's default levels. An empty tuple means only the levels that cannot be waived.
     A security incident must be notified if any choice matches.

@@ -1,7 +1,18 @@
 """The decision per customer: notify or not, why, and by when. It follows from facts and levels."""
 
-from notifications.decision.decider import Decider, decide
+from notifications.decision.decider import Decider, decide, target_seconds
 from notifications.decision.judgement import MESSAGE_IDS
-from notifications.decision.result import Decision, DueKind, Reason, Verdict, without_consent
+from notifications.decision.result import Decision, DueKind, Reason, Verdict, binding_of, without_consent
 
-__all__ = ["MESSAGE_IDS", "Decider", "Decision", "DueKind", "Reason", "Verdict", "decide", "without_consent"]
+__all__ = [
+    "MESSAGE_IDS",
+    "Decider",
+    "Decision",
+    "DueKind",
+    "Reason",
+    "Verdict",
+    "binding_of",
+    "decide",
+    "target_seconds",
+    "without_consent",
+]

@@ -14,6 +14,7 @@ _NO_HARM: tuple[str | None, ...] = ("no",) * len(Property)
 
 _CUSTOMER_DATA_HARM = tuple(INDEX[f"customer_data_harm.{harmed.value}"] for harmed in Property)
 _BREACH, _CONTROLLER = INDEX["personal_data_breach"], INDEX["controller"]
+_HEALTH_DATA = INDEX["health_data"]
 _TOUCHED, _SERVICE_REACHED = INDEX["touched"], INDEX["service_reached"]
 
 
@@ -43,6 +44,7 @@ class CustomerSituation:
     other_data_harm: tuple[str | None, ...]
     breach: str | None
     controller: str | None
+    health_data: str | None
 
     def placed_in(self, event: State) -> State:
         """Return the state of the event with this customer in question."""
@@ -52,6 +54,7 @@ class CustomerSituation:
         for (_, index), answer in zip(OTHER_DATA_HARM, self.other_data_harm, strict=True):
             state[index] = answer
         state[_BREACH], state[_CONTROLLER] = self.breach, self.controller
+        state[_HEALTH_DATA] = self.health_data
         state[_TOUCHED], state[_SERVICE_REACHED] = self.touched, self.service_reached
         return state
 
@@ -87,13 +90,14 @@ def listed_situation(stated: AffectedCustomer, tally: DataHarmTally) -> Customer
         other_data_harm=tally.without(stated.data_harm),
         breach=known(stated.personal_data.breach),
         controller=known(stated.personal_data.controller),
+        health_data=known(stated.personal_data.health_data),
     )
 
 
 def unlisted_situation(relation: ScopeRelation, unlisted: UnlistedCustomers, tally: DataHarmTally) -> CustomerSituation:
     """Return the situation of a customer that the facts do not list.
 
-    An affected service is affected for everybody who uses it (9.1). Only a disjoint scope establishes that the service
+    An affected service is affected for everybody who uses it. Only a disjoint scope establishes that the service
     is not affected where this customer uses it. Whether the customer's use and data are affected stays open until
     ``not_affected`` is established.
     """
@@ -115,4 +119,5 @@ def unlisted_situation(relation: ScopeRelation, unlisted: UnlistedCustomers, tal
         other_data_harm=tally.without(None),
         breach="no" if established else None,
         controller=None,
+        health_data="no" if established else None,
     )

@@ -1,11 +1,12 @@
 """decide(facts, classification, agreement, customer, profile): notify or not, why, and by when."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-from notifications.agreement import Agreement
+from notifications.agreement import Agreement, DeadlineBinding
 from notifications.agreement.reading import FACTS
 from notifications.classification import Classification
 from notifications.classification.event_state import DataHarmTally, event_state, harm_answers
@@ -24,11 +25,15 @@ from notifications.incident import AffectedCustomer, IncidentFacts, PersonalData
 
 _BREACHED = (PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED)
 
+#: The provider's own target where neither a priority nor anything else gives one.
+_DAY_SECONDS = 86_400
+
 #: Facts of one customer, with their names in the API below ``affected_customers.<id>``.
 _OWN_FACTS = {
     "touched": "affected",
     "personal_data_breach": "personal_data.breach",
     "controller": "personal_data.controller",
+    "health_data": "personal_data.health_data",
 }
 
 
@@ -39,9 +44,16 @@ class _Outcome:
     verdict: Verdict
     reasons: tuple[Reason, ...]
     missing: tuple[str, ...]
-    due_at: datetime | None
-    due_kind: DueKind | None
+    due: "_Due | None"
     target_at: datetime | None
+
+
+class _Due(NamedTuple):
+    """When a notice is due, or could be."""
+
+    at: datetime
+    kind: DueKind
+    binding: DeadlineBinding
 
 
 class Decider:
@@ -57,6 +69,7 @@ class Decider:
         classification: Classification,
         agreement: Agreement,
         internal_target_seconds: Mapping[str, int] | None = None,
+        target_otherwise_seconds: int | None = None,
     ) -> None:
         self._facts, self._classification, self._agreement = facts, classification, agreement
         self._tally = DataHarmTally.of(facts)
@@ -64,12 +77,16 @@ class Decider:
         self._stated = {stated.customer_id: stated for stated in facts.affected_customers}
         self._scope = scope_of(facts)
         self._has_scope = any(self._scope)
-        self._target_at = facts.aware_at + timedelta(seconds=self._target_seconds(internal_target_seconds or {}))
+        self._target_at = facts.aware_at + timedelta(
+            seconds=target_seconds(
+                agreement, classification.possible_priorities, internal_target_seconds or {}, target_otherwise_seconds
+            )
+        )
         self._relations: dict[tuple[tuple[str, ...], ...], ScopeRelation] = {}
         self._unlisted: dict[tuple[ScopeRelation, tuple[LevelChoice, ...] | None], _Outcome] = {}
 
     def decide(self, customer: Customer, profile: ProfileVersion | None) -> Decision:
-        """Return the decision for one customer by the profile in force for it, or the default levels (11.1.1.3).
+        """Return the decision for one customer by the profile in force for it, or the default levels.
 
         The verdict is "notify" if every way of answering the open facts obliges, "do not notify" if none does, and
         "pending" otherwise, with the facts that decide.
@@ -96,11 +113,12 @@ class Decider:
             self._classification.nature,
             self._classification.priority,
             outcome.reasons,
-            outcome.due_at,
-            outcome.due_kind,
+            None if outcome.due is None else outcome.due.at,
+            None if outcome.due is None else outcome.due.kind,
             outcome.target_at,
             outcome.missing,
             breached,
+            None if outcome.due is None else outcome.due.binding,
         )
 
     def _relation(self, customer: Customer) -> ScopeRelation:
@@ -112,40 +130,33 @@ class Decider:
             relation = self._relations[used] = scope_relation(self._scope, used)
         return relation
 
-    def _target_seconds(self, internal_target_seconds: Mapping[str, int]) -> int:
-        """Return the provider's own target in seconds; the shortest if several priorities are possible."""
-        return min(
-            internal_target_seconds.get(priority, self._agreement.gti_seconds(priority))
-            for priority in self._classification.possible_priorities
-        )
-
     def _outcome(
         self, situation: CustomerSituation, choices: tuple[LevelChoice, ...] | None, stated: AffectedCustomer | None
     ) -> _Outcome:
         judgement = judge(self._agreement, tuple(situation.placed_in(self._event)), choices)
-        due_at, due_kind = self._due(judgement)
+        due = self._due(judgement)
         return _Outcome(
             verdict=judgement.verdict,
             reasons=tuple(self._reason(finding, stated) for finding in judgement.findings),
             missing=self._fact_ids(judgement.missing, stated),
-            due_at=due_at,
-            due_kind=due_kind,
-            target_at=None if due_at is None else self._target_at,
+            due=due,
+            target_at=None if due is None else self._target_at,
         )
 
-    def _due(self, judgement: Judgement) -> tuple[datetime | None, DueKind | None]:
+    def _due(self, judgement: Judgement) -> _Due | None:
         """Return when a notice is due, or could be due, and what kind of deadline that is.
 
         It is the contractual deadline if that deadline certainly applies. If it only may apply, it is the earlier of
         the contractual deadline and the internal target. If none can apply, it is the internal target.
         """
         if judgement.verdict is Verdict.DO_NOT_NOTIFY:
-            return None, None
-        if judgement.deadlines_seconds:
-            deadline_at = self._facts.aware_at + timedelta(seconds=judgement.deadlines_seconds[0])
+            return None
+        if judgement.deadlines:
+            seconds, binding = judgement.deadlines[0]
+            deadline_at = self._facts.aware_at + timedelta(seconds=seconds)
             if not judgement.without_deadline or deadline_at < self._target_at:
-                return deadline_at, DueKind.CONTRACTUAL
-        return self._target_at, DueKind.INTERNAL_TARGET
+                return _Due(deadline_at, DueKind.CONTRACTUAL, binding)
+        return _Due(self._target_at, DueKind.INTERNAL_TARGET, DeadlineBinding.NO_NUMBER)
 
     def _reason(self, finding: JudgementFinding, stated: AffectedCustomer | None) -> Reason:
         missing = self._fact_ids(finding.missing, stated) if finding.missing else ()
@@ -154,7 +165,7 @@ class Decider:
     def _fact_ids(self, facts: tuple[int, ...], stated: AffectedCustomer | None) -> tuple[str, ...]:
         """Return fact ids as the API names them.
 
-        The ids do not identify other customers (9.1), because a customer may see its decision.
+        The ids do not identify other customers, because a customer may see its decision.
         """
         ids: dict[str, None] = {}
         for fact in facts:
@@ -171,6 +182,25 @@ class Decider:
             else:
                 ids[FACTS[fact]] = None
         return tuple(ids)
+
+
+def target_seconds(
+    agreement: Agreement,
+    priorities: Sequence[str],
+    own_targets_seconds: Mapping[str, int],
+    otherwise_seconds: int | None = None,
+) -> int:
+    """Return the provider's own target in seconds from awareness; the shortest if several priorities are possible.
+
+    Of a priority it is the provider's own, else its GTI, else the longest GTI of the agreement. Without a priority it
+    is ``otherwise_seconds``, else a day.
+    """
+    guaranteed = [priority.gti_seconds for priority in agreement.priorities if priority.gti_seconds is not None]
+    longest = max(guaranteed, default=otherwise_seconds or _DAY_SECONDS)
+    return min(
+        (own_targets_seconds.get(priority) or agreement.gti_seconds(priority) or longest for priority in priorities),
+        default=otherwise_seconds or _DAY_SECONDS,
+    )
 
 
 def _own_fact(customer_id: UUID, fact: str) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
-from notifications.agreement import NATURES, Agreement
+from notifications.agreement import NATURES, Agreement, DeadlineBinding, Level, Reference
 from notifications.agreement.reading import INDEX, LevelRule, Reading, priority_in, reading_of
 from notifications.agreement.three_valued import (
     NO,
@@ -46,6 +47,9 @@ MESSAGE_IDS = (
     "reason.personal_data_provider_controller.yes",
     "reason.personal_data_provider_controller.no",
     "reason.personal_data_provider_controller.unknown",
+    "reason.data_protection_failure.yes",
+    "reason.data_protection_failure.no",
+    "reason.data_protection_failure.unknown",
     "reason.plain_incident.yes",
     "reason.plain_incident.no",
     "reason.plain_incident.unknown",
@@ -70,13 +74,18 @@ MESSAGE_IDS = (
     "reason.level.replaced",
 )
 
-#: The clause that lets the customer choose its levels.
-PROFILE_CLAUSE = "11.1.1.3"
-
 #: (fact, message ending): why a level does not hold. The first fact that fails gives the reason.
 _ENDINGS = (("nature", "other_nature"), ("concerned", "not_concerned"), ("touched", "not_touched"))
 #: Natures that oblige to nothing. They appear among the reasons, to explain why nothing is owed.
 _NATURES_NOT_OWED = ("event", "outside_perimeter")
+
+
+class OwedWithin(NamedTuple):
+    """A time of the agreement."""
+
+    #: from awareness
+    seconds: int
+    binding: DeadlineBinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +110,8 @@ class Judgement:
     findings: tuple[JudgementFinding, ...]
     #: indices of the facts that could still change the verdict
     missing: tuple[int, ...]
-    #: seconds from awareness of each contractual deadline that can apply, shortest first
-    deadlines_seconds: tuple[int, ...]
+    #: each time of the agreement that can apply, shortest first
+    deadlines: tuple["OwedWithin", ...]
     #: whether a notice can be owed without a contractual deadline; the internal target then applies
     without_deadline: bool
 
@@ -117,9 +126,11 @@ class _Obligations:
     #: (part id as in ``_ENDINGS``, rule) of the profile
     profile_parts: tuple[tuple[str, Rule], ...]
     owed: Rule
-    #: outcome: index into ``deadlines_seconds``, then "owed without deadline", then "not owed"
+    #: outcome: index into ``deadlines``, then "owed without deadline", then "not owed"
     kind: Rule
-    deadlines_seconds: tuple[int, ...]
+    deadlines: tuple["OwedWithin", ...]
+    #: the clause that lets the customer choose its levels; empty if the agreement cites none
+    profile_clause: str
 
 
 @lru_cache(maxsize=1_024)
@@ -127,23 +138,31 @@ def _obligations(agreement: Agreement, choices: tuple[LevelChoice, ...] | None) 
     reading = reading_of(agreement)
     levels = tuple((rule, choices is None or not rule.level.waivable) for rule in reading.levels)
     profile = None if choices is None else _profile_rule(agreement, reading, choices)
-    by_seconds: dict[int, list[Rule]] = {}
+    by_time: dict[OwedWithin, list[Rule]] = {}
     others: list[Rule] = [] if profile is None else [profile]
     for level_rule, obliges in levels:
-        if obliges and level_rule.level.deadline is not None:
-            by_seconds.setdefault(agreement.deadlines[level_rule.level.deadline].seconds, []).append(level_rule.rule)
-        elif obliges:
-            others.append(level_rule.rule)
-    deadlines_seconds = tuple(sorted(by_seconds))
-    kinds = [*(any_of(by_seconds[seconds]) for seconds in deadlines_seconds), any_of(others)]
+        if not obliges:
+            continue
+        within = _owed_within(agreement, level_rule.level)
+        (others if within is None else by_time.setdefault(within, [])).append(level_rule.rule)
+    # Of two equal times the hard one counts.
+    deadlines = tuple(sorted(by_time, key=lambda each: (each.seconds, each.binding is not DeadlineBinding.HARD)))
+    kinds = [*(any_of(by_time[within]) for within in deadlines), any_of(others)]
     return _Obligations(
         levels=levels,
         profile=profile,
         profile_parts=(("nature", reading.security_incident), ("concerned", reading.concerned)),
         owed=any_of(kinds),
         kind=first_of(kinds, otherwise=len(kinds)),
-        deadlines_seconds=deadlines_seconds,
+        deadlines=deadlines,
+        profile_clause=agreement.reference(Reference.PROFILE) or "",
     )
+
+
+def _owed_within(agreement: Agreement, level: Level) -> OwedWithin | None:
+    """Return the time that a level sets; None if it sets none, or one without a number."""
+    deadline = None if level.deadline is None else agreement.deadlines[level.deadline]
+    return None if deadline is None or deadline.seconds is None else OwedWithin(deadline.seconds, deadline.binding)
 
 
 def _profile_rule(agreement: Agreement, reading: Reading, choices: tuple[LevelChoice, ...]) -> Rule:
@@ -152,12 +171,17 @@ def _profile_rule(agreement: Agreement, reading: Reading, choices: tuple[LevelCh
 
 
 def _choice_rule(agreement: Agreement, choice: LevelChoice) -> Rule:
+    """Return the rule of a choice.
+
+    A choice can be older than the agreement. Where the agreement has no criticality or no priority at all, a choice by
+    it is made without it: the choice then covers more, not less.
+    """
     dimensions: list[Rule] = []
     if choice.impacts:
         dimensions.append(fact_is(INDEX["impact"], choice.impacts))
-    if choice.criticalities:
+    if choice.criticalities and agreement.criticalities:
         dimensions.append(fact_is(INDEX["criticality"], choice.criticalities))
-    if choice.priorities:
+    if choice.priorities and agreement.priorities:
         dimensions.append(priority_in(agreement, choice.priorities))
     if choice.data_harm:
         harmed = [fact_is(INDEX[f"customer_data_harm.{harm.value}"], ("yes",)) for harm in choice.data_harm]
@@ -170,7 +194,7 @@ def judge(agreement: Agreement, key: tuple[str | None, ...], choices: tuple[Leve
     """Return what is owed in a state of ``FACTS`` under a customer's choices (None: the default levels)."""
     answers, state = reading_of(agreement).answers, list(key)
     rules = _obligations(agreement, choices)
-    not_owed = len(rules.deadlines_seconds) + 1
+    not_owed = len(rules.deadlines) + 1
     outcomes = possible_outcomes(rules.kind, state, answers, at_most=not_owed + 1)
     missing: tuple[int, ...] = ()
     if outcomes == {not_owed}:
@@ -190,8 +214,8 @@ def judge(agreement: Agreement, key: tuple[str | None, ...], choices: tuple[Leve
         verdict=verdict,
         findings=tuple(sorted(findings, key=_rank)),
         missing=missing,
-        deadlines_seconds=tuple(seconds for index, seconds in enumerate(rules.deadlines_seconds) if index in outcomes),
-        without_deadline=len(rules.deadlines_seconds) in outcomes,
+        deadlines=tuple(within for index, within in enumerate(rules.deadlines) if index in outcomes),
+        without_deadline=len(rules.deadlines) in outcomes,
     )
 
 
@@ -228,7 +252,7 @@ def _profile_finding(
     holds = _holds(rules.profile, state, answers)
     ending = _ending(holds, rules.profile_parts, state) if choices else "none_chosen"
     missing = _missing(rules.profile, state, answers) if holds is Answer.UNKNOWN else ()
-    return JudgementFinding("profile", PROFILE_CLAUSE, holds, True, f"reason.profile.{ending}", missing)
+    return JudgementFinding("profile", rules.profile_clause, holds, True, f"reason.profile.{ending}", missing)
 
 
 def _ending(holds: Answer, parts: tuple[tuple[str, Rule], ...], state: State) -> str:

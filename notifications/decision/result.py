@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from notifications.agreement import DeadlineBinding
 from notifications.classification import Nature
 from notifications.incident import Answer
 
@@ -21,10 +22,21 @@ class Verdict(StrEnum):
 class DueKind(StrEnum):
     """The kind of deadline that ``due_at`` is."""
 
-    #: named by the agreement; whether it is a hard limit is said by the clause (48 h "where possible", DPA 7)
+    #: a time that the agreement names; ``binding`` says how strictly it binds
     CONTRACTUAL = "contractual"
-    #: the provider's own target where the contract says "as soon as possible" (11.1.1.2)
+    #: the provider's own target where the contract says "as soon as possible"
     INTERNAL_TARGET = "internal_target"
+
+
+def binding_of(due_kind: str, stated: str | None = None) -> DeadlineBinding:
+    """Return how strictly a deadline binds; raises ValueError for an unknown ``stated``.
+
+    Records of earlier releases state no binding. Their contractual deadlines are soft: the only agreement of these
+    releases says "where possible". A target of the provider is never a time of the agreement.
+    """
+    if stated:
+        return DeadlineBinding(stated)
+    return DeadlineBinding.SOFT if due_kind == DueKind.CONTRACTUAL else DeadlineBinding.NO_NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,7 @@ class Reason:
 
     #: id in the agreement file, such as ``impact_high`` or ``plain_incident``; ``profile`` for a chosen level
     id: str
-    #: clause number, such as ``11.1.1.3 (1)``
+    #: clause number in the agreement; empty if the agreement cites none
     clause: str
     holds: Answer
     #: whether this reason, if it holds, obliges to notify
@@ -64,8 +76,10 @@ class Decision:
     target_at: datetime | None
     #: fact ids that could still change the verdict
     missing: tuple[str, ...] = ()
-    #: the notice must carry the DPA art. 8 items
+    #: the notice must carry the items on a personal-data breach
     personal_data_breach: bool = False
+    #: how strictly ``due_at`` binds; None if ``due_at`` is None, and in decisions of releases that did not record it
+    binding: DeadlineBinding | None = None
 
 
 def without_consent(decision: Decision) -> Decision:
@@ -84,4 +98,5 @@ def without_consent(decision: Decision) -> Decision:
         target_at=None,
         missing=(),
         personal_data_breach=False,
+        binding=None,
     )

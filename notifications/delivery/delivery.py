@@ -20,7 +20,7 @@ _TURNS_OF_ONE, _IN_ONE_TURN = 2, 16
 
 
 class ChannelKind(StrEnum):
-    """Channels to a customer (11.1.1.2: the console, or e-mail to the contact)."""
+    """Channels to a customer. The agreement names the console, and e-mail to the contact."""
 
     EMAIL = "email"
     CONSOLE = "console"

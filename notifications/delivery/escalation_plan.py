@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid5
 
-from notifications.customer.records import Contact, ContactRole, Customer
+from notifications.customer.records import Contact, ContactRole, Customer, recipients
 from notifications.delivery.acknowledgement import Acknowledgement
 from notifications.delivery.call_task import CallOutcome, CallReason, CallRecord, CallTask, CallTaskState
 from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryCause, DeliveryState
@@ -26,7 +26,13 @@ _CALL_TASKS = UUID("0d8a1d4e-9a55-5a0f-8d0c-0f3b1f0a6c7e")
 _REPLACEMENT_CAUSES = frozenset({DeliveryCause.FALLBACK, DeliveryCause.ESCALATION})
 
 #: Among contacts with the same ``order``, the roles that are written to first.
-_ROLES = (ContactRole.SECURITY, ContactRole.MANAGEMENT, ContactRole.OPERATIONS, ContactRole.DPO)
+_ROLES = (
+    ContactRole.SECURITY,
+    ContactRole.MANAGEMENT,
+    ContactRole.OPERATIONS,
+    ContactRole.DPO,
+    ContactRole.HEALTH_DATA_REFERENT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class EscalationPolicy:
     call_within_seconds: int = 15 * 60
     #: a notice is checked again at least after this time, or after an eighth of its age if that is longer
     look_seconds: int = 15 * 60
+    #: news that a customer gets in its console is mailed when half of this time has passed and nobody opened it
+    console_news_seconds: int = 24 * 3600
 
 
 DEFAULT_ESCALATION_POLICY = EscalationPolicy()
@@ -68,6 +76,8 @@ class StepReason(StrEnum):
     FAILED = "failed"
     DEADLINE_NEAR = "deadline_near"
     NOT_ACKNOWLEDGED = "not_acknowledged"
+    #: news in the console that nobody opened there
+    NOT_OPENED = "not_opened"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,10 @@ class NoticeClock:
     earlier_notified: bool = False
     #: whether that earlier notice was acknowledged
     earlier_acknowledged: bool = False
+    #: whether it is news that the customer gets in its console, so that nobody was mailed at first
+    in_console: bool = False
+    #: whether one of the customer's people opened it in the console or by the API
+    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +159,9 @@ def plan_escalation(
        twice the time for the acknowledgement has passed, or once that time has passed if no contact remains. A notice
        never has two open tasks. A task that a person closed is not opened again for the same reason.
 
-    The console satisfies the letter of 11.1.1.2 and counts as evidence. It ends no step here, because perhaps nobody
-    reads it.
+    The console satisfies the letter of the agreement and counts as evidence. It ends no step here, because perhaps
+    nobody reads it. News for which the customer named the console is the exception: opening it there is enough, and a
+    mail follows only if nobody does.
     """
     moments = _clock_moments(clock, policy)
     open_tasks = tuple(task for task in clock.call_tasks if task.state is CallTaskState.OPEN)
@@ -190,7 +205,7 @@ def escalation_status(clock: NoticeClock) -> EscalationStatus:
         return EscalationStatus.SUPERSEDED
     if clock.acknowledgements or any(call.outcome is CallOutcome.REACHED for call in clock.calls):
         return EscalationStatus.SETTLED
-    if not was_notified(clock.deliveries):
+    if not was_notified(clock.deliveries) and not (clock.in_console and clock.opened):
         return EscalationStatus.OPEN
     return EscalationStatus.SETTLED if _acknowledge_by(clock) is None else EscalationStatus.NOTIFIED
 
@@ -220,6 +235,7 @@ def start_escalation(
     reachable: bool,
     deadlines: Sequence[datetime] = (),
     acknowledgements: Sequence[datetime] = (),
+    in_console: bool = False,
     policy: EscalationPolicy = DEFAULT_ESCALATION_POLICY,
 ) -> Escalation:
     """Return the escalation of a notice that is sealed at ``started_at``.
@@ -229,7 +245,7 @@ def start_escalation(
     that is already past is replaced by the end of the grace time.
     """
     grace = started_at + timedelta(seconds=policy.grace_seconds)
-    due_at = min([notice.due_at, *deadlines])
+    due_at = min([_own_due_at(notice, started_at, policy, in_console=in_console), *deadlines])
     times = [max(grace, at) for at in acknowledgements]
     if customer.acknowledge_within_seconds is not None:
         times.append(started_at + timedelta(seconds=customer.acknowledge_within_seconds))
@@ -253,8 +269,16 @@ class _Moments:
 
 def _clock_moments(clock: NoticeClock, policy: EscalationPolicy) -> _Moments:
     """Return the times for one notice. An earlier deadline no longer counts once the earlier notice was delivered."""
-    due_at = clock.notice.due_at if clock.earlier_notified else min(clock.notice.due_at, clock.escalation.due_at)
+    due_at = _own_due_at(clock.notice, clock.started_at, policy, in_console=clock.in_console)
+    if not clock.earlier_notified:
+        due_at = min(due_at, clock.escalation.due_at)
     return _moments(due_at, _acknowledge_by(clock), clock.started_at, policy)
+
+
+def _own_due_at(notice: Notice, started_at: datetime, policy: EscalationPolicy, *, in_console: bool) -> datetime:
+    """Return by when a customer must have a notice: its deadline; later for news that waits in the console."""
+    read_by = started_at + timedelta(seconds=policy.console_news_seconds)
+    return max(notice.due_at, read_by) if in_console else notice.due_at
 
 
 def _acknowledge_by(clock: NoticeClock) -> datetime | None:
@@ -313,14 +337,32 @@ def _fallback(
     policy: EscalationPolicy,
 ) -> list[QueueDelivery]:
     """Return the deliveries to queue because the customer is not notified yet."""
-    if now >= moments.fallback_at:
-        return [_queued(target, DeliveryCause.FALLBACK, StepReason.DEADLINE_NEAR) for target in remaining]
     outward = _outside_deliveries(clock)
+    mailed = [delivery for delivery in outward if delivery.channel is ChannelKind.EMAIL]
+    fallback_at, instead_of_console = moments.fallback_at, 0
+    if clock.in_console:
+        if not mailed:
+            return _mails_after_console(clock, remaining) if now >= fallback_at else []
+        # The first mails took the place of the console, and get the time that the first mails of a notice get.
+        first_at = min(delivery.created_at for delivery in mailed)
+        instead_of_console = sum(delivery.created_at == first_at for delivery in mailed)
+        fallback_at = max(fallback_at, moments.due_at - timedelta(seconds=policy.fallback_lead_seconds))
+    if now >= fallback_at:
+        return [_queued(target, DeliveryCause.FALLBACK, StepReason.DEADLINE_NEAR) for target in remaining]
     failed = sum(delivery.state is DeliveryState.FAILED for delivery in outward)
-    replacements = sum(delivery.cause in _REPLACEMENT_CAUSES for delivery in outward)
+    replacements = sum(delivery.cause in _REPLACEMENT_CAUSES for delivery in outward) - instead_of_console
     if outward and (failed <= replacements or any(_is_in_progress(delivery, now, policy) for delivery in outward)):
         return []
     return [_queued(target, DeliveryCause.FALLBACK, StepReason.FAILED) for target in remaining[:1]]
+
+
+def _mails_after_console(
+    clock: NoticeClock, remaining: Sequence[tuple[UUID | None, UUID | None]]
+) -> list[QueueDelivery]:
+    """Return the mails of news that nobody opened in the console: to those who get the first mails of a notice."""
+    first = {contact.id for contact in recipients(clock.contacts)}
+    served = [target for target in remaining if target[0] in first] or remaining
+    return [_queued(target, DeliveryCause.FALLBACK, StepReason.NOT_OPENED) for target in served]
 
 
 def _outside_deliveries(clock: NoticeClock) -> list[Delivery]:
@@ -358,6 +400,8 @@ def _reasons_to_call(
 ) -> list[CallReason]:
     """Return why a person must call a customer that is not notified; empty while other ways may still reach it."""
     outward = _outside_deliveries(clock)
+    if clock.in_console and not outward and now < moments.fallback_at:
+        return []
     if nobody_remaining and all(delivery.state is DeliveryState.FAILED for delivery in outward):
         return [CallReason.ALL_FAILED if outward else CallReason.NOBODY_REACHABLE]
     return [CallReason.DEADLINE_NEAR] if now >= moments.call_at else []

@@ -1,14 +1,19 @@
-"""The report of who was notified: each customer in each incident is notified, late, missing or not owed."""
+"""The report of who was notified: the status of each customer in each incident, with what proves it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from notifications.agreement import DeadlineBinding
 
 
 class ReportStatus(StrEnum):
     """The status of one customer in one incident, at the time of the report."""
 
     NOTIFIED = "told"
+    #: after a time that is to be met where possible, or after the provider's own target: no limit was missed
+    AFTER_AIM = "after_aim"
+    #: after a limit of the agreement
     LATE = "late"
     MISSING = "missing"
     #: owed and not notified yet; the deadline is not over
@@ -24,12 +29,16 @@ class ReportStatus(StrEnum):
 
 
 class LateCause(StrEnum):
-    """Why a notice is late or missing."""
+    """Why a notice is missing, or came after its deadline."""
 
-    #: released after the deadline
+    #: released after the limit
     RELEASED_LATE = "released_late"
-    #: released in time, but delivered after the deadline
+    #: released in time, but delivered after the limit
     DELIVERED_LATE = "delivered_late"
+    #: released after the time aimed at
+    RELEASED_AFTER = "released_after"
+    #: released in time, but delivered after the time aimed at
+    DELIVERED_AFTER = "delivered_after"
     NOT_RELEASED = "not_released"
     #: released, but neither the console nor a relay accepted it, or it bounced
     NOT_DELIVERED = "not_delivered"
@@ -82,9 +91,12 @@ class ReportLine:
     verdict: str
     reasons: tuple[str, ...]
     duties: tuple[str, ...]
-    #: earliest deadline of all decisions to notify, so that a later decision cannot move a missed deadline
+    #: earliest deadline of all decisions to notify, so that a later decision cannot move a missed deadline; if a limit
+    #: of the agreement was missed, the earliest limit
     due_at: datetime | None
     due_kind: str | None
+    #: how strictly that deadline binds; None without a deadline. Old entries do not record it; see ``binding_of``
+    binding: DeadlineBinding | None
     #: earliest internal target of all decisions to notify; None in old entries, which did not record it
     target_at: datetime | None
     released_at: datetime | None
@@ -95,7 +107,7 @@ class ReportLine:
     channels: tuple[tuple[str, datetime], ...]
     #: released by one person although four eyes were required
     overridden: bool
-    #: when the customer's data was erased (clause 9.7); its names, texts and mails are not available then
+    #: when the customer's data was erased; its names, texts and mails are not available then
     erased_at: datetime | None
     #: entries of the deadline (else of the last decision), of the first release and of the notification, or None
     decided_index: int | None
@@ -155,7 +167,10 @@ class NotificationReport:
 
     @property
     def complete(self) -> bool:
-        """Whether no customer is late, missing or undecided, no decision is missing, and overrides were reviewed."""
+        """Whether no customer is late, missing or undecided, no decision is missing, and overrides were reviewed.
+
+        A customer that was notified after the time aimed at is notified: the report lists it, and is complete.
+        """
         return (
             not self.with_status(ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED)
             and not any(item.kind is OverrideKind.UNREVIEWED for item in self.overrides)

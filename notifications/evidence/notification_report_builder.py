@@ -1,7 +1,7 @@
 """Find the status of each customer in each incident, from the leaves of the log, one leaf at a time.
 
 A customer is *notified* if a notice was placed in its console, or if a mail relay accepted it and it did not bounce.
-These are the channels of the agreement (11.1.1.2). A webhook that accepted the notice is stated, but does not count as
+These are the channels of the agreement. A webhook that accepted the notice is stated, but does not count as
 a notification; neither does a call. ``reasons`` of a decision are what applied. ``duties`` are the reasons that oblige
 and applied, each with its clause; old entries do not have them. ``clauses`` lists all clauses that could oblige, and is
 not used here.
@@ -11,12 +11,15 @@ records are true.
 """
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
+from notifications.agreement import DeadlineBinding
 from notifications.audit.entry import Leaf
 from notifications.canonical_json import parse_timestamp
+from notifications.decision import binding_of
 from notifications.evidence.notification_report import (
     IncidentCount,
     LateCause,
@@ -43,6 +46,7 @@ class _KeptDecision:
     verdict: str
     due_at: datetime | None
     due_kind: str
+    binding: DeadlineBinding
     target_at: datetime | None
     reasons: tuple[str, ...]
     duties: tuple[str, ...]
@@ -131,13 +135,15 @@ class ReportBuilder:
 
     def _kept_decision(self, index: int, leaf: Leaf) -> _KeptDecision:
         reasons, duties = _codes(leaf, "reasons"), _codes(leaf, "duties")
+        due_kind = self._interned(str(leaf.detail.get("due_kind")))
         return _KeptDecision(
             index=index,
             at=leaf.at,
             actor=self._interned(leaf.actor),
             verdict=self._interned(str(leaf.detail.get("verdict"))),
             due_at=_time(leaf, "due_at"),
-            due_kind=self._interned(str(leaf.detail.get("due_kind"))),
+            due_kind=due_kind,
+            binding=_binding(leaf, due_kind),
             target_at=_time(leaf, "target_at"),
             reasons=self._known_codes.setdefault(reasons, reasons),
             duties=self._known_codes.setdefault(duties, duties),
@@ -230,16 +236,17 @@ class ReportBuilder:
         incident, customer = key
         last = case.decisions[-1] if case.decisions else None
         owed = [item for item in case.decisions if item.verdict == "notify"]
-        stating = min((item for item in owed if item.due_at), key=lambda item: (item.due_at, item.index), default=None)
-        due = None if stating is None else stating.due_at
         notifying = [item for item in case.accepted.values() if item[0] not in _NO_NOTIFICATION]
         notified = min(((at, index) for _, at, index in notifying), default=None)
+        stating = _stating(owed, as_of if notified is None else notified[0])
+        due = None if stating is None else stating.due_at
         released = min(case.released, default=None)
         channels: dict[str, datetime] = {}
         for channel, at, _ in case.accepted.values():
             channels[channel] = min(at, channels.get(channel, at))
         notified_at, released_at = notified and notified[0], released and released[0]
-        status = _status_of("" if last is None else last.verdict, due, notified_at, as_of)
+        is_hard = stating is not None and stating.binding is DeadlineBinding.HARD
+        status = _status_of("" if last is None else last.verdict, due, notified_at, as_of, is_hard=is_hard)
         if status is ReportStatus.UNDECIDED and not whole:
             status = ReportStatus.UNSTATED
         erased, decided = self._erased.get(customer), stating or last
@@ -254,6 +261,7 @@ class ReportBuilder:
             duties=() if last is None else last.duties,
             due_at=due,
             due_kind=None if stating is None else stating.due_kind,
+            binding=None if stating is None else stating.binding,
             target_at=min((item.target_at for item in owed if item.target_at), default=None),
             released_at=released_at,
             notified_at=notified_at,
@@ -269,9 +277,22 @@ class ReportBuilder:
         )
 
 
-def _status_of(verdict: str, due_at: datetime | None, notified_at: datetime | None, as_of: datetime) -> ReportStatus:
+def _stating(owed: Sequence[_KeptDecision], at: datetime) -> _KeptDecision | None:
+    """Return the decision whose deadline counts: the earliest missed limit of the agreement, else the earliest time."""
+    dated = sorted((item for item in owed if item.due_at), key=lambda item: (item.due_at, item.index))
+    missed = (
+        item for item in dated if item.binding is DeadlineBinding.HARD and item.due_at is not None and item.due_at < at
+    )
+    return next(missed, dated[0] if dated else None)
+
+
+def _status_of(
+    verdict: str, due_at: datetime | None, notified_at: datetime | None, as_of: datetime, *, is_hard: bool
+) -> ReportStatus:
     if notified_at is not None:
-        return ReportStatus.LATE if due_at is not None and notified_at > due_at else ReportStatus.NOTIFIED
+        if due_at is None or notified_at <= due_at:
+            return ReportStatus.NOTIFIED
+        return ReportStatus.LATE if is_hard else ReportStatus.AFTER_AIM
     match verdict:
         case "":
             return ReportStatus.UNDECIDED
@@ -287,9 +308,11 @@ def _cause(status: ReportStatus, due_at: datetime | None, released_at: datetime 
     match status:
         case ReportStatus.MISSING:
             return LateCause.NOT_RELEASED if released_at is None else LateCause.NOT_DELIVERED
-        case ReportStatus.LATE:
-            late = released_at is None or due_at is None or released_at > due_at
-            return LateCause.RELEASED_LATE if late else LateCause.DELIVERED_LATE
+        case ReportStatus.LATE | ReportStatus.AFTER_AIM:
+            was_released_after = released_at is None or due_at is None or released_at > due_at
+            if status is ReportStatus.LATE:
+                return LateCause.RELEASED_LATE if was_released_after else LateCause.DELIVERED_LATE
+            return LateCause.RELEASED_AFTER if was_released_after else LateCause.DELIVERED_AFTER
         case _:
             return None
 
@@ -297,6 +320,15 @@ def _cause(status: ReportStatus, due_at: datetime | None, released_at: datetime 
 def _time(leaf: Leaf, name: str) -> datetime | None:
     value = leaf.detail.get(name)
     return parse_timestamp(value) if isinstance(value, str) else None
+
+
+def _binding(leaf: Leaf, due_kind: str) -> DeadlineBinding:
+    """Return how strictly the deadline of a decision binds; for an unknown word of a later release, hard."""
+    stated = leaf.detail.get("binding")
+    try:
+        return binding_of(due_kind, stated if isinstance(stated, str) else None)
+    except ValueError:
+        return DeadlineBinding.HARD
 
 
 def _codes(leaf: Leaf, name: str) -> tuple[str, ...]:

@@ -55,6 +55,9 @@ MAIL_STEPS = (
 )  # fmt: skip
 
 
+#: Steps for a notice as files.
+FILE_STEPS = (DOCUMENT_SIGNATURE, TIMESTAMP, CERTIFICATE, DOCUMENT, INCLUSION, CHECKPOINT)
+
 #: Members of the document that the steps read.
 _READ_MEMBERS = (
     "notice_id", "incident_id", "ticket", "sequence", "kind", "facts_version", "tlp", "effect", "renderings",

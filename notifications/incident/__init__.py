@@ -25,6 +25,7 @@ from notifications.incident.facts import (
     UnlistedCustomers,
     is_restated,
 )
+from notifications.incident.intervention import Intervention
 from notifications.incident.validation import rsit_taxonomy, validate_facts
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "IncidentFacts",
     "IncidentState",
     "Intent",
+    "Intervention",
     "Likeness",
     "LocalizedText",
     "PersonalData",

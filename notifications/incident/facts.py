@@ -1,7 +1,7 @@
 """Declared facts of an incident: what the analyst states, and what is not established yet.
 
 A fact that is not established has the value ``unknown``, or ``None`` for texts, counts and times. Unknown does not
-mean no (agreement 3.2). A fact that is left out is unknown; classification lists what each answer would change.
+mean no. A fact that is left out is unknown; classification lists what each answer would change.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-#: Languages a notice can be written in; the agreement owes French and English (7.6.5, 9.1).
+#: Languages a notice can be written in; the agreement owes French and English.
 LANGUAGES = ("fr", "en", "de")
 
 #: The value of a coded fact that is not established yet.
@@ -26,7 +26,7 @@ class Answer(StrEnum):
 
 
 class Property(StrEnum):
-    """A security property that can be harmed (agreement 3.2), in the order pages show them."""
+    """A security property that can be harmed, in the order pages show them."""
 
     AVAILABILITY = "availability"
     INTEGRITY = "integrity"
@@ -35,7 +35,7 @@ class Property(StrEnum):
 
 
 class Intent(StrEnum):
-    """Whether somebody caused the event on purpose (agreement 3.2 a and b)."""
+    """Whether somebody caused the event on purpose."""
 
     MALICIOUS = "malicious"
     ACCIDENTAL = "accidental"
@@ -43,7 +43,7 @@ class Intent(StrEnum):
 
 
 class Cause(StrEnum):
-    """What caused the event. It explains the availability exclusion of 3.2; the intent decides that exclusion."""
+    """What caused the event. It explains the exclusion of availability; the intent decides that exclusion."""
 
     HARDWARE_FAILURE = "hardware_failure"
     BUG = "bug"
@@ -65,9 +65,16 @@ class Tlp(StrEnum):
 
 
 class PersonalDataBreach(StrEnum):
-    """Whether personal data is breached; a suspected breach must be notified like a certain one (DPA art. 7)."""
+    """Whether personal data is breached; a suspected breach must be notified like a certain one.
+
+    The duty to notify is wider than a breach: it covers a data-protection rule that is broken without one.
+    """
 
     NO = "no"
+    #: no breach, but a data-protection rule is suspected to be broken
+    RULE_SUSPECTED = "rule_suspected"
+    #: no breach, but a data-protection rule is broken
+    RULE_BROKEN = "rule_broken"
     SUSPECTED = "suspected"
     CONFIRMED = "confirmed"
     UNKNOWN = "unknown"
@@ -173,7 +180,7 @@ NO_HARM = Harm(Answer.NO, Answer.NO, Answer.NO, Answer.NO)
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
-    """The items that DPA art. 8 requires about a personal-data breach; ``None`` means "not known yet"."""
+    """The items that the DPA requires about a personal-data breach; ``None`` means "not known yet"."""
 
     breach: PersonalDataBreach = PersonalDataBreach.UNKNOWN
     controller: Controller = Controller.UNKNOWN
@@ -182,6 +189,8 @@ class PersonalData:
     categories_of_records: tuple[Category, ...] | None = None
     records_approx: int | None = None
     likely_consequences: LocalizedText | None = None
+    #: whether health data is concerned
+    health_data: Answer = Answer.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +238,12 @@ class IncidentFacts:
     service_harm: Harm = field(default_factory=Harm)
     security_measures_harmed: Answer = Answer.UNKNOWN
     normal_operation_disrupted: Answer = Answer.UNKNOWN
+    #: a service level of the agreement is not met
+    service_level_breached: Answer = Answer.UNKNOWN
+    #: a customer has suffered damage, to its data or otherwise
+    damage_to_customer: Answer = Answer.UNKNOWN
+    #: the event may still cause a breach of service levels, a disturbance or interruption, or damage to a customer
+    may_cause: Answer = Answer.UNKNOWN
     #: a level of the agreement, such as ``I1``, or ``unknown``
     impact: str = UNKNOWN
     #: a level of the agreement, such as ``C2``, or ``unknown``
@@ -276,7 +291,7 @@ class Incident:
     """The current version of an incident: identity, ticket, state and the facts in force."""
 
     id: UUID
-    #: unique ticket number (7.6.2), such as ``INC-2026-000042``, or ``INC-2026-493817205`` if random; ``EX-…`` for an
+    #: unique ticket number, such as ``INC-2026-000042``, or ``INC-2026-493817205`` if random; ``EX-…`` for an
     #: exercise
     ticket: str
     state: IncidentState

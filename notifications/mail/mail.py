@@ -26,6 +26,8 @@ SIGNATURE_NAME = "notice.json.p7s"
 TIMESTAMP_NAME = "notice.json.tsr"
 PROOF_NAME = "notice.tlog-proof"
 RESOURCES_NAME = "resources.csv"
+#: The same words on paper, if the provider attaches them; it has a signature of its own.
+PDF_NAME = "notice.pdf"
 #: File name of the mail's own text, for programs that display every part except the first as a file.
 NOTE_NAME = "acknowledge.txt"
 
@@ -36,6 +38,7 @@ ATTACHMENT_TYPES = {
     TIMESTAMP_NAME: "application/timestamp-reply",
     PROOF_NAME: "application/octet-stream",
     RESOURCES_NAME: "text/csv; charset=utf-8",
+    PDF_NAME: "application/pdf",
 }
 #: Headers that are also in the signed part. A verifier compares them with the outer ones.
 PROTECTED_HEADERS = ("From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References")
@@ -137,6 +140,14 @@ def with_note(prepared: PreparedBody, text: str) -> PreparedBody:
     note = _lined(opening + _CRLF + header + quoted_printable(text) + _CRLF)
     end = prepared.words_end
     return replace(prepared, body=prepared.body[:end] + note + prepared.body[end:])
+
+
+def with_pdf(prepared: PreparedBody, content: bytes) -> PreparedBody:
+    """Return the body of a whole notice with its PDF as the last attachment."""
+    opening, _, _ = prepared.body.partition(_CRLF)
+    closing = opening + b"--" + _CRLF
+    part = _lined(opening + _CRLF + _attachment(PDF_NAME, content) + _CRLF)
+    return replace(prepared, body=prepared.body.removesuffix(closing) + part + closing)
 
 
 def note_header(language: str) -> bytes:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
 from uuid import UUID
 
 from notifications.canonical_json import timestamp_text
@@ -25,6 +27,13 @@ class MailForm(StrEnum):
     FULL = "full"
     ENCRYPTED = "encrypted"
     SUMMARY = "summary"
+    TICKET_AND_CRITICALITY = "ticket_and_criticality"
+    TICKET_ONLY = "ticket_only"
+
+    @property
+    def carries_notice(self) -> bool:
+        """Whether the mail contains the notice; every other form only says that there is one."""
+        return self in {MailForm.FULL, MailForm.ENCRYPTED}
 
 
 class FormReason(StrEnum):
@@ -52,11 +61,23 @@ class FormDecision:
     certificate_fault: str | None = None
 
 
+#: The form for contacts whose mails never contain the notice.
+_WITHOUT_NOTICE = MappingProxyType(
+    {
+        MailContent.SUMMARY: MailForm.SUMMARY,
+        MailContent.TICKET_AND_CRITICALITY: MailForm.TICKET_AND_CRITICALITY,
+        MailContent.TICKET_ONLY: MailForm.TICKET_ONLY,
+    }
+)
+
+
 def mail_form(contact: Contact, now: datetime, *, too_large: bool = False) -> FormDecision:
     """Return the form of mails to a contact now. ``too_large``: a server refused the full notice for its size.
 
-    1. An unconfirmed address may belong to a stranger, so it gets a summary, whatever is set.
-    2. A contact that chose summaries, or whose server refuses the full notice, gets a summary.
+    1. An unconfirmed address may belong to a stranger, so it gets a summary, or less if the contact chose less. A
+       stranger gets no criticality.
+    2. A contact that chose a form without the notice gets that form. A contact whose server refuses the full notice
+       gets a summary.
     3. With a usable certificate, the notice is signed and encrypted.
     4. Without one, a contact that takes the notice only encrypted gets a summary. Every other contact gets the full
        notice without encryption.
@@ -64,12 +85,14 @@ def mail_form(contact: Contact, now: datetime, *, too_large: bool = False) -> Fo
     fault = None
     if contact.smime_certificate is not None:
         fault = certificate_fault(contact.smime_certificate, contact.email, now)
+    chosen = _WITHOUT_NOTICE.get(contact.mail_content)
     # 1.
     if contact.verified_at is None:
-        return FormDecision(MailForm.SUMMARY, FormReason.ADDRESS_UNCONFIRMED, fault)
+        least = MailForm.SUMMARY if chosen in {None, MailForm.SUMMARY} else MailForm.TICKET_ONLY
+        return FormDecision(least, FormReason.ADDRESS_UNCONFIRMED, fault)
     # 2.
-    if contact.mail_content is MailContent.SUMMARY:
-        return FormDecision(MailForm.SUMMARY, FormReason.CHOSEN, fault)
+    if chosen is not None:
+        return FormDecision(chosen, FormReason.CHOSEN, fault)
     if too_large:
         return FormDecision(MailForm.SUMMARY, FormReason.TOO_LARGE, fault)
     # 3.
@@ -157,6 +180,7 @@ def summary_of(
     language: str,
     reason: FormReason,
     *,
+    form: MailForm = MailForm.SUMMARY,
     provider: str,
     contact: str,
     console_url: str | None,
@@ -166,8 +190,12 @@ def summary_of(
 
     It contains no fact of the incident and no customer, so that a stranger only learns that a notice exists.
     ``time_zone`` is the reader's; None means UTC, because the customer's zone would reveal something about it.
+    ``form`` is any form without the notice. The two ticket forms leave out number, kind, TLP mark, deadline and digest;
+    one of them adds the criticality.
     """
     document = json.loads(sealed.document)
+    if form is not MailForm.SUMMARY:
+        return _ticket_summary(document, language, form, provider=provider, contact=contact, console_url=console_url)
     return Summary(
         subject=neutral_subject(sealed, language),
         text=summary.text(
@@ -184,6 +212,31 @@ def summary_of(
             due=document.get("due"),
             time_zone=time_zone or "UTC",
             exercise=is_exercise(sealed),
+        ),
+    )
+
+
+def _ticket_summary(
+    document: dict[str, Any], language: str, form: MailForm, *, provider: str, contact: str, console_url: str | None
+) -> Summary:
+    """Return the text with the ticket number, and with the criticality if the form has it."""
+    criticality = None
+    if form is MailForm.TICKET_AND_CRITICALITY:
+        classification = document["classification"]
+        level = classification["criticality"]
+        texts = [each["text"] for each in classification["grounds"] if each["id"] == f"criticality.{level}"]
+        criticality = summary.criticality(language, level, texts[0][language] if texts else None)
+    exercise = document.get("exercise") is True
+    return Summary(
+        subject=summary.ticket_subject(language, ticket=document["ticket"], provider=provider, exercise=exercise),
+        text=summary.ticket_text(
+            language,
+            ticket=document["ticket"],
+            criticality=criticality,
+            provider=provider,
+            contact=contact,
+            console_url=console_url,
+            exercise=exercise,
         ),
     )
 
@@ -209,16 +262,20 @@ def request_to_acknowledge(
     expires_at: datetime,
     wanted_by: datetime | None,
     time_zone: str,
+    ticket_only: bool = False,
 ) -> str:
-    """Return the text that asks the reader of a mail to acknowledge the notice by a link."""
+    """Return the text that asks the reader of a mail to acknowledge the notice by a link.
+
+    ``ticket_only``: it names nothing of the notice but its ticket.
+    """
     ticket, sequence, exercise = _named(sealed)
     return acknowledging.invitation(
         language,
         ticket=ticket,
-        sequence=sequence,
+        sequence=None if ticket_only else sequence,
         link=link,
         expires_at=timestamp_text(expires_at),
-        wanted_by=None if wanted_by is None else timestamp_text(wanted_by),
+        wanted_by=None if wanted_by is None or ticket_only else timestamp_text(wanted_by),
         time_zone=time_zone,
         exercise=exercise,
     )

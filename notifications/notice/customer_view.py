@@ -1,4 +1,4 @@
-"""The facts that one customer may see. They contain nothing about any other customer (agreement 9.1)."""
+"""The facts that one customer may see. They contain nothing about any other customer."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +25,8 @@ from notifications.incident import (
 _OWN_PREFIX = "affected_customers."
 _OF_BREACH = "personal_data."
 _BREACH = "personal_data.breach"
+_HEALTH_DATA = "personal_data.health_data"
+_NO_BREACH = frozenset({"no", "rule_suspected", "rule_broken"})
 _CATEGORIES = frozenset({"personal_data.categories_of_data_subjects", "personal_data.categories_of_records"})
 
 
@@ -82,8 +84,8 @@ def coded_facts(view: CustomerView) -> dict[str, Any]:
         name: _coded(getattr(facts, name))
         for name in (
             "inside_perimeter", "intent", "cause", "security_measures_harmed", "normal_operation_disrupted",
-            "impact", "criticality", "rsit_class", "rsit_type", "tlp",
-            "started_at", "detected_at", "aware_at", "ended_at",
+            "service_level_breached", "damage_to_customer", "may_cause", "impact", "criticality",
+            "rsit_class", "rsit_type", "tlp", "started_at", "detected_at", "aware_at", "ended_at",
         )
     }  # fmt: skip
     coded |= {"services": view.services, "regions": view.regions, "availability_zones": view.availability_zones}
@@ -95,7 +97,7 @@ def coded_facts(view: CustomerView) -> dict[str, Any]:
         f"personal_data.{name}": _coded(getattr(personal_data, name))
         for name in (
             "breach", "controller", "categories_of_data_subjects", "data_subjects_approx",
-            "categories_of_records", "records_approx",
+            "categories_of_records", "records_approx", "health_data",
         )
     }  # fmt: skip
     return coded
@@ -109,7 +111,7 @@ def changes(
     A category that got a translation is no change.
     """
     was, is_now = (_coded_result(classification) | coded_facts(view) for view, classification in (previous, current))
-    if is_now[_BREACH] == "no":
+    if is_now[_BREACH] in _NO_BREACH:
         # Without a personal-data breach its other facts (controller, counts) do not exist, not even as "not known yet".
         is_now = {fact: value for fact, value in is_now.items() if fact == _BREACH or not fact.startswith(_OF_BREACH)}
     return [
@@ -136,7 +138,7 @@ def unknown_facts(view: CustomerView, classification: Classification, decision: 
     """Return the ids of the facts that are not known yet, each once; the facts that decide come first.
 
     Facts of this customer have no prefix, as in ``data_harm.confidentiality``. The ids of facts about other customers'
-    data do not identify these customers (9.1).
+    data do not identify these customers.
     """
     open_ids = [question.fact for question in classification.open_questions]
     # For a customer that is not listed, this fact means whether the incident affects it.
@@ -165,7 +167,8 @@ def _seen_by_customer(fact: str, own: str) -> str:
 def _open_personal_data(view: CustomerView) -> Iterable[str]:
     stated = coded_facts(view)
     for name, value in stated.items():
-        if name.startswith("personal_data.") and value is None:
+        # Not every DPA asks for health data. Where it does, the section on personal data says that it is not known yet.
+        if name.startswith("personal_data.") and name != _HEALTH_DATA and value is None:
             yield name
     for name, text in (
         ("personal_data.likely_consequences", view.own.personal_data.likely_consequences),

@@ -1,7 +1,8 @@
 """The notice document: what one notice says to one customer, as JSON in one fixed shape.
 
 Every key is always present, except ``exercise``, which only the notices of an exercise have. An optional value that is
-not known yet is null; it is never left out.
+not known yet is null; it is never left out. Documents of earlier releases lack ``agreement.references``,
+``due.binding`` and ``news_channel``; a reader takes them for no clause, ``soft`` (if contractual), and ``same``.
 """
 
 import hashlib
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from notifications.agreement import Agreement
+from notifications.agreement import Agreement, Reference
 from notifications.canonical_json import timestamp_text
 from notifications.classification import Classification, classify
-from notifications.customer.records import Customer
+from notifications.customer.legal_profile import Entity
+from notifications.customer.records import Customer, NewsChannel
 from notifications.decision import Decision, Reason
+from notifications.duties import Law
 from notifications.incident import (
     LANGUAGES,
     UNKNOWN,
@@ -28,6 +31,7 @@ from notifications.incident import (
 )
 from notifications.notice.customer_view import CustomerView, changes, customer_view, unknown_facts
 from notifications.notice.life import Notice
+from notifications.notice.own_deadlines import own_deadlines
 from notifications.notice.resource_csv import RESOURCES_LISTED_MAX
 from notifications.wording import words
 
@@ -46,7 +50,7 @@ class Provider:
     contact_name: str
     contact_email: str
     contact_phone: str | None = None
-    #: where the customer reads status and history (7.6.2)
+    #: where the customer reads status and history
     console_url: str | None = None
 
     def contact_point(self) -> dict[str, Any]:
@@ -69,10 +73,12 @@ def notice_document(
     supersedes: tuple[int, str] | None,
     timestamp_independent: bool | None,
     resources_csv: bytes | None,
+    entity: Entity,
+    law: Law,
 ) -> dict[str, Any]:
     """Return the document without its ``renderings``, which are made from it.
 
-    It names no other customer (9.1). Its free texts are either the incident's, written for every notified customer, or
+    It names no other customer. Its free texts are either the incident's, written for every notified customer, or
     written for this customer. Not checked: that decision and classification were made from these facts.
     """
     view = customer_view(facts, customer)
@@ -103,7 +109,12 @@ def notice_document(
             "language": customer.language,
             "time_zone": customer.time_zone,
         },
-        "agreement": {"id": agreement.id, "version": agreement.version, "title": agreement.title.as_mapping()},
+        "agreement": {
+            "id": agreement.id,
+            "version": agreement.version,
+            "title": agreement.title.as_mapping(),
+            "references": _references(agreement, decision),
+        },
         "tlp": facts.tlp.value,
         "rsit": None if facts.rsit_class is None else {"class": facts.rsit_class, "type": facts.rsit_type},
         "title": facts.title.as_mapping(),
@@ -114,9 +125,14 @@ def notice_document(
             "aware_at": timestamp_text(facts.aware_at),
             "ended_at": _time(facts.ended_at),
         },
+        "cause_of_incident": {
+            "cause": _known(facts.cause.value),
+            "intent": _known(facts.intent.value),
+            "unavailable": facts.service_harm.availability is Answer.YES,
+        },
         "classification": _classification(facts, classification, agreement),
         "why_you_are_told": [_reason(reason, agreement) for reason in _obliging(decision)],
-        "due": {"at": timestamp_text(notice.due_at), "kind": notice.due_kind},
+        "due": {"at": timestamp_text(notice.due_at), "kind": notice.due_kind, "binding": notice.binding.value},
         "effect": _effect(view, resources_csv),
         "measures_taken": _text(facts.measures_taken),
         "recommendations": _text(facts.recommendations),
@@ -125,7 +141,10 @@ def notice_document(
             "text": _text(facts.not_known_yet),
         },
         "next_update_by": _time(facts.next_update_by),
-        "personal_data": _personal_data(view, provider) if decision.personal_data_breach else None,
+        # Exercises go to nobody by another way, so that they follow no choice of a channel.
+        "news_channel": NewsChannel.SAME.value if notice.exercise else customer.news_channel.value,
+        "personal_data": _personal_data(view, provider, agreement) if decision.personal_data_breach else None,
+        "your_deadlines": own_deadlines(facts, view, entity, law),
         "changes": changed,
         "timestamping": _TIMESTAMPING,
         "timestamp_independent": timestamp_independent,
@@ -144,6 +163,14 @@ def _classification(facts: IncidentFacts, classification: Classification, agreem
         "criticality": _known(facts.criticality),
         "grounds": [*_definition_grounds(classification, agreement), *_level_grounds(facts, classification, agreement)],
     }
+
+
+def _references(agreement: Agreement, decision: Decision) -> dict[str, str]:
+    """Return role to clause of what the notice cites beside its grounds; a role without a clause is left out."""
+    roles = [Reference.NEWS_CHANNEL, Reference.COMPLAINT, Reference.STATUS_AND_HISTORY]
+    if decision.personal_data_breach:
+        roles += [Reference.BREACH_CONTENT, Reference.BREACH_SUSPICION]
+    return {role.value: agreement.references[role] for role in roles if role in agreement.references}
 
 
 def _definition_grounds(classification: Classification, agreement: Agreement) -> list[dict[str, Any]]:
@@ -216,9 +243,10 @@ def _resource(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _personal_data(view: CustomerView, provider: Provider) -> dict[str, Any]:
-    """Return every item of DPA art. 8; an item that is not known yet is null (GDPR art. 33(4))."""
+def _personal_data(view: CustomerView, provider: Provider, agreement: Agreement) -> dict[str, Any]:
+    """Return every item that the DPA requires; an item that is not known yet is null (GDPR art. 33(4))."""
     stated = view.own.personal_data
+    asked = () if agreement.dpa is None else {item.id for item in agreement.dpa.breach_items}
     return {
         "breach": stated.breach.value,
         "controller": stated.controller.value,
@@ -231,6 +259,7 @@ def _personal_data(view: CustomerView, provider: Provider) -> dict[str, Any]:
         "contact_point": provider.contact_point(),
         "measures": _text(view.facts.measures_taken),
         "impact_on_hosted_data": _text(view.own.effect),
+        **({"health_data": _known(stated.health_data)} if "health_data" in asked else {}),
     }
 
 

@@ -5,6 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from notifications.agreement import DeadlineBinding
+from notifications.decision import binding_of
+
 
 class NoticeKind(StrEnum):
     """The kind of a notice."""
@@ -58,3 +61,16 @@ class Notice:
     override_reviewed_at: datetime | None = None
     #: as of its incident
     exercise: bool = False
+    #: how strictly ``due_at`` binds, a ``DeadlineBinding`` value; None in notices of earlier releases
+    stated_binding: str | None = None
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it only brings news of the handling: no first notice, no correction, no duty with a time."""
+        follows_up = self.kind in {NoticeKind.UPDATE, NoticeKind.FINAL}
+        return follows_up and self.binding is DeadlineBinding.NO_NUMBER and not self.exercise
+
+    @property
+    def binding(self) -> DeadlineBinding:
+        """How strictly ``due_at`` binds."""
+        return binding_of(self.due_kind, self.stated_binding)

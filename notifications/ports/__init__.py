@@ -14,6 +14,7 @@ from notifications.ports.customers import CustomerRepository as CustomerReposito
 from notifications.ports.deliveries import DeliveryRepository as DeliveryRepository
 from notifications.ports.deliveries import DueDelivery as DueDelivery
 from notifications.ports.deliveries import InboxItem as InboxItem
+from notifications.ports.duties import DutyRepository as DutyRepository
 from notifications.ports.erasures import ErasureRepository as ErasureRepository
 from notifications.ports.escalations import EscalationRepository as EscalationRepository
 from notifications.ports.incidents import IncidentOverview as IncidentOverview
@@ -28,6 +29,8 @@ from notifications.ports.notices import NoticeRepository as NoticeRepository
 from notifications.ports.paging import Extent as Extent
 from notifications.ports.paging import Page as Page
 from notifications.ports.paging import intersected as intersected
+from notifications.ports.pdf import PdfFile as PdfFile
+from notifications.ports.pdf import PdfMaker as PdfMaker
 from notifications.ports.questions import QuestionRepository as QuestionRepository
 from notifications.ports.resources import ResourceRepository as ResourceRepository
 from notifications.ports.responses import ResponseRepository as ResponseRepository

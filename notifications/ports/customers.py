@@ -84,6 +84,10 @@ class CustomerRepository(Protocol):
         """Return the contacts of one customer, sorted by ``order``, then by creation."""
         ...
 
+    def reached(self, customer_ids: Collection[UUID]) -> frozenset[UUID]:
+        """Return those of these customers that have an active contact, in one statement."""
+        ...
+
     def add_profile(self, profile: ProfileVersion) -> None:
         """Record a profile version. A version is never changed; a later version replaces it."""
         ...

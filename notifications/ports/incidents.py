@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from notifications.decision import Decision
-from notifications.incident import Incident, IncidentFacts
+from notifications.incident import Incident, IncidentFacts, Intervention
 from notifications.ports.paging import Page
 
 
@@ -85,6 +85,14 @@ class IncidentRepository(Protocol):
 
     def without_overview(self, limit: int) -> Sequence[Incident]:
         """Return incidents that have no overview yet, oldest first."""
+        ...
+
+    def add_intervention(self, intervention: Intervention) -> None:
+        """Record when the first intervention started. A record is never changed; the next number corrects it."""
+        ...
+
+    def interventions(self, incident_id: UUID) -> Sequence[Intervention]:
+        """Return the records of the first intervention of an incident, by number; the last one counts."""
         ...
 
     def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:

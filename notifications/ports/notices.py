@@ -96,6 +96,17 @@ class NoticeRepository(Protocol):
         """Return the sealed notices that have no timestamp yet, oldest first."""
         ...
 
+    def add_pdf(self, notice_id: UUID, language: str, time_zone: str | None, entry_id: UUID) -> None:
+        """Keep the PDF of a sealed notice, which is the opening ``pdf`` of this audit entry. It is never changed.
+
+        Raises StateConflictError if there is one in this language and time zone.
+        """
+        ...
+
+    def pdf(self, notice_id: UUID, language: str, time_zone: str | None = None) -> bytes | None:
+        """Return the kept PDF of a notice in a language and time zone; None for the customer's time zone."""
+        ...
+
     def add_opening(self, opening: NoticeOpening) -> bool:
         """Record that a person opened a notice. Returns False and records nothing if this person opened it before."""
         ...

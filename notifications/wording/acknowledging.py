@@ -9,7 +9,7 @@ def invitation(
     language: str,
     *,
     ticket: str,
-    sequence: int,
+    sequence: int | None,
     link: str,
     expires_at: str,
     wanted_by: str | None,
@@ -18,7 +18,8 @@ def invitation(
 ) -> str:
     """Return the paragraph with the link; line ends are LF.
 
-    ``wanted_by`` and ``expires_at`` are timestamps as in the document; None where the customer need not acknowledge.
+    ``sequence`` is None where the mail names the ticket only. ``wanted_by`` and ``expires_at`` are timestamps as in
+    the document; None where the customer need not acknowledge.
     """
     values = {
         "ticket": ticket,
@@ -35,7 +36,10 @@ def invitation(
         "Your organisation wants to have acknowledged by %(time)s. If nobody does, we turn to its other contacts, and"
         " call."
     )
-    title = say("Acknowledge receipt of %(ticket)s, number %(sequence)s")
+    if sequence is None:
+        title = say("Acknowledge receipt of %(ticket)s")
+    else:
+        title = say("Acknowledge receipt of %(ticket)s, number %(sequence)s")
     parts = (
         marked(title, language) if exercise else title,
         f"{asked}\n{link}",

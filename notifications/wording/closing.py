@@ -1,4 +1,4 @@
-"""The last sections of every notice: the customer's own deadlines, the contact point, and how to verify the notice."""
+"""The last sections of every notice: the contact point, and how to verify the notice."""
 
 from notifications.wording.letter import Block, Commands, Items, Paragraph, Phrase, Remark, Rows, Section
 from notifications.wording.personal_data import contact_point
@@ -14,53 +14,40 @@ _TIMESTAMP_COMMAND = "openssl ts -verify -in notice.json.tsr -data notice.json.p
 _GREFFIER_COMMAND = "greffier verify mail.eml --trust DIR"
 
 
-def clocks(reader: Reader) -> Section:
-    """Return when the provider became aware, and the legal deadlines that the customer may have to count from it."""
-    say = reader.say
-    return Section(
-        say("Your own deadlines"),
-        (
-            Paragraph(
-                say(
-                    "%(provider)s became aware on: %(time)s.",
-                    provider=reader.name(reader.document["provider"]["name"]),
-                    time=reader.when(reader.document["times"]["aware_at"]),
-                )
-            ),
-            Paragraph(say("Your own legal deadlines may run, depending on what you are and on what is affected:")),
-            Items(
-                (
-                    say("GDPR, article 33: 72 hours, from the controller to its supervisory authority"),
-                    say("NIS2, article 23: early warning within 24 hours, notification within 72 hours"),
-                    say(
-                        "DORA, article 19 (financial entities): initial notification within 4 hours of classification"
-                        " and at the latest 24 hours after becoming aware"
-                    ),
-                )
-            ),
-            Paragraph(
-                say("This is information and no legal advice: whether and from when they run is for you to judge.")
-            ),
-        ),
-    )
-
-
 def contact(reader: Reader) -> Section:
-    """Return the contact point, the channel of further news (11.1.1.2), and the right to complain (9.6)."""
+    """Return the contact point, the channel of further news, and the right to complain."""
     say, provider = reader.say, reader.document["provider"]
     rows = [(say("Contact point"), Phrase(contact_point(reader, provider["contact_point"])))]
     if provider["console_url"] is not None:
-        rows.append((say("Status and history"), Phrase(reader.name(provider["console_url"]))))
+        rows.append(
+            (
+                reader.cited(say("Status and history"), "status_and_history"),
+                Phrase(reader.name(provider["console_url"])),
+            )
+        )
     return Section(
         say("Contact"),
         (
             Rows(tuple(rows)),
-            Paragraph(
-                say("News of the handling comes through the channel that carried this notice (clause 11.1.1.2).")
-            ),
-            Paragraph(say("You may complain to ANSSI at any time (clause 9.6).")),
+            Paragraph(reader.cited(_news(reader), "news_channel")),
+            Paragraph(reader.cited(say("You may complain to ANSSI at any time."), "complaint")),
         ),
     )
+
+
+def _news(reader: Reader) -> str:
+    """Return where news of the handling comes; documents of earlier releases name no channel."""
+    say = reader.say
+    match reader.document.get("news_channel"):
+        case "console":
+            return say(
+                "News of the handling comes in your customer interface; it comes by e-mail only if nobody opens it"
+                " there."
+            )
+        case "email":
+            return say("News of the handling comes by e-mail to your contacts.")
+        case _:
+            return say("News of the handling comes through the channel that carried this notice.")
 
 
 def checking(reader: Reader) -> Section:

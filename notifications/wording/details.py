@@ -3,11 +3,13 @@
 from typing import Any
 
 from notifications.incident import is_restated
-from notifications.wording.closing import checking, clocks, contact
-from notifications.wording.letter import Block, Items, Paragraph, Phrase, Quote, Rows, Section, Table
+from notifications.wording.closing import checking, contact
+from notifications.wording.letter import Block, Items, Paragraph, Phrase, Quote, Remark, Rows, Section, Table
 from notifications.wording.opening import PROPERTIES, affected
+from notifications.wording.own_deadlines import own_deadlines
 from notifications.wording.personal_data import personal_data
 from notifications.wording.reader import Reader
+from notifications.wording.vocabulary import due_words
 
 _LEVELS = ("impact.", "criticality.", "priority.")
 
@@ -24,7 +26,7 @@ def sections(reader: Reader) -> tuple[Section, ...]:
         _not_known_yet(reader),
         _classification(reader),
         _why(reader),
-        clocks(reader),
+        own_deadlines(reader),
         contact(reader),
         checking(reader),
     )
@@ -95,6 +97,10 @@ def _what_happened(reader: Reader) -> Section:
         (say("The provider became aware"), Phrase(reader.when(times["aware_at"]))),
         (say("Ended"), Phrase(_ended(reader))),
     ]
+    # Documents of earlier releases do not have the cause.
+    for name, value in document.get("cause_of_incident", {}).items():
+        if isinstance(value, str):
+            rows.append((reader.words(f"fact.{name}"), Phrase(reader.value(name, value))))
     if rsit is not None:
         rows.append((say("RSIT taxonomy"), Phrase(" / ".join(part for part in (rsit["class"], rsit["type"]) if part))))
     return Section(say("What happened"), (reader.quote(document["what_happened"]), Rows(tuple(rows))))
@@ -240,13 +246,8 @@ def _level_row(reader: Reader, scale: str, levels: list[dict[str, Any]]) -> tupl
     ground = next((level for level in levels if level["id"] == f"{scale}.{stated}"), None)
     if ground is None:
         return label, Phrase(stated)
-    words = say(
-        "%(level)s: %(text)s (clause %(clause)s)",
-        level=stated,
-        text=reader.contract(ground["text"]).rstrip("."),
-        clause=ground["clause"],
-    )
-    return label, Phrase(words)
+    words = say("%(level)s: %(text)s", level=stated, text=reader.contract(ground["text"]).rstrip("."))
+    return label, Phrase(reader.with_clause(words, ground["clause"]))
 
 
 def _why(reader: Reader) -> Section:
@@ -271,21 +272,21 @@ def _why(reader: Reader) -> Section:
             say(
                 "This notice is due: %(time)s — %(kind)s.",
                 time=reader.when(due["at"]),
-                kind=reader.words(f"due.{due['kind']}"),
+                kind=due_words(due, reader.language),
             )
         )
     )
+    if due.get("binding") == "hard" and document["issued_at"] > due["at"]:
+        blocks.append(Remark(say("This notice is late: it is issued after this limit.")))
+    if due.get("binding") == "soft" and document["issued_at"] > due["at"]:
+        blocks.append(Paragraph(say("This notice is issued after the time aimed at.")))
     return Section(say("Why you are told"), tuple(blocks))
 
 
 def _cited(reader: Reader, grounds: list[dict[str, Any]]) -> Items:
     return Items(
         tuple(
-            reader.say(
-                "%(text)s (clause %(clause)s).",
-                text=reader.contract(ground["text"]).rstrip("."),
-                clause=ground["clause"],
-            )
+            reader.with_clause(f"{reader.contract(ground['text']).rstrip('.')}.", ground["clause"])
             for ground in grounds
         )
     )

@@ -1,4 +1,4 @@
-"""The personal-data section: every item of DPA art. 8, including the items not known yet (GDPR art. 33(4))."""
+"""The personal-data section: every item that the DPA requires, including the items not known yet."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,11 +22,20 @@ def personal_data(reader: Reader) -> Section | None:
         (say("Categories of personal data records"), _categories(reader, stated["categories_of_records"])),
         (say("Approximate number of personal data records"), Phrase(_count(reader, stated["records_approx"]))),
         (say("Contact point"), Phrase(contact_point(reader, stated["contact_point"]))),
+        # Only where the DPA of the customer asks for it.
+        *(
+            [(say("Health data"), Phrase(reader.words(f"answer.{stated['health_data'] or 'unknown'}")))]
+            if "health_data" in stated
+            else []
+        ),
     )
     blocks: list[Block] = [
-        Paragraph(say("Article 8 of the data-protection annex (DPA) requires us to tell you the following:")),
+        Paragraph(say("The data-protection annex (DPA) requires us to tell you the following:")),
         Rows(rows),
     ]
+    if stated["breach"] == "suspected":
+        said = say("A suspected breach is notified like a confirmed one.")
+        blocks.insert(0, Paragraph(reader.cited(said, "breach_suspicion")))
     for label, text in (
         (say("Likely consequences of the breach"), stated["likely_consequences"]),
         (say("Measures taken or proposed, including those that mitigate its effects"), stated["measures"]),
@@ -34,7 +43,7 @@ def personal_data(reader: Reader) -> Section | None:
     ):
         blocks.append(Paragraph(label, strong=True))
         blocks.append(Paragraph(say("Not known yet.")) if text is None else reader.quote(text))
-    return Section(say("Personal data (DPA, article 8)"), tuple(blocks))
+    return Section(reader.cited(say("Personal data"), "breach_content"), tuple(blocks))
 
 
 def contact_point(reader: Reader, stated: Mapping[str, Any]) -> str:

@@ -17,7 +17,10 @@ _VALUE_KINDS = {
     "controller": "controller",
     "nature": "nature",
 }
-_ANSWERS = frozenset({"inside_perimeter", "security_measures_harmed", "normal_operation_disrupted", "affected"})
+_ANSWERS = frozenset({
+    "inside_perimeter", "security_measures_harmed", "normal_operation_disrupted", "service_level_breached",
+    "damage_to_customer", "may_cause", "affected", "health_data",
+})  # fmt: skip
 
 
 class Reader:
@@ -66,6 +69,18 @@ class Reader:
         """Return a text of the agreement, which has every language."""
         text = visible(self._chosen(texts)[1])
         return set_in_french(text) if self.language == "fr" else text
+
+    def cited(self, text: str, role: str) -> str:
+        """Return a text with the clause that the document cites for a role; unchanged if it cites none."""
+        clause = self.document["agreement"].get("references", {}).get(role)
+        return self.with_clause(text, clause)
+
+    def with_clause(self, text: str, clause: str | None) -> str:
+        """Return a text with a clause in brackets before its final full stop; unchanged without a clause."""
+        if not clause:
+            return text
+        stop = "." if text.endswith(".") else ""
+        return self.say("%(text)s (clause %(clause)s)", text=text.removesuffix("."), clause=on_one_line(clause)) + stop
 
     def phrase(self, texts: Mapping[str, str]) -> Phrase:
         """Return a short free text on one line, marked where it is not in the reader's language."""

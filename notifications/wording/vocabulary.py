@@ -1,6 +1,7 @@
 """Texts for identifiers: enum values, facts, reasons, remarks."""
 
 import re
+from collections.abc import Mapping
 
 from notifications.wording.catalogues import translate
 
@@ -22,7 +23,11 @@ _MESSAGES = {
     "verdict.notify": N_("to be notified"),
     "verdict.do_not_notify": N_("not to be notified"),
     "verdict.pending": N_("open until a fact is known"),
-    "due.contractual": N_("time to meet under the agreement"),
+    "due.hard": N_("limit under the agreement"),
+    "due.soft": N_("time to meet where possible under the agreement"),
+    "due.no_number": N_("internal target of the provider, not a time of the agreement"),
+    # As documents of earlier releases state it, whose agreement said "where possible".
+    "due.contractual": N_("time to meet where possible under the agreement"),
     "due.internal_target": N_("internal target of the provider, not a time of the agreement"),
     "kind.initial": N_("Initial notice"),
     "kind.update": N_("Update"),
@@ -43,6 +48,8 @@ _MESSAGES = {
     "cause.attack": N_("attack"),
     "cause.unknown": N_("not known yet"),
     "breach.no": N_("no breach"),
+    "breach.rule_suspected": N_("no breach; a data-protection rule is suspected to be broken"),
+    "breach.rule_broken": N_("no breach; a data-protection rule is broken"),
     "breach.suspected": N_("suspected, not confirmed yet"),
     "breach.confirmed": N_("confirmed"),
     "breach.unknown": N_("not known yet"),
@@ -77,6 +84,9 @@ _MESSAGES = {
     "fact.service_harm.traceability": N_("Harm to the traceability of the service"),
     "fact.security_measures_harmed": N_("Harm to existing security measures"),
     "fact.normal_operation_disrupted": N_("Disruption of the normal operation of the service"),
+    "fact.service_level_breached": N_("Whether a service level is not met"),
+    "fact.damage_to_customer": N_("Whether a customer suffered damage"),
+    "fact.may_cause": N_("Whether the event may still cause a disturbance, damage, or a breach of service levels"),
     "fact.impact": N_("Impact level"),
     "fact.criticality": N_("Criticality level"),
     "fact.rsit_class": N_("Class in the RSIT taxonomy"),
@@ -102,6 +112,7 @@ _MESSAGES = {
     "fact.resources_count": N_("Number of your resources affected"),
     "fact.personal_data.breach": N_("Whether personal data is breached"),
     "fact.personal_data.controller": N_("Who is the controller of the personal data"),
+    "fact.personal_data.health_data": N_("Whether health data is concerned"),
     "fact.personal_data.categories_of_data_subjects": N_("Categories of data subjects"),
     "fact.personal_data.data_subjects_approx": N_("Approximate number of data subjects"),
     "fact.personal_data.categories_of_records": N_("Categories of personal data records"),
@@ -153,6 +164,13 @@ _MESSAGES = {
     "reason.personal_data_provider_controller.unknown": N_(
         "It is not known yet whether personal data of the customer, for which the provider is the controller, is"
         " breached."
+    ),
+    "reason.data_protection_failure.yes": N_(
+        "A data-protection rule that the provider applies for the customer is broken, or is suspected to be."
+    ),
+    "reason.data_protection_failure.no": N_("No data-protection rule is broken without a breach of personal data."),
+    "reason.data_protection_failure.unknown": N_(
+        "It is not known yet whether a data-protection rule is broken without a breach of personal data."
     ),
     "reason.plain_incident.yes": N_("An incident touches the service as the customer uses it."),
     "reason.plain_incident.no": N_("No incident touches the service as the customer uses it."),
@@ -246,6 +264,11 @@ _MESSAGES = {
 MESSAGE_IDS = tuple(_MESSAGES)
 
 _OF_ONE_CUSTOMER = re.compile(r"fact\.affected_customers\.[0-9a-f]{8}-[0-9a-f-]{27}\.")
+
+
+def due_words(due: Mapping[str, str], language: str) -> str:
+    """Return the words for the deadline of a document: how strictly it binds. Earlier documents state no binding."""
+    return words(f"due.{due.get('binding') or due['kind']}", language)
 
 
 def words(message_id: str, language: str) -> str:

@@ -9,6 +9,7 @@ from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.ports import Identifiers
+from notifications.time_zones import time_zone_names
 from notifications.use_cases.audit_context import AuditContext
 from service.ports.accounts import CUSTOMER_ROLES, Account, AccountKind, Grant, Membership, MembershipOffer, Role
 from service.ports.store import AccessTransaction
@@ -131,6 +132,19 @@ def change_account(
     ended = tx.sessions.end_all(account_id) if before.active and not active else 0
     tx.audit.append([_account_entry(act, "account.changed", account, ended)])
     return account, ended
+
+
+def choose_time_zone(tx: AccessTransaction, act: AuditContext, account_id: UUID, time_zone_name: str | None) -> Account:
+    """Store the zone in which a person reads and types times; None for no choice. Raises InvalidInputError."""
+    if time_zone_name is not None and time_zone_name not in time_zone_names():
+        raise InvalidInputError(Fault("time_zone", "is no IANA time zone"))
+    before = tx.accounts.require(account_id)
+    if before.time_zone == time_zone_name:
+        return before
+    account = replace(before, time_zone=time_zone_name, version=before.version + 1)
+    tx.accounts.save(account, before.version)
+    tx.audit.append([_account_entry(act, "account.changed", account)])
+    return account
 
 
 def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft: GrantDraft) -> Membership:
@@ -281,7 +295,8 @@ def _account_entry(act: AuditContext, kind: str, account: Account, sessions_ende
         kind,
         subjects={"account": str(account.id)},
         detail=detail,
-        private={"name": account.name, "email": account.email, "language": account.language},
+        private={"name": account.name, "email": account.email, "language": account.language}
+        | ({} if account.time_zone is None else {"time_zone": account.time_zone}),
     )
 
 

@@ -18,6 +18,7 @@ from service.auth.caller import Caller, must_enrol
 from service.auth.rate_limits import RateLimiter, counted_address
 from service.auth.route_guard import UnauthenticatedError
 from service.auth.tokens import token_digest
+from service.ports.accounts import CUSTOMER_ROLES, Grant
 from service.ports.store import AccessStore, AccessTransaction
 from service.settings.access import AccessSettings
 
@@ -206,6 +207,7 @@ class Authenticator:
             token_id=token_id,
             session_id=session_id,
             must_enrol=enrols_first,
+            time_zone=account.time_zone or _zone_of_customer(tx, grants),
         )
         return _Known(caller, now, expires_at, touched_at)
 
@@ -224,6 +226,15 @@ class Authenticator:
         if "access" in changed:
             self._known.clear()
             self._times_forgotten += 1
+
+
+def _zone_of_customer(tx: AccessTransaction, grants: tuple[Grant, ...]) -> str | None:
+    """Return the zone of the customer, for an account that acts only for customers: that of its oldest role."""
+    if not grants or any(grant.role not in CUSTOMER_ROLES for grant in grants):
+        return None
+    customer_id = grants[0].customer_id
+    customer = None if customer_id is None else tx.customers.get(customer_id)
+    return None if customer is None else customer.time_zone
 
 
 def _rate_key(caller: Caller) -> str:

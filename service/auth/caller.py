@@ -109,6 +109,8 @@ class Caller:
     csrf_token: str | None = field(default=None, repr=False)
     #: whether the session must enrol a second factor first; it has no role until then
     must_enrol: bool = False
+    #: zone of the times that it reads and types: its own, else that of the customer it acts for; None for neither
+    time_zone: str | None = None
 
     @property
     def actor(self) -> str:

@@ -57,6 +57,8 @@ class Permission(StrEnum):
     #: the inventory: which customer held which resource
     RESOURCE_READ = "resource.read"
     RESOURCE_CHANGE = "resource.change"
+    #: monthly reports and yearly statistics: on all customers at the provider, else on one's own
+    REPORT_READ = "report.read"
     #: figures of the service
     METRICS_READ = "metrics.read"
 
@@ -65,7 +67,7 @@ _P = Permission
 
 _OF_EVERYBODY = frozenset({_P.SELF, _P.AGREEMENT_READ, _P.LOG_PROVE})
 _READS_CUSTOMERS = frozenset({
-    _P.CUSTOMER_READ, _P.CONTACT_READ, _P.PROFILE_READ, _P.TRAIL_READ, _P.WEBHOOK_READ,
+    _P.CUSTOMER_READ, _P.CONTACT_READ, _P.PROFILE_READ, _P.TRAIL_READ, _P.WEBHOOK_READ, _P.REPORT_READ,
 })  # fmt: skip
 _READS_INCIDENTS = frozenset({_P.INCIDENT_READ, _P.NOTICE_READ})
 _OF_A_MEMBER = (

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +13,8 @@ from typing import Any
 from notifications.customer.records import Contact
 from notifications.delivery.acknowledgement import MailedLink
 from notifications.delivery.delivery import ChannelKind, Delivery
-from notifications.ports import Channel
+from notifications.errors import Fault, InvalidInputError
+from notifications.ports import Channel, DueDelivery
 from notifications.use_cases.notices.deliver_notice import DeliveryDependencies
 from service.audit_log.checkpoint_timestamps import CheckpointTimestamper, TimestampingState
 from service.audit_log.cosigning import Cosigning, CosigningPace, WitnessState
@@ -24,9 +25,12 @@ from service.bootstrap.core import Core
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp
 from service.crypto.secret_box import SecretBox
+from service.customers.contact_check.checker import ContactChecker
 from service.customers.contact_check_schedule import ContactChecks
 from service.customers.erasure import ErasureCertificates, ErasureTask
+from service.customers.second_channel_schedule import SecondChannelTests
 from service.delivery.acknowledge_link import AcknowledgeLinks
+from service.delivery.attached_pdf import AttachedPdf
 from service.delivery.destinations import DestinationLimits, Destinations
 from service.delivery.escalation import EscalationTask
 from service.delivery.transactional_mail import MailSender, ServiceMailer
@@ -37,6 +41,9 @@ from service.drafts.expiry import DraftExpiry
 from service.monitoring.alerts import AlertSources, AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import free_bytes
+from service.monitoring.duty_reminders import DutyReminders
+from service.notice_pdf.installation import ADVICE
+from service.reports.issuing import ReportIssue
 from service.settings import Settings
 from service.system.leadership import while_leading
 from service.system.signals import stopped
@@ -88,15 +95,22 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
     worker, mailer = _worker(core, channels), _mailer(core, channels)
     cosigning, timestamper, fsck = _cosigning(core), _timestamper(core), _fsck(core)
     alerts, escalation, erasure = _alerts(core, cosigning, timestamper, fsck), _escalation(core), _erasure(core)
-    checks, drafts = _contact_checks(core, stack), DraftExpiry(core.store, clock=core.clock)
+    checker = _contact_checker(core, stack, channels)
+    checks, second_channels = _contact_checks(core, checker), _second_channel_tests(core, checker)
+    drafts = DraftExpiry(core.store, clock=core.clock)
+    reports = ReportIssue(core.store, core.settings.reports, clock=core.clock, identifiers=core.identifiers)
+    reminders = _duty_reminders(core)
     tasks = [
         BackgroundTask("worker", worker.run, worker.wake, "worker", worker.health, leader_only=False),
         BackgroundTask("mailer", mailer.run, mailer.wake, "alerts", mailer.health),
         BackgroundTask("alerting", alerts.run, alerts.wake, "alerts", alerts.health),
+        BackgroundTask("duty_reminders", reminders.run, reminders.wake, "alerts", reminders.health),
         BackgroundTask("escalating", escalation.run, escalation.wake, "escalation", escalation.health),
         BackgroundTask("checks", checks.run, None, "checks", checks.health),
+        BackgroundTask("second_channel_tests", second_channels.run, None, "checks", second_channels.health),
         BackgroundTask("draft_expiry", drafts.run, None, "drafts", drafts.health),
         BackgroundTask("erasing", erasure.run, erasure.wake, "erasing", erasure.health),
+        BackgroundTask("reports", reports.run, None, "reports", reports.health),
         BackgroundTask("witnessing", cosigning.run, cosigning.wake, is_wanted=bool(core.witnesses)),
         BackgroundTask(
             "head_timestamping", timestamper.run, timestamper.wake, is_wanted=log.timestamp_every_seconds > 0
@@ -146,6 +160,7 @@ def _worker(core: Core, channels: Channels) -> Worker:
         # The jitter spreads load and needs no secrecy, so a fast generator is enough.
         jitter=random.Random().random,  # noqa: S311 - spreads retries, keeps no secret
         acknowledge_link=_acknowledge_link(core),
+        pdf_of=_attached_pdf(core),
         return_path_of=return_path_of(settings.bounces, core.masters, core.clock),
         webhook=core.webhook,
         webhook_failing_for=timedelta(days=settings.webhooks.failing_days),
@@ -179,6 +194,16 @@ def _acknowledge_link(core: Core) -> Callable[[Delivery, Contact, datetime], Mai
     """Return the function that gives each mail its link to acknowledge, or None if there are no pages to link to."""
     console_url = core.settings.provider.console_url
     return None if console_url is None else AcknowledgeLinks(SecretBox(core.masters), console_url).mailed
+
+
+def _attached_pdf(core: Core) -> Callable[[DueDelivery], Awaitable[bytes | None]] | None:
+    """Return the function that gives a mail its PDF, or None if mails carry none; raises InvalidInputError."""
+    max_bytes = core.settings.mail.attach_pdf_max_bytes
+    if not max_bytes:
+        return None
+    if core.sealing.pdf_maker is None:
+        raise InvalidInputError(Fault("mail.attach_pdf_max_bytes", ADVICE))
+    return AttachedPdf(core.sealing, max_bytes).of
 
 
 def _mailer(core: Core, channels: Channels) -> ServiceMailer:
@@ -239,6 +264,17 @@ def _alerts(core: Core, cosigning: Cosigning, timestamper: CheckpointTimestamper
     )
 
 
+def _duty_reminders(core: Core) -> DutyReminders:
+    return DutyReminders(
+        core.store,
+        core.agreements.duties,
+        core.settings.provider,
+        clock=core.clock,
+        identifiers=core.identifiers,
+        metrics=core.metrics,
+    )
+
+
 def _escalation(core: Core) -> EscalationTask:
     return EscalationTask(
         core.store,
@@ -252,14 +288,14 @@ def _escalation(core: Core) -> EscalationTask:
 def _erasure(core: Core) -> ErasureTask:
     return ErasureTask(
         core.store,
-        ErasureCertificates(core.settings.provider.name, core.signer, core.timestamp_authority),
+        ErasureCertificates(core.settings.provider.name, core.agreements, core.signer, core.timestamp_authority),
         clock=core.clock,
         identifiers=core.identifiers,
     )
 
 
-def _contact_checks(core: Core, stack: contextlib.AsyncExitStack) -> ContactChecks:
-    checker = contact_checker(
+def _contact_checker(core: Core, stack: contextlib.AsyncExitStack, channels: Channels) -> ContactChecker:
+    return contact_checker(
         core.settings,
         core.store,
         core.signer,
@@ -267,6 +303,15 @@ def _contact_checks(core: Core, stack: contextlib.AsyncExitStack) -> ContactChec
         stack,
         clock=core.clock,
         identifiers=core.identifiers,
+        mail=channels.get(ChannelKind.EMAIL),
         webhook=core.webhook,
     )
+
+
+def _contact_checks(core: Core, checker: ContactChecker) -> ContactChecks:
     return ContactChecks(core.store, checker, every_days=core.settings.contact_checks.every_days, clock=core.clock)
+
+
+def _second_channel_tests(core: Core, checker: ContactChecker) -> SecondChannelTests:
+    every_days = core.settings.contact_checks.second_channel_days
+    return SecondChannelTests(core.store, checker, every_days=every_days, clock=core.clock)

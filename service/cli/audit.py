@@ -54,8 +54,9 @@ def audit_command(
 
     It reads all entries under the checkpoint and computes the root again from them, so none can be left out. A bundle
     is verified as by ``greffier verify``, and the report covers its contents. Exit code 1 if a customer was notified
-    late, was not notified or has no decision, or if an emergency release was not reviewed; 2 if the input does not
-    verify.
+    after a limit of its agreement, was not notified or has no decision, or if an emergency release was not reviewed; 2
+    if the input does not verify. A notice after a time that is to be met where possible, or after the provider's own
+    target, is listed, and does not change the exit code.
     """
     moment, policy = None if as_of is None else _moment(as_of), load_policy(policy_file)
     names: Mapping[str, str] = {}

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from notifications.agreement import DeadlineBinding
 from notifications.canonical_json import timestamp_text
 from notifications.evidence.notification_report import (
     IncidentCount,
@@ -24,10 +25,17 @@ from notifications.evidence.notification_report import (
 
 _STYLES = {
     ReportStatus.NOTIFIED: "green", ReportStatus.NOT_OWED: "green", ReportStatus.AWAITED: "yellow",
-    ReportStatus.PENDING: "yellow", ReportStatus.LATE: "bold red", ReportStatus.MISSING: "bold red",
-    ReportStatus.UNDECIDED: "bold red",
-    ReportStatus.UNSTATED: "yellow",
+    ReportStatus.PENDING: "yellow", ReportStatus.AFTER_AIM: "yellow", ReportStatus.LATE: "bold red",
+    ReportStatus.MISSING: "bold red", ReportStatus.UNDECIDED: "bold red", ReportStatus.UNSTATED: "yellow",
 }  # fmt: skip
+
+#: How strictly a deadline binds, in words.
+_DUE: Mapping[DeadlineBinding | None, str] = {
+    None: "",
+    DeadlineBinding.HARD: "limit",
+    DeadlineBinding.SOFT: "where possible",
+    DeadlineBinding.NO_NUMBER: "our own target",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +49,12 @@ class ReportSource:
 def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
     """Print the report: every line; then lists of what needs attention, with the entries that show it."""
     console = Console()
-    table = Table("incident", "customer", "", "verdict", "due", "told", "entries", box=None, pad_edge=False)
+    table = Table("incident", "customer", "", "verdict", "due", "binding", "told", "entries", box=None, pad_edge=False)
     for line in made.lines:
         status = Text(line.status.value + (" (override)" if line.overridden else ""), _STYLES[line.status])
         table.add_row(
             Text(line.incident), Text(_named(line, names)), status, Text(line.verdict),
-            _time(line.due_at), _time(line.notified_at), Text(_spans(line.indices)),
+            _time(line.due_at), Text(_DUE[line.binding]), _time(line.notified_at), Text(_spans(line.indices)),
         )  # fmt: skip
     console.print(table)
     for title, found in _lists(made, names):
@@ -70,10 +78,10 @@ def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[s
 
 
 def _lists(made: NotificationReport, names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
-    """Return the lists for an auditor: late, missing, no decision, overridden, fewer decisions than customers."""
+    """Return the lists for an auditor, each with its title; what breaches the agreement comes first."""
     overridden = [item for item in made.overrides if item.kind is not OverrideKind.ONE_PERSON]
     return [
-        ("late", [_late(line, names) for line in made.with_status(ReportStatus.LATE)]),
+        ("late", [_late(line, names, "late") for line in made.with_status(ReportStatus.LATE)]),
         ("missing", [_missing(line, names) for line in made.with_status(ReportStatus.MISSING)]),
         (
             "passed over",
@@ -81,6 +89,10 @@ def _lists(made: NotificationReport, names: Mapping[str, str]) -> list[tuple[str
                 f"{line.incident} {_named(line, names)}: no decision"
                 for line in made.with_status(ReportStatus.UNDECIDED)
             ],
+        ),
+        (
+            "after the time aimed at",
+            [_late(line, names, "after it") for line in made.with_status(ReportStatus.AFTER_AIM)],
         ),
         ("overridden", [_overridden(item, names) for item in overridden]),
         (
@@ -94,11 +106,11 @@ def _lists(made: NotificationReport, names: Mapping[str, str]) -> list[tuple[str
     ]
 
 
-def _late(line: ReportLine, names: Mapping[str, str]) -> str:
+def _late(line: ReportLine, names: Mapping[str, str], past: str) -> str:
     cause = "" if line.cause is None else line.cause.value.replace("_", " ")
     return (
         f"{line.incident} {_named(line, names)}: {cause}, told {_time(line.notified_at)} (entry {line.notified_index}),"
-        f" due {_time(line.due_at)} (entry {line.decided_index}), {line.delay} late;"
+        f" due {_time(line.due_at)}, {_DUE[line.binding]} (entry {line.decided_index}), {line.delay} {past};"
         f" released {_time(line.released_at) or 'never'}{_entry(line.released_index)}"
     )
 
@@ -107,7 +119,8 @@ def _missing(line: ReportLine, names: Mapping[str, str]) -> str:
     cause = "" if line.cause is None else line.cause.value.replace("_", " ")
     webhook = "; its system took it by webhook, which tells nobody" if "webhook" in dict(line.channels) else ""
     return (
-        f"{line.incident} {_named(line, names)}: {cause}, due {_time(line.due_at)} (entry {line.decided_index})"
+        f"{line.incident} {_named(line, names)}: {cause},"
+        f" due {_time(line.due_at)}, {_DUE[line.binding]} (entry {line.decided_index})"
         f"{_entry(line.released_index, 'release')}{webhook}"
     )
 
@@ -134,7 +147,7 @@ def _entry(index: int | None, what: str = "") -> str:
 def _named(line: ReportLine, names: Mapping[str, str]) -> str:
     """Return the customer's name, or its pseudonym if the name is not known; and the date of its erasure."""
     name = names.get(line.customer, line.customer[:16])
-    return name if line.erased_at is None else f"{name} (erased on {line.erased_at:%Y-%m-%d}, clause 9.7)"
+    return name if line.erased_at is None else f"{name} (erased on {line.erased_at:%Y-%m-%d})"
 
 
 def print_report_as_json(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
@@ -163,6 +176,7 @@ def _as_json(line: ReportLine, names: Mapping[str, str]) -> dict[str, Any]:
         "duties": list(line.duties),
         "due_at": _stated(line.due_at),
         "due_kind": line.due_kind,
+        "binding": None if line.binding is None else line.binding.value,
         "target_at": _stated(line.target_at),
         "released_at": _stated(line.released_at),
         "told_at": _stated(line.notified_at),

@@ -2,7 +2,8 @@
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,15 +15,27 @@ from notifications.audit.policy import Policy, parse_policy
 from notifications.errors import Fault, InvalidInputError
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.evidence.verdict import Judgement, Verdict, judge, judge_notice_mail
-from notifications.evidence.verification import MAIL_STEPS, Trust, VerifiedStep, parse_trust
+from notifications.evidence.verification import (
+    FILE_STEPS,
+    MAIL_STEPS,
+    Trust,
+    VerifiedStep,
+    parse_trust,
+    verify_notice_files,
+)
 from service.cli.options import FOLDER, printable
+from service.notice_pdf.embedded import STRUCTURE, embedded_notice
+from service.notice_pdf.installation import ADVICE, is_installed
 
 #: Exit code 2 is for a wrong input, as in every command.
 _EXIT_CODES = {Verdict.GENUINE: 0, Verdict.NOT_GENUINE: 1, Verdict.CHANGED_OUTSIDE: 3, Verdict.UNREADABLE: 4}
 _GENUINE = {
     "mail": "signed by the provider, timestamped as shown, and held by its audit log",
     "bundle": "every part is what the provider's audit log commits to",
+    "PDF": "signed by the provider, timestamped as shown, and the notice in it is held by its audit log",
 }
+#: The notice in a PDF is genuine, and nothing around it was checked.
+_PDF_NOT_CHECKED = 5
 
 
 def load_trust(folder: Path) -> Trust:
@@ -59,18 +72,9 @@ def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
 
 def _print(judgement: Judgement, steps: Sequence[str], what: str, console: Console) -> Verdict:
     """Print the passed steps, the failed one, and the verdict. Steps after the first failure do not run."""
-    for passed in judgement.steps:
-        changed = f"; outside the signed part: {'; '.join(passed.changed)}" if passed.changed else ""
-        _line(console, passed.number, _state(passed), passed.step, passed.finding + changed)
-    step, reasons = judgement.failed_step, "; ".join(judgement.reasons)
-    number = len(judgement.steps) + 1 if step not in steps else steps.index(step) + 1
-    unreadable = judgement.verdict is Verdict.UNREADABLE
-    if step is not None:
-        _line(console, number, ("unread", "yellow") if unreadable else ("FAILED", "bold red"), step, reasons)
-    exercise = ""
-    if any(passed.exercise for passed in judgement.steps):
-        exercise = " EXERCISE"
-        console.print(Text("EXERCISE: what this notice describes did not happen", "bold yellow"), soft_wrap=True)
+    number = _print_steps(judgement, steps, console)
+    reasons, exercise = "; ".join(judgement.reasons), " EXERCISE" if _is_exercise(judgement) else ""
+    step = judgement.failed_step
     match judgement.verdict:
         case Verdict.GENUINE:
             _verdict(console, f"GENUINE{exercise}: {_GENUINE[what]}", "bold green")
@@ -82,6 +86,25 @@ def _print(judgement: Judgement, steps: Sequence[str], what: str, console: Conso
         case Verdict.NOT_GENUINE:
             _verdict(console, f"NOT GENUINE: step {number}, {step}, failed; do not trust this {what}", "bold red")
     return judgement.verdict
+
+
+def _is_exercise(judgement: Judgement) -> bool:
+    return any(passed.exercise for passed in judgement.steps)
+
+
+def _print_steps(judgement: Judgement, steps: Sequence[str], console: Console) -> int:
+    """Print the passed steps and the failed one, and return the number of the failed one."""
+    for passed in judgement.steps:
+        changed = f"; outside the signed part: {'; '.join(passed.changed)}" if passed.changed else ""
+        _line(console, passed.number, _state(passed), passed.step, passed.finding + changed)
+    step, reasons = judgement.failed_step, "; ".join(judgement.reasons)
+    number = len(judgement.steps) + 1 if step not in steps else steps.index(step) + 1
+    unreadable = judgement.verdict is Verdict.UNREADABLE
+    if step is not None:
+        _line(console, number, ("unread", "yellow") if unreadable else ("FAILED", "bold red"), step, reasons)
+    if _is_exercise(judgement):
+        console.print(Text("EXERCISE: what this notice describes did not happen", "bold yellow"), soft_wrap=True)
+    return number
 
 
 def _state(passed: VerifiedStep) -> tuple[str, str]:
@@ -119,7 +142,7 @@ def _line(console: Console, number: int, state: tuple[str, str], step: str, find
     help="Trust policy (c2sp.org/tlog-policy) that the checkpoint of a bundle must meet.",
 )
 def verify_command(file: Path, trust_dir: Path, policy_file: Path | None) -> None:
-    """Verify a saved notice mail or an evidence bundle, offline.
+    """Verify a saved notice mail, a notice.pdf or an evidence bundle, offline.
 
     Each step says what is true of it. The verdict is the last line and the exit code:
 
@@ -130,6 +153,8 @@ def verify_command(file: Path, trust_dir: Path, policy_file: Path | None) -> Non
     3  the signed content is genuine, but the copy was changed outside it;
        the verdict names what not to believe
     4  not readable as saved; the verdict says what to save instead
+    5  the notice in the PDF is genuine, and the PDF around it was not
+       checked: that needs the optional extra pdf
     """  # noqa: D301 - click keeps the lines of a list as they are after this character
     trust, policy, archive = load_trust(trust_dir), load_policy(policy_file), _is_archive(file)
     if policy is not None and not archive:
@@ -140,13 +165,44 @@ def verify_command(file: Path, trust_dir: Path, policy_file: Path | None) -> Non
         # A character that the terminal or pipe cannot encode must not end the command before its verdict.
         sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
-    verdict = (
-        _verify_bundle(file, trust, console, load_witnesses(trust_dir), policy)
-        if archive
-        else _print(judge_notice_mail(_read(file), trust), MAIL_STEPS, "mail", console)
-    )
+    if _is_pdf(file):
+        verdict = _verify_pdf(_read(file), trust, console)
+    elif archive:
+        verdict = _verify_bundle(file, trust, console, load_witnesses(trust_dir), policy)
+    else:
+        verdict = _print(judge_notice_mail(_read(file), trust), MAIL_STEPS, "mail", console)
     if code := _EXIT_CODES[verdict]:
         raise click.exceptions.Exit(code)
+
+
+def _is_pdf(path: Path) -> bool:
+    """Whether to read a file as a PDF: no mail begins or is named like one."""
+    try:
+        with path.open("rb") as file:
+            return path.suffix.lower() == ".pdf" or file.read(5) == b"%PDF-"
+    except OSError as error:
+        raise InvalidInputError(Fault(str(path), f"cannot be read: {error.strerror}")) from None
+
+
+def _verify_pdf(content: bytes, trust: Trust, console: Console) -> Verdict:
+    if is_installed():
+        from service.notice_pdf.verification import PDF_STEPS, verify_notice_pdf  # noqa: PLC0415 - needs the extra
+
+        return _print(judge(verify_notice_pdf(content, trust)), PDF_STEPS, "PDF", console)
+    judgement = judge(_steps_of_embedded(content, trust))
+    if judgement.verdict is not Verdict.GENUINE:
+        return _print(judgement, (STRUCTURE, *FILE_STEPS), "PDF", console)
+    _print_steps(judgement, (STRUCTURE, *FILE_STEPS), console)
+    finding = f"its signature and its pages were not checked, because {ADVICE}"
+    _verdict(console, f"NOTICE GENUINE, PDF NOT CHECKED: {finding}", "bold yellow")
+    raise click.exceptions.Exit(_PDF_NOT_CHECKED)
+
+
+def _steps_of_embedded(content: bytes, trust: Trust) -> Iterator[VerifiedStep]:
+    files = embedded_notice(content)
+    yield VerifiedStep(1, STRUCTURE, "a notice is inside; the signature of the PDF was not read", partial=True)
+    for step in verify_notice_files(files, trust):
+        yield replace(step, number=step.number + 1)
 
 
 def _is_archive(path: Path) -> bool:

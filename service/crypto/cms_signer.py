@@ -1,6 +1,7 @@
 """Sign notices and mails: detached CMS with the provider's S/MIME certificate."""
 
 import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from time import monotonic
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -35,6 +36,19 @@ class _Identity:
     leaf: x509.Certificate
     intermediates: list[x509.Certificate]
     address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SigningIdentity:
+    """What signs another format than CMS, such as a PDF: certificates and a function that signs."""
+
+    leaf: x509.Certificate
+    #: without the root
+    intermediates: Sequence[x509.Certificate]
+    #: ``sha256_ecdsa`` or ``sha256_rsa``, as asn1crypto names them
+    algorithm: str
+    #: returns the signature over the SHA-256 of the content
+    sign: Callable[[bytes], bytes]
 
 
 class CmsSigner:
@@ -78,15 +92,38 @@ class CmsSigner:
 
     def sign_detached(self, content: bytes) -> bytes:
         """Return detached CMS SignedData (DER) over exactly these bytes; see the port."""
-        identity = self._current()
-        for certificate in (identity.leaf, *identity.intermediates):
-            self._verify_validity(certificate)
+        identity = self._usable()
         builder = (
             pkcs7.PKCS7SignatureBuilder().set_data(content).add_signer(identity.leaf, identity.key, hashes.SHA256())
         )
         for certificate in identity.intermediates:
             builder = builder.add_certificate(certificate)
         return builder.sign(Encoding.DER, _OPTIONS)
+
+    def identity(self) -> SigningIdentity:
+        """Return the current certificates and what signs; raises SealingUnavailableError as ``sign_detached`` does."""
+        current = self._usable()
+        key = current.key
+        if isinstance(key, rsa.RSAPrivateKey):
+            return SigningIdentity(
+                current.leaf,
+                current.intermediates,
+                "sha256_rsa",
+                lambda content: key.sign(content, padding.PKCS1v15(), hashes.SHA256()),
+            )
+        return SigningIdentity(
+            current.leaf,
+            current.intermediates,
+            "sha256_ecdsa",
+            lambda content: key.sign(content, ec.ECDSA(hashes.SHA256())),
+        )
+
+    def _usable(self) -> _Identity:
+        """Return the current identity; raises SealingUnavailableError if a certificate is not valid now."""
+        identity = self._current()
+        for certificate in (identity.leaf, *identity.intermediates):
+            self._verify_validity(certificate)
+        return identity
 
     def _verify_validity(self, certificate: x509.Certificate) -> None:
         now = self._clock.now()

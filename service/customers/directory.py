@@ -2,11 +2,13 @@
 
 import json
 import unicodedata
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from itertools import islice
 from uuid import UUID
 
 from notifications.customer.records import AgreementBinding, Customer, binding_in_force
@@ -82,22 +84,33 @@ def find_customers(
 ) -> FoundCustomers:
     """Return the customers that match, in a fixed order; raises InvalidInputError for a cursor of another list.
 
-    ``at_provider``: whether the transaction shows every customer. Then the number of statements does not grow with the
-    number of customers: the directory is read as every decision reads it, and compared here, because the engines
-    compare letters outside ASCII differently. A caller from elsewhere has few customers, which are read one by one.
+    ``at_provider``: whether the transaction shows every customer. Then neither the number of statements nor the work
+    for a page without filters grows with the number of customers: the directory is read as every decision reads it,
+    sorted once after each change, and compared here, because the engines compare letters outside ASCII differently. A
+    caller from elsewhere has few customers, which are read one by one.
     """
-    listed = (
-        _all(tx, now)
-        if at_provider
-        else [listed_customer(tx, item, now) for item in tx.customers.page(Page(page.limit))[0]]
-    )
-    matching = [item for item in listed if _matches(item, wanted)]
-    if order is CustomerOrder.NAME:
-        matching.sort(key=lambda item: _sort_key(item.customer, order))
-    rest = matching if page.cursor is None else _after(matching, _parse_cursor(page.cursor, order), order)
-    shown = rest[: page.limit]
-    following = _cursor_of(shown[-1].customer, order) if len(rest) > page.limit else None
-    return FoundCustomers(shown, following, len(matching))
+    last = None if page.cursor is None else _parse_cursor(page.cursor, order)
+    if not at_provider:
+        own = [listed_customer(tx, item, now) for item in tx.customers.page(Page(page.limit))[0]]
+        matching = [item for item in own if _matches(item, wanted)]
+        if order is CustomerOrder.NAME:
+            matching.sort(key=lambda item: _sort_key(item.customer, order))
+        rest = [item for item in matching if last is None or _sort_key(item.customer, order) > last]
+        shown: Sequence[ListedCustomer] = rest[: page.limit]
+        total, another_follows = len(matching), len(rest) > page.limit
+    else:
+        known = _known(tx.customers.all(), tx.customers.bindings())
+        matches = _matcher(tx, wanted, known, now)
+        ordered = known.ordered[order]
+        start = 0 if last is None else known.after(last, order)
+        # One more than a page shows whether another follows.
+        found = ordered[start:] if matches is None else filter(matches, ordered[start:])
+        next_ones = list(islice(found, page.limit + 1))
+        shown = _with_details(tx, next_ones[: page.limit], known, now)
+        total = len(ordered) if matches is None else sum(map(matches, ordered))
+        another_follows = len(next_ones) > page.limit
+    following = _cursor_of(shown[-1].customer, order) if another_follows else None
+    return FoundCustomers(shown, following, total)
 
 
 def listed_customer(tx: AccessTransaction, customer: Customer, now: datetime) -> ListedCustomer:
@@ -117,22 +130,93 @@ def folded(text: str) -> str:
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
-def _all(tx: AccessTransaction, now: datetime) -> Sequence[ListedCustomer]:
-    bindings: dict[UUID, list[AgreementBinding]] = {}
-    for binding in tx.customers.bindings():
-        bindings.setdefault(binding.customer_id, []).append(binding)
-    without_contact = frozenset(tx.alerts.customers_without_contact(_ALL))
-    ordered = frozenset(order.customer_id for order in tx.erasures.orders(_ALL))
+class _Directory:
+    """All customers in each order, and their agreements."""
+
+    def __init__(self, customers: Sequence[Customer], bindings: Sequence[AgreementBinding]) -> None:
+        self.of = customers, bindings
+        by_name = sorted(customers, key=lambda item: _sort_key(item, CustomerOrder.NAME))
+        self.ordered: dict[CustomerOrder, Sequence[Customer]] = {
+            CustomerOrder.NAME: by_name,
+            CustomerOrder.REGISTERED: customers,
+        }
+        self._places = {
+            order: {item.id.hex: place for place, item in enumerate(listed)} for order, listed in self.ordered.items()
+        }
+        self._bindings: dict[UUID, list[AgreementBinding]] = {}
+        for binding in bindings:
+            self._bindings.setdefault(binding.customer_id, []).append(binding)
+
+    def bindings(self, customer_id: UUID) -> Sequence[AgreementBinding]:
+        return self._bindings.get(customer_id, ())
+
+    def after(self, last: tuple[str, str], order: CustomerOrder) -> int:
+        """Return where the list goes on after a customer; where that one is gone, at what is sorted behind it."""
+        first, identifier = last
+        listed, place = self.ordered[order], self._places[order].get(identifier)
+        if place is not None and _sort_key(listed[place], order) == last:
+            return place + 1
+        return bisect_right(listed, first, key=lambda item: _sort_key(item, order)[0])
+
+
+class _Kept:
+    """The last directory that was sorted. The store gives the same lists again until the directory changes."""
+
+    def __init__(self) -> None:
+        self._last: _Directory | None = None
+
+    def __call__(self, customers: Sequence[Customer], bindings: Sequence[AgreementBinding]) -> _Directory:
+        last = self._last
+        if last is None or last.of[0] is not customers or last.of[1] is not bindings:
+            last = self._last = _Directory(customers, bindings)
+        return last
+
+
+_known = _Kept()
+
+
+def _matcher(
+    tx: AccessTransaction, wanted: CustomerFilter, known: _Directory, now: datetime
+) -> Callable[[Customer], bool] | None:
+    """Return whether a customer matches; None for a list without filters. Cheap conditions come first."""
+    conditions: list[Callable[[Customer], bool]] = []
+    if sought := wanted.text.strip():
+        conditions.append(lambda item: _is_named(item, sought))
+    if wanted.state is not None:
+        ordered, is_active = _ordered(tx), wanted.state is CustomerState.ACTIVE
+        conditions.append(lambda item: (item.id not in ordered) is is_active)
+    if wanted.unreachable:
+        without_contact = frozenset(tx.alerts.customers_without_contact(_ALL))
+        conditions.append(lambda item: item.id in without_contact)
+    if wanted.agreement_id is not None:
+        conditions.append(
+            lambda item: _agreement_of(binding_in_force(known.bindings(item.id), now)) == wanted.agreement_id
+        )
+    return (lambda item: all(condition(item) for condition in conditions)) if conditions else None
+
+
+def _with_details(
+    tx: AccessTransaction, customers: Sequence[Customer], known: _Directory, now: datetime
+) -> Sequence[ListedCustomer]:
+    reached, ordered = tx.customers.reached([item.id for item in customers]), _ordered(tx)
     return [
         _one(
-            customer,
-            bindings.get(customer.id, ()),
+            item,
+            known.bindings(item.id),
             now,
-            is_unreachable=customer.id in without_contact,
-            is_ordered=customer.id in ordered,
+            is_unreachable=item.id not in reached,
+            is_ordered=item.id in ordered,
         )
-        for customer in tx.customers.all()
+        for item in customers
     ]
+
+
+def _ordered(tx: AccessTransaction) -> frozenset[UUID]:
+    return frozenset(order.customer_id for order in tx.erasures.orders(_ALL))
+
+
+def _agreement_of(binding: AgreementBinding | None) -> str | None:
+    return None if binding is None else binding.agreement_id
 
 
 def _one(
@@ -152,29 +236,23 @@ def _matches(item: ListedCustomer, wanted: CustomerFilter) -> bool:
         return False
     if wanted.state is not None and item.state is not wanted.state:
         return False
-    in_force = None if item.in_force is None else item.in_force.agreement_id
-    if wanted.agreement_id is not None and in_force != wanted.agreement_id:
+    if wanted.agreement_id is not None and _agreement_of(item.in_force) != wanted.agreement_id:
         return False
-    sought = wanted.text.strip()
-    return folded(sought) in _folded_name(item.customer.name) or sought.lower() == str(item.customer.id)
+    return _is_named(item.customer, wanted.text.strip())
+
+
+def _is_named(customer: Customer, sought: str) -> bool:
+    return _folded_text(sought) in _folded_name(customer.name) or sought.lower() == str(customer.id)
 
 
 #: A name is folded once, not at each look at the list.
-_folded_name = lru_cache(maxsize=50_000)(folded)
+_folded_name, _folded_text = lru_cache(maxsize=50_000)(folded), lru_cache(maxsize=64)(folded)
 
 
 def _sort_key(customer: Customer, order: CustomerOrder) -> tuple[str, str]:
     by_name = order is CustomerOrder.NAME
     first = _folded_name(customer.name)[:_SORTED_CHARACTERS] if by_name else customer.created_at.isoformat()
     return first, customer.id.hex
-
-
-def _after(matching: Sequence[ListedCustomer], last: tuple[str, str], order: CustomerOrder) -> Sequence[ListedCustomer]:
-    """Return what follows the last customer of a page; where that one is gone, what is sorted behind it."""
-    for position, item in enumerate(matching):
-        if _sort_key(item.customer, order) == last:
-            return matching[position + 1 :]
-    return [item for item in matching if _sort_key(item.customer, order)[0] > last[0]]
 
 
 def _cursor_of(customer: Customer, order: CustomerOrder) -> str:

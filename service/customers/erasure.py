@@ -11,11 +11,13 @@ from uuid import UUID
 
 import structlog
 
+from notifications.agreement import Reference
 from notifications.customer.erasure import Erasure, ErasureOrder, certificate, erasure_window
 from notifications.errors import StateConflictError
 from notifications.ports import Clock, Identifiers, Signer, TimestampAuthority
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import erase_customer, notice_served
+from notifications.use_cases.incidents.customer_decider import Agreements
 from service.ports.store import AccessStore, AccessTransaction
 from service.system.periodic import PeriodicTask
 
@@ -38,6 +40,7 @@ class ErasureCertificates:
     """The dependencies for making certificates."""
 
     provider_name: str
+    agreements: Agreements
     signer: Signer
     timestamp_authority: TimestampAuthority
 
@@ -115,7 +118,8 @@ class ErasureTask(PeriodicTask):
             await self._store.write(lambda tx: _save_compacted(tx, saved))
         parts = self._certifying
         act = self._act()
-        document = certificate(erasure, provider_name=parts.provider_name, issued_at=act.now)
+        clauses = parts.agreements.clauses_of(erasure.agreement_id, Reference.ERASURE)
+        document = certificate(erasure, provider_name=parts.provider_name, clauses=clauses, issued_at=act.now)
         signature = parts.signer.sign_detached(document)
         token = await parts.timestamp_authority.timestamp(signature)
         certified = replace(erasure, document=document, signature=signature, timestamp=token, certified_at=act.now)

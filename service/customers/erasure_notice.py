@@ -5,14 +5,17 @@ which entries of the log, are about it.
 """
 
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files
 from uuid import UUID
 
+from notifications.agreement import Reference
 from notifications.customer.erasure import ErasureOrder, ServedBy
-from notifications.customer.records import Contact, Customer
+from notifications.customer.records import Contact, Customer, binding_in_force
 from notifications.mail_address import normal_address
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import order_erasure
+from notifications.use_cases.incidents.customer_decider import Agreements
 from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
 from service.settings.provider import ProviderSettings
@@ -24,15 +27,20 @@ _WORDS: dict[str, dict[str, str]] = tomllib.loads(
 
 
 def order_by_mail(
-    tx: AccessTransaction, act: AuditContext, customer_id: UUID, provider: ProviderSettings
+    tx: AccessTransaction, act: AuditContext, customer_id: UUID, provider: ProviderSettings, agreements: Agreements
 ) -> ErasureOrder:
-    """Order an erasure whose formal notice is mailed to every active contact; raises as ``order_erasure``."""
+    """Order an erasure whose formal notice is mailed to every active contact; raises as ``order_erasure``.
+
+    The notice cites the clauses of the agreement that binds the customer now.
+    """
     customer = tx.customers.require(customer_id)
     addresses: dict[str, Contact] = {}
     for contact in tx.customers.contacts(customer_id):
         if contact.active:
             addresses.setdefault(normal_address(contact.email), contact)
-    mails = [_mail(tx, act, customer, contact, provider) for contact in addresses.values()]
+    bound = binding_in_force(tx.customers.bindings(customer_id), act.now)
+    clauses = agreements.clauses_of(None if bound is None else bound.agreement_id, Reference.ERASURE)
+    mails = [_mail(tx, act, customer, contact, provider, clauses) for contact in addresses.values()]
     order = order_erasure(
         tx, act, customer_id, served_by=ServedBy.MAIL, mail_ids=[str(mail.id) for mail in mails]
     )  # fmt: skip
@@ -42,7 +50,12 @@ def order_by_mail(
 
 
 def _mail(
-    tx: AccessTransaction, act: AuditContext, customer: Customer, contact: Contact, provider: ProviderSettings
+    tx: AccessTransaction,
+    act: AuditContext,
+    customer: Customer,
+    contact: Contact,
+    provider: ProviderSettings,
+    clauses: Sequence[str],
 ) -> ServiceMail:
     words, pseudonym = _WORDS[contact.language], tx.customers.pseudonym(customer.id)
     where = ""
@@ -55,6 +68,7 @@ def _mail(
         customer_id=customer.id,
         salt=tx.customers.salt(customer.id).hex(),
         where=where,
+        clauses=words["clauses"].format(numbers=", ".join(clauses)) if clauses else "",
         contact=provider.contact_email,
     )
     return ServiceMail(

@@ -16,6 +16,7 @@ from notifications.use_cases.notices.deliver_notice import (
     DeliveryDependencies,
     begin_attempt,
     cut_short,
+    pdf_for,
     send_attempt,
     unexpectedly_failed,
 )
@@ -178,7 +179,7 @@ class DeliveryLoop:
         made: AttemptMade | None = None
         try:
             # Assemble the mail before waiting for a place, while other mails are being sent.
-            begun = begin_attempt(due, self._delivering)
+            begun = begin_attempt(due, self._delivering, await pdf_for(due, self._delivering))
             async with self._destinations.place(destination), self._places[channel]:
                 # After a long wait the lease could expire during the send, and another worker would send it too.
                 if self._clock.now() <= begin_by:

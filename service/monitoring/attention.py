@@ -9,11 +9,12 @@ from uuid import UUID
 from notifications.canonical_json import timestamp_text
 from notifications.decision import Verdict
 from notifications.delivery.delivery import DeliveryState
-from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
+from notifications.delivery.reachability import CALL_TO_MAKE, CheckSubject, ReachabilityCheck, second_channel
 from notifications.delivery.webhook import EndpointState
 from notifications.incident import Incident
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
+from notifications.use_cases.customers.record_checks import active_endpoint_ids
 from notifications.use_cases.incidents.apply_facts import public_fact_id
 from notifications.use_cases.notices.manage_calls import nearest_open_tasks
 from notifications.use_cases.notices.pause_channel import is_paused
@@ -204,7 +205,9 @@ def _checks(tx: AccessTransaction, alerts: Sequence[Alert]) -> list[AttentionIte
                 overdue=False,
                 customer_id=alert.customer_id,
                 alert_id=alert.id,
-                what=f"{check.subject.value} failed its last check{code}",
+                what=CALL_TO_MAKE
+                if check.reason == CALL_TO_MAKE
+                else f"{check.subject.value} failed its last check{code}",
             )
         )
     return items
@@ -214,8 +217,16 @@ def _is_in_service(tx: AccessTransaction, check: ReachabilityCheck) -> bool:
     if check.subject is CheckSubject.WEBHOOK:
         endpoint = tx.webhooks.get(check.subject_id)
         return endpoint is not None and endpoint.state is EndpointState.ACTIVE
+    if check.subject is CheckSubject.SECOND_CHANNEL:
+        return check.subject_id == _second_channel_id(tx, check.customer_id)
     contact = tx.customers.contact(check.subject_id)
     return contact is not None and contact.active
+
+
+def _second_channel_id(tx: AccessTransaction, customer_id: UUID) -> UUID:
+    """Return what the second channel of a customer ends at; the customer itself if it has none."""
+    channel = second_channel(tx.customers.contacts(customer_id), active_endpoint_ids(tx, customer_id))
+    return customer_id if channel is None else channel.subject_id
 
 
 def _paused(tx: AccessTransaction, now: datetime) -> list[AttentionItem]:

@@ -66,9 +66,14 @@ def new_certificate_ends(
 
 
 def _settle_repaired(
-    tx: AccessTransaction, act: AuditContext, customer_id: UUID, mended: Sequence[UUID], *, reachable: bool
+    tx: AccessTransaction,
+    act: AuditContext,
+    customer_id: UUID,
+    mended: Sequence[ReachabilityCheck],
+    *,
+    reachable: bool,
 ) -> None:
-    over = [f"contact_check_failed:{subject_id.hex}:" for subject_id in mended]
+    over = [f"contact_check_failed:{check.subject_id.hex}:{check.subject.value}:" for check in mended]
     over += [f"customer_check_failed:{customer_id.hex}:"] if reachable and mended else []
     if over:
         settle_alerts(tx, act, _unseen(tx, tuple(over)))

@@ -58,6 +58,8 @@ class Account:
     created_by: str
     #: from 1; the entity tag
     version: int = 1
+    #: IANA name of the zone in which the person reads and types times; None while none is chosen
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

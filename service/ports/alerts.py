@@ -162,6 +162,10 @@ class AlertRepository(Protocol):
         """
         ...
 
+    def second_channels_to_test(self, known_before: datetime, tested_before: datetime, limit: int) -> Sequence[UUID]:
+        """Return customers registered before a moment whose second channel was not tested since one, oldest first."""
+        ...
+
     def contacts_with_certificate(self, page: Page) -> tuple[list[Contact], str | None]:
         """Return the active contacts that have a certificate, oldest first."""
         ...

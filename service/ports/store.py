@@ -13,6 +13,7 @@ from service.ports.events import EventRepository
 from service.ports.figures import FigureRepository
 from service.ports.inbox import InboxRepository
 from service.ports.mails import MailRepository
+from service.ports.reports import ReportRepository
 from service.ports.search import SearchRepository
 from service.ports.sessions import SessionRepository
 from service.ports.tokens import TokenRepository
@@ -84,6 +85,11 @@ class AccessTransaction(ErasureTransaction, InventoryTransaction, Protocol):
     @property
     def board(self) -> BoardRepository:
         """Incidents by filters and by deadline."""
+        ...
+
+    @property
+    def reports(self) -> ReportRepository:
+        """Issued reports."""
         ...
 
 

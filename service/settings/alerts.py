@@ -45,3 +45,9 @@ class EscalationSettings(Part):
     call_lead_seconds: int = Field(
         default=15 * 60, gt=0, description="Time before its deadline at which a person must call the customer."
     )
+    console_news_seconds: int = Field(
+        default=24 * 3600,
+        gt=0,
+        description="Time in which a customer that chose the console for news of the handling must have it. If nobody"
+        " opened it there by half of this time, it is mailed to the contacts.",
+    )

@@ -54,6 +54,13 @@ class MailSettings(Part):
         description="Mails that each process begins in a minute to one domain. Without it, no limit.",
     )
 
+    attach_pdf_max_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="A mail with the whole notice also carries `notice.pdf` if that has at most so many bytes; a page "
+        "or two have about 100,000. 0: no mail carries one. Needs the optional extra `pdf`.",
+    )
+
     @model_validator(mode="after")
     def _verify_relay(self) -> Self:
         if self.host is None:
@@ -111,5 +118,8 @@ class ContactCheckSettings(Part):
 
     every_days: float = Field(
         default=7, ge=0, description="Time between two checks of a confirmed contact. 0: no checks."
+    )
+    second_channel_days: float = Field(
+        default=182, ge=0, description="Time between two tests of a customer's second channel. 0: no tests."
     )
     dns: bool = Field(default=False, description="Also look up the domain of each address.")

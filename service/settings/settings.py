@@ -11,12 +11,14 @@ from notifications.errors import Fault, InvalidInputError
 from service.settings.access import AccessSettings, LimitSettings, MetricsSettings
 from service.settings.alerts import AlertSettings, EscalationSettings
 from service.settings.database import DatabaseSettings
+from service.settings.duties import DutySettings
 from service.settings.incoming_alerts import IncomingAlertSettings
 from service.settings.log import LogSettings, WitnessSettings
 from service.settings.mail import BounceSettings, ContactCheckSettings, MailSettings
 from service.settings.oidc import OidcSettings
 from service.settings.part import Part, read_text
 from service.settings.provider import AgreementSettings, ProviderSettings, StatementSettings
+from service.settings.reports import ReportSettings
 from service.settings.signing import SigningSettings, TimestampSettings
 from service.settings.webhooks import WebhookSettings
 
@@ -41,6 +43,7 @@ class Settings(Part):
 
     provider: ProviderSettings = ProviderSettings()
     agreements: AgreementSettings = AgreementSettings()
+    duties: DutySettings = DutySettings()
     statements: StatementSettings = StatementSettings()
     database: DatabaseSettings = DatabaseSettings()
     mail: MailSettings = MailSettings()
@@ -58,6 +61,7 @@ class Settings(Part):
     oidc: OidcSettings = OidcSettings()
     limits: LimitSettings = LimitSettings()
     metrics: MetricsSettings = MetricsSettings()
+    reports: ReportSettings = ReportSettings()
 
     #: advice for the log, one sentence for each old name in use
     _old_names: tuple[str, ...] = PrivateAttr(())

@@ -30,12 +30,14 @@ from service.web.api.incidents import (
     drafts,
     events,
     incidents,
+    interventions,
     people,
     statements,
 )
 from service.web.api.limits import RequestLimits
-from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
+from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notice_pdf, notices, questions
 from service.web.api.operations import attention, channels, keys, search, settings
+from service.web.api.reports import reports
 from service.web.api.requests import ApiContext
 from service.web.api.resources import resources as inventory
 from service.web.api.schemas import add_routes
@@ -88,12 +90,14 @@ def create_app(
         # Before what takes an identifier in the place of ``board``.
         board,
         incidents,
+        interventions,
         drafts,
         alerts,
         events,
         notices,
         acknowledgements,
         questions,
+        notice_pdf,
         inbox,
         # This router comes before the one whose paths have an identifier in the place of ``export``.
         transfer,
@@ -122,6 +126,7 @@ def create_app(
         webhooks,
         erasures,
         inventory,
+        reports,
     )
     add_routes(app, *(resource.router for resource in resources), erasures.of_strangers, health.router, metrics.router)
     add_routes(app, log_router(public=context.settings.log.public))

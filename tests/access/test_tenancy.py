@@ -56,20 +56,22 @@ SCOPED = {
     "audit": "about append at entries get matching openings",
     "board": "figures page",
     "credentials": "passkeys password totp",
-    "customers": "add_contact add_profile all bindings by_pseudonyms contact contacts get latest_reachability_checks"
-    " named page profiles pseudonym require require_contact save_contact some",
+    "customers": "add_contact add_profile add_reachability_checks all bindings by_pseudonyms contact contacts get"
+    " latest_reachability_checks named page profiles pseudonym reached require require_contact save_contact some",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
     "drafts": "add alerts_count by_alert get of_alerts of_owner remove save",
+    "duties": "add_legal_profile assessments assessments_since drafts legal_profile legal_profiles submissions",
     "erasures": "obstacles order orders",
     "escalations": "call_records call_task call_tasks call_tasks_of_notice get hasten require_call_task save"
     " save_call_task",
     "figures": "collect",
-    "incidents": "by_ticket current_decisions decisions facts_at get page require",
+    "incidents": "by_ticket current_decisions decisions facts_at get interventions page require",
     "log": "checkpoint cosignatures head heads node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
     "notices": "acknowledgements add_acknowledgement add_opening get inbox inbox_counts of_incident openings page"
     " require seal seal_entry_id",
     "resources": "add_lookup concerned concerned_resources counts drop_lookups history latest_snapshot lookup page",
+    "reports": "of_period periods",
     "responses": "add get",
     "questions": "add feedback get of_incident of_notice require save set_feedback unanswered",
     "search": "find",

@@ -9,19 +9,29 @@ from email.policy import default as mail_policy
 import pytest
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
-from notifications.delivery.reachability import CheckSubject
+from notifications.delivery.reachability import (
+    CALL_TO_MAKE,
+    NO_SECOND_CHANNEL,
+    CheckSubject,
+    SecondChannelKind,
+    second_channel,
+)
 from notifications.delivery.webhook import EndpointState
-from notifications.errors import NotFoundError
+from notifications.errors import NotFoundError, StateConflictError
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.customers.record_checks import record_second_channel_call
 from service.channels.email_smtp import EmailSmtp
 from service.channels.smtp_probe import SmtpProbe
 from service.customers.contact_check.checker import ContactChecker
 from service.customers.contact_check.dependencies import CheckDependencies
 from service.customers.contact_check_schedule import ContactChecks
+from service.customers.second_channel_schedule import SecondChannelTests
 from service.monitoring.attention import attention_list
 from service.settings.mail import MailSettings
 from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from service.web.api.customers.reachability import reachability_of
 from support.access_records import make_account
 from support.clocks import SteppedClock
 from support.records import NOW, make_contact, make_customer
@@ -401,3 +411,121 @@ class TestSchedule:
         house.clock.step(timedelta(days=99))
         assert await ContactChecks(house.store, house.checker, every_days=0, clock=house.clock).check_due() == 0
         assert house.relay.connections == 0
+
+
+class TestSecondChannel:
+    """The way beside the mail to the first contact: tested by a real message every six months (PDIS 2.0, IV.2.3)."""
+
+    def schedule(self, house, every_days=182):
+        return SecondChannelTests(house.store, house.checker, every_days=every_days, clock=house.clock)
+
+    async def latest_test(self, house, customer):
+        found = [check for (subject, _), check in (await house.latest(customer)).items() if subject == "second_channel"]
+        return max(found, key=lambda check: check.checked_at, default=None)
+
+    def test_which_way_it_is(self):
+        owner = make_customer()
+        first, second = (make_contact(owner, email=f"{name}@example.org", verified_at=NOW) for name in ("a", "b"))
+        stranger = make_contact(owner, email="c@example.org", verified_at=None)
+        called = replace(first, phone="+33123456789")
+        endpoint = make_endpoint(owner).id
+        assert second_channel([first, second], [endpoint]).kind is SecondChannelKind.WEBHOOK
+        assert second_channel([first, stranger, second], []).subject_id == second.id
+        assert second_channel([first, replace(second, fallback=True)], []).subject_id == second.id
+        assert second_channel([called, stranger], []).kind is SecondChannelKind.TELEPHONE
+        assert second_channel([first, replace(second, email=first.email)], []) is None
+        assert second_channel([first, replace(second, active=False)], []) is None
+        assert second_channel([], []) is None
+
+    async def test_the_second_address_gets_a_real_mail_twice_a_year(self, house):
+        customer, (_, second) = await house.customer(
+            {"email": "first@example.org", "verified_at": NOW, "order": 1},
+            {"email": "second@example.org", "verified_at": NOW, "order": 2},
+        )
+        tests = self.schedule(house)
+        assert await tests.test_due() == 0
+        house.clock.step(timedelta(hours=1))
+        assert await tests.test_due() == 1
+        (message,) = house.relay.messages
+        assert message_from_bytes(message.content, policy=mail_policy)["To"].addresses[0].addr_spec == second.email
+        found = await self.latest_test(house, customer)
+        assert (found.subject_id, found.ok, found.code) == (second.id, True, 250)
+        house.clock.step(timedelta(days=181))
+        assert await tests.test_due() == 0
+        house.clock.step(timedelta(days=1))
+        assert await tests.test_due() == 1
+        assert len(house.relay.messages) == 2
+
+    async def test_a_second_channel_that_fails_is_alerted_and_closed_once_it_works(self, house):
+        customer, _ = await house.customer(
+            {"email": "first@example.org", "verified_at": NOW, "order": 1},
+            {"email": "second@example.org", "verified_at": NOW, "order": 2},
+        )
+        house.clock.step(timedelta(hours=1))
+        house.relay.cue("RCPT", "550 5.1.1 no such user")
+        assert await self.schedule(house).test_due() == 1
+        (alert,) = await house.alerts("contact_check_failed")
+        # The regular check of the same address finds nothing wrong, which does not close the alert of the test.
+        assert (await house.checker.check_customer(customer.id)).is_clean
+        assert [item.id for item in await house.alerts("contact_check_failed")] == [alert.id]
+        house.clock.step(timedelta(days=182))
+        await self.schedule(house).test_due()
+        assert await house.alerts("contact_check_failed") == []
+
+    async def test_a_webhook_gets_a_test_event(self, house):
+        customer, _ = await house.customer({"email": "first@example.org", "verified_at": NOW})
+        endpoint = make_endpoint(customer, state=EndpointState.ACTIVE, state_reason=None)
+        await house.store.write(lambda tx: tx.webhooks.add(endpoint))
+        house.answers.append(Outcome(OutcomeKind.ACCEPTED, 204, None, "OK", None, None, None, None))
+        house.clock.step(timedelta(hours=1))
+        assert await self.schedule(house).test_due() == 1
+        assert house.posted == [endpoint.url]
+        assert house.relay.messages == []
+
+    async def test_a_telephone_waits_for_a_person_who_records_the_call(self, house):
+        customer, (contact,) = await house.customer({"email": "first@example.org", "verified_at": NOW})
+        house.clock.step(timedelta(hours=1))
+        await self.schedule(house).test_due()
+        due = await self.latest_test(house, customer)
+        assert (due.subject_id, due.ok, due.reason) == (contact.id, False, CALL_TO_MAKE)
+        listed = await house.store.read(lambda tx: attention_list(tx, house.clock.now(), 99, reads_incidents=False))
+        assert [item.what for item in listed.items if item.kind == "contact_check_failed"] == [CALL_TO_MAKE]
+        house.clock.step(timedelta(hours=1))
+        act = AuditContext("account:a", house.clock.now(), SystemIdentifiers())
+        await house.store.write(lambda tx: record_second_channel_call(tx, act, customer.id, reached=True))
+        called = await self.latest_test(house, customer)
+        assert (called.ok, called.reason) == (True, None)
+        shown = await house.store.read(lambda tx: reachability_of(tx, customer.id, 182).second_channel)
+        assert (shown.tested_at, shown.next_test_at) == (called.checked_at, called.checked_at + timedelta(days=182))
+        assert await self.schedule(house).test_due() == 0
+        other, _ = await house.customer(
+            {"email": "p@example.org", "order": 1, "verified_at": NOW},
+            {"email": "q@example.org", "order": 2, "verified_at": NOW},
+        )
+        with pytest.raises(StateConflictError):
+            await house.store.write(lambda tx: record_second_channel_call(tx, act, other.id, reached=True))
+
+    async def test_a_customer_without_one_is_on_the_attention_list(self, house):
+        made = make_customer()
+        only = make_contact(made, email="only@example.org", verified_at=NOW, phone=None)
+        await house.store.write(lambda tx: (tx.customers.add(made, b"s" * 32), tx.customers.add_contact(only)))
+        house.clock.step(timedelta(hours=1))
+        assert await self.schedule(house).test_due() == 1
+        assert (await self.latest_test(house, made)).reason == NO_SECOND_CHANNEL
+        listed = await house.store.read(lambda tx: attention_list(tx, house.clock.now(), 99, reads_incidents=False))
+        assert made.id in [item.customer_id for item in listed.items if item.kind == "contact_check_failed"]
+
+    async def test_a_relay_that_does_not_answer_leaves_the_test_due(self, house):
+        customer, _ = await house.customer(
+            {"email": "first@example.org", "verified_at": NOW, "order": 1},
+            {"email": "second@example.org", "verified_at": NOW, "order": 2},
+        )
+        house.clock.step(timedelta(hours=1))
+        house.means = replace(house.means, mail=None, probe=None)
+        assert await self.schedule(house).test_due() == 0
+        assert await self.latest_test(house, customer) is None
+
+    async def test_with_no_days_nothing_is_tested(self, house):
+        await house.customer({"verified_at": NOW})
+        house.clock.step(timedelta(days=999))
+        assert await self.schedule(house, every_days=0).test_due() == 0

@@ -21,6 +21,7 @@ from support.postgresql_server import postgresql_server
 from support.records import NOW, SALT, after, make_customer, make_decision, make_delivery, make_incident, make_notice
 from support.serving_records import make_call_task
 from support.sqlite_file import new_database
+from support.store_work import StoreWork
 
 ACTIVE = IncidentFilters(state="active")
 
@@ -239,3 +240,87 @@ async def test_an_erased_customer_is_counted_no_more(store):
     await store.write(lambda tx: tx.erasures.erase(customer, pseudonym, NOW + timedelta(days=21)))
     found = await store.read(lambda tx: tx.incidents.overview(incident))
     assert (found.to_notify, found.pending) == (4, 2)
+
+
+def history(tx, number):
+    """Store so many closed incidents of which nothing is due."""
+    world = World(tx)
+    for _ in range(number):
+        world.incident(NoticeState.WITHDRAWN, state=IncidentState.CLOSED)
+
+
+async def test_the_board_takes_the_same_steps_with_a_long_history(tmp_path):
+    store = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
+
+    def work(tx):
+        world = World(tx)
+        for number in range(5):
+            world.incident(NoticeState.DRAFT, due=number)
+            world.incident(NoticeState.SEALED)
+
+    async def steps(state):
+        watched, at = StoreWork(store), None
+        found = []
+        while True:
+            page = Page(4, at)
+            items, at = await watched.read(
+                lambda tx, page=page: tx.board.page(page, IncidentFilters(state=state), by_due=True)
+            )
+            await watched.read(lambda tx, items=items: tx.board.figures([item.incident.id for item in items]))
+            found += watched.taken()
+            if at is None or state == "closed":
+                return sum(count for _, count in found), len(items)
+
+    await store.write(work)
+    await store.write(lambda tx: history(tx, 10))
+    few = [await steps(state) for state in ("active", "open", "closed")]
+    await store.write(lambda tx: history(tx, 1000))
+    many = [await steps(state) for state in ("active", "open", "closed")]
+    assert [items for _, items in many] == [items for _, items in few] == [2, 2, 4]
+    # Where a record is the last of an index, a step is spared; each incident that is read costs ten and more.
+    assert all(abs(after - before) < 100 for (after, _), (before, _) in zip(many, few, strict=True)), (few, many)
+    await store.close()
+
+
+def rows_read(plan):
+    """Return the rows that the nodes of a plan of PostgreSQL looked at, whether they gave them on or not."""
+    removed = sum(value for name, value in plan.items() if name.startswith("Rows Removed"))
+    own = (plan["Actual Rows"] + removed) * plan["Actual Loops"]
+    return own + sum(map(rows_read, plan.get("Plans", ())))
+
+
+async def test_postgresql_reads_only_what_is_open_or_due(monkeypatch):
+    store = open_store(postgresql_server().database(), migrate=False)
+
+    def work(tx):
+        world = World(tx)
+        for number in range(5):
+            world.incident(NoticeState.DRAFT, due=number)
+            world.incident(NoticeState.SEALED)
+        history(tx, 1500)
+
+    await store.write(work)
+    plans = []
+
+    def explained(tx):
+        session = tx._session
+        session.execute("ANALYZE")
+        # It reads a table of so few pages whole; then only where an index does not serve.
+        session.execute("SET LOCAL enable_seqscan = off")
+        plain = PostgresqlSession.all
+
+        def watching(self, statement, parameters=()):
+            explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+            plans.append(self.execute(explain, parameters).fetchall()[0][0][0]["Plan"])
+            return plain(self, statement, parameters)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PostgresqlSession, "all", watching)
+            items, _ = tx.board.page(Page(25), ACTIVE, by_due=True)
+            tx.board.figures([item.incident.id for item in items])
+        return len(items)
+
+    assert await store.write(explained) == 10
+    assert len(plans) == 5
+    assert [count for count in map(rows_read, plans) if count > 500] == []
+    await store.close()

@@ -98,7 +98,7 @@ async def read_pages(store, read, limit=2):
 
 @pytest.mark.parametrize("implementation", [SqlTransaction(None), MemoryTransaction(Records(), read_only=True)])
 def test_every_method_of_the_port_is_there_with_its_parameters(implementation):
-    assert len(repositories(Transaction)) == 10
+    assert len(repositories(Transaction)) == 11
     verify_signatures(Transaction, implementation)
     verify_signatures(LogTransaction, implementation)
 
@@ -328,6 +328,17 @@ class TestCustomers:
         ):
             with pytest.raises(StateConflictError):
                 await store.write(work)
+
+    async def test_who_has_an_active_contact_is_found_for_many_at_once(self, store, customer):
+        others = [make_customer(), make_customer()]
+        for item in others:
+            await store.write(lambda tx, item=item: tx.customers.add(item, SALT))
+        await store.write(lambda tx: tx.customers.add_contact(make_contact(customer)))
+        await store.write(lambda tx: tx.customers.add_contact(make_contact(customer)))
+        await store.write(lambda tx: tx.customers.add_contact(make_contact(others[0], active=False)))
+        known = [customer.id, *(item.id for item in others), uuid4()]
+        assert await store.read(lambda tx: tx.customers.reached(known)) == {customer.id}
+        assert await store.read(lambda tx: tx.customers.reached([])) == frozenset()
 
     async def test_contacts_are_by_order_then_creation_and_follow_versions(self, store, customer):
         made = [make_contact(customer, order=order) for order in (2, 1, 2)]

@@ -494,7 +494,7 @@ class TestStatements:
         whole |= {"_STAMPED_SIZES"}
         from_the_end = {"_NEWEST_STAMPED", "_HEAD", "_LAST_SEQUENCED", "_RECENT"}
         every_customer, as_the_process_starts = (
-            {"_WITHOUT_CONTACT", "_UNREACHABLE", "_TO_CHECK"},
+            {"_WITHOUT_CONTACT", "_UNREACHABLE", "_TO_CHECK", "_SECOND_CHANNELS"},
             {"_FREE_ALL", "_WITHOUT_OVERVIEW"},
         )
         queues_in_order = {

@@ -15,10 +15,9 @@ GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality"
 
 @pytest.fixture
 def second_agreement(tmp_path):
-    """The bundled agreement with another name, another cell in the matrix, and 24 hours for personal data."""
+    """The bundled agreement with another name."""
     text = (resources.files("notifications.agreement") / "secnumcloud_iaas_3_0.toml").read_text(encoding="utf-8")
     changed = text.replace('id = "secnumcloud_iaas_3_0"', 'id = "secnumcloud_iaas_4_0"', 1)
-    changed = changed.replace("seconds = 172800", "seconds = 86400", 1) if "seconds = 172800" in changed else changed
     folder = tmp_path / "agreements"
     folder.mkdir()
     (folder / "secnumcloud_iaas_4_0.toml").write_text(changed, encoding="utf-8")
@@ -30,7 +29,7 @@ async def test_a_second_agreement_without_code(data_folder, service_log, second_
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             known = {item["id"] for item in (await ok(api.get("/agreements")))["items"]}
-            assert known == {"secnumcloud_iaas_3_0", "secnumcloud_iaas_4_0"}
+            assert known == {"secnumcloud_2026", "secnumcloud_iaas_3_0", "secnumcloud_iaas_4_0"}
             old = await scenario.customer(api, name="Old")
             new = await scenario.customer(
                 api,

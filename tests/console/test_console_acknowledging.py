@@ -125,7 +125,7 @@ async def test_the_link_of_a_mail_takes_a_tick_and_a_click(site):
     assert page.url == site.origin + link
     assert await page.evaluate("document.querySelector('#received').validity.valueMissing")
     assert await site.given(1) == []
-    await page.get_by_label("Ich habe diese Mitteilung erhalten.").check()
+    await page.get_by_label("Ich habe diese Benachrichtigung erhalten.").check()
     await button.click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Empfang bestätigt")
     assert page.url == f"{site.origin}/acknowledged?language=de"

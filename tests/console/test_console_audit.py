@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from notifications.delivery.delivery import DeliveryState
+from notifications.wording import words
 from service.ports.accounts import Role
 from support import scenario
 from support.people import browser, person, visible_text
@@ -61,12 +62,18 @@ def section(page, name):
 @pytest.mark.parametrize(
     ("language", "missing", "late", "emergency", "untold"),
     [
-        ("fr", "Non informé", "validée en retard", "Validée en urgence, non revue", "Pas à informer"),
-        ("en", "Not notified", "released late", "Released in an emergency, not reviewed", "Need not be notified"),
+        ("fr", "Non informé", "validée après le délai visé", "Validée en urgence, non revue", "Pas à informer"),
+        (
+            "en",
+            "Not notified",
+            "released after the time aimed at",
+            "Released in an emergency, not reviewed",
+            "Need not be notified",
+        ),
         (
             "de",
             "Nicht benachrichtigt",
-            "verspätet freigegeben",
+            "nach der angestrebten Zeit freigegeben",
             "Im Notfall freigegeben, nicht geprüft",
             "Nicht zu ben",
         ),
@@ -82,8 +89,10 @@ async def test_late_missing_and_overridden_come_first(language, missing, late, e
         assert "<b>am Fluss" not in shown
         assert html.escape(NAMES[1]) in section(shown, "list-missing")
         assert missing in section(shown, "list-missing")
-        assert NAMES[0] in section(shown, "list-late")
-        assert late in section(shown, "list-late")
+        assert NAMES[0] in section(shown, "list-after_aim")
+        assert late in section(shown, "list-after_aim")
+        assert NAMES[0] not in section(shown, "list-late")
+        assert html.escape(words("due.no_number", language)) in section(shown, "list-after_aim")
         assert emergency in section(shown, "list-overridden")
         assert shown.index('id="list-missing"') < shown.index('id="list-incidents"')
         assert untold in section(shown, f"i-{second['id']}")

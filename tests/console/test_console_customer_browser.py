@@ -163,9 +163,9 @@ async def test_a_day_of_a_member_goes_by_keyboard_alone_and_without_scripts(site
     await page.get_by_role("button", name="Send", exact=True).focus()
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("Thank you. You can change it at any time.")).to_be_visible()
-    await page.get_by_role("link", name="Inbox").focus()
+    await page.get_by_role("link", name="Notices", exact=True).focus()
     await page.keyboard.press("Enter")
-    await expect(page.locator("main h1")).to_have_text("Inbox")
+    await expect(page.locator("main h1")).to_have_text("Inbox: your notices")
     await expect(page.locator("main .counts")).to_contain_text("Nothing waits for you")
     await page.context.close()
 

@@ -187,7 +187,9 @@ async def test_nobody_at_the_provider_has_an_inbox(house):
         assert (await client.get("/inbox.csv")).text.count("\n") == 1
 
 
-@pytest.mark.parametrize(("language", "words"), [("fr", "Notifications reçues"), ("de", "Eingegangene Mitteilungen")])
+@pytest.mark.parametrize(
+    ("language", "words"), [("fr", "Notifications reçues"), ("de", "Eingegangene Benachrichtigungen")]
+)
 async def test_it_speaks_the_readers_language(house, language, words):
     reader = await house.member(f"Reader{language}", 0, language=language)
     async with browser(house.service, reader) as client:

@@ -8,8 +8,8 @@ from support.scenario import customer, ok
 
 WORDS = {
     "en": ("A customer invites you", "Accept", "Decline", "Leave"),
-    "fr": ("Un client vous invite", "Accepter", "Refuser", "Partir"),
-    "de": ("Ein Kunde lädt Sie ein", "Annehmen", "Ablehnen", "Austreten"),
+    "fr": ("Un commanditaire vous invite", "Accepter", "Refuser", "Partir"),
+    "de": ("Ein Auftraggeber lädt Sie ein", "Annehmen", "Ablehnen", "Austreten"),
 }
 
 

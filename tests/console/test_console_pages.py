@@ -394,7 +394,7 @@ async def test_a_notice_without_its_timestamp_stands_among_what_waits_with_the_r
         for language, words in (
             ("en", "Notice without a timestamp"),
             ("fr", "Notification sans horodatage"),
-            ("de", "Mitteilung ohne Zeitstempel"),
+            ("de", "Benachrichtigung ohne Zeitstempel"),
         ):
             ada = await person(running, f"Ada-{language}", (Role.ANALYST, None), language=language)
             async with browser(running, ada) as pages:

@@ -262,7 +262,7 @@ async def test_nobody_asks_or_answers_elsewhere(house):
     ("language", "asks", "waits"),
     [
         ("fr", "Poser au prestataire une question", "Questions de commanditaires en attente"),
-        ("de", "Den Dienstleister zu dieser Mitteilung", "Offene Rückfragen von Auftraggebern"),
+        ("de", "Den Dienstleister zu dieser Benachrichtigung", "Offene Rückfragen von Auftraggebern"),
     ],
 )
 async def test_pages_speak_the_readers_language(house, language, asks, waits):

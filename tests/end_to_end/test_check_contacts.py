@@ -1,7 +1,9 @@
 """``greffier check-contacts`` from outside, beside a running service: what it says, its exit code, what it leaves."""
 
 import asyncio
+import html
 import json
+import re
 from email import message_from_bytes
 from email.policy import default as mail_policy
 from uuid import uuid4
@@ -95,6 +97,39 @@ async def test_a_customers_own_people_see_what_was_found_and_nobody_elses(runnin
         assert (await page.get(f"/customers/{other['id']}/reachability")).status_code == 404
     async with httpx2.AsyncClient(base_url=running.url) as stranger:
         assert (await stranger.get(f"/api/v1/customers/{hospital['id']}/reachability")).status_code == 401
+
+
+async def test_the_second_channel_is_shown_and_a_test_call_is_recorded_once(running, api):
+    hospital = await customer(api, contacts=())
+    owner = f"/customers/{hospital['id']}"
+    contact = {"name": "RSSI", "email": "rssi@valmont.example", "address_confirmed": True}
+    await ok(api.post(f"{owner}/contacts", json=contact))
+    assert (await ok(api.get(f"{owner}/reachability")))["second_channel"] is None
+    assert (await api.post(f"{owner}/second-channel-calls", json={"reached": True})).status_code == 409
+    await ok(api.post(f"{owner}/contacts", json=contact | {"email": "dir@valmont.example", "phone": "+33 1 23"}))
+    shown = (await ok(api.get(f"{owner}/reachability")))["second_channel"]
+    assert (shown["kind"], shown["tested_at"], shown["ok"]) == ("mail", None, None)
+    silent = await customer(api, "Silent", contacts=())
+    other = f"/customers/{silent['id']}"
+    await ok(api.post(f"{other}/contacts", json=contact | {"email": "s@silent.example", "phone": "+33 1 23 45"}))
+    yves = await person(running, "Yves", (Role.ANALYST, None), language="fr")
+    async with browser(running, yves) as page:
+        before = (await page.get(f"{other}/reachability")).text
+        assert "+33 1 23 45" in before
+        assert "Pas encore essayé" in before
+        form_id = re.search(r'name="form_id" value="([^"]+)"', before)[1]
+        for _ in range(2):
+            sent = yves.form(reached="yes", form_id=form_id)
+            answer = await page.post(f"{other}/second-channel-calls", data=sent)
+            assert answer.status_code == 303, answer.text
+        assert "essai est enregistré" in html.unescape((await page.get(answer.headers["location"])).text)
+    called = (await ok(api.get(f"{other}/reachability")))["second_channel"]
+    assert (called["kind"], called["ok"], called["reason"]) == ("telephone", True, None)
+    # Tests are switched off in this service.
+    assert (called["tested_at"] is not None, called["next_test_at"]) == (True, None)
+    entries = await running.parts.store.read(lambda tx: [*tx.audit.entries(0, 999), *tx.audit.pending(999)])
+    tests = [leaf for leaf in (json.loads(entry.leaf) for entry in entries) if leaf["detail"].get("second_channel")]
+    assert [leaf["detail"]["failed"] for leaf in tests] == [0]
 
 
 async def test_a_webhook_gets_an_event_that_says_that_it_is_a_test(data_folder, service_log, tmp_path):

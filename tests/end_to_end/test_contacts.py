@@ -211,6 +211,28 @@ async def test_a_summary_says_that_there_is_a_notice_and_where_to_read_it(served
     assert signed_by(running, path)
 
 
+@pytest.mark.parametrize("content", ["ticket_and_criticality", "ticket_only"])
+async def test_a_contact_may_choose_mails_with_the_ticket_only(served, tmp_path, content):
+    """PDIS 2.0, IV.2.3: a contact chooses how much a mail says; the console has the whole notice."""
+    running, api = served
+    owner = await customer(api, "Hôpital de Valmont", contacts=())
+    await contact(api, owner, f"{content}@valmont.example", mail_content=content)
+    incident, notice = await notified(running, api, owner, 1)
+    (mail,) = address_of(running, f"{content}@valmont.example")
+    words = message_from_bytes(mail, policy=mail_policy)
+    text = words.get_body(("plain",)).get_content()
+    document = (await api.get(f"/notices/{notice['id']}/document")).json()
+    assert incident["ticket"] in words["Subject"]
+    assert "https://console.provider.example" in text
+    for word in (*SECRETS.values(), "Valmont", "notice.json", document["tlp"], "#1"):
+        assert word not in text + words["Subject"]
+    level = document["classification"]["criticality"] or "not stated"
+    assert (level in text) == (content == "ticket_and_criticality")
+    path = tmp_path / "ticket.eml"
+    path.write_bytes(mail)
+    assert signed_by(running, path)
+
+
 async def test_a_contact_reads_times_in_its_own_zone_and_the_mail_verifies(served):
     running, api = served
     owner = await customer(api, contacts=(), time_zone="Europe/Paris")

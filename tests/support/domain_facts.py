@@ -52,6 +52,9 @@ def known_facts(**stated):
         "service_harm": NO_HARM,
         "security_measures_harmed": NO,
         "normal_operation_disrupted": NO,
+        "service_level_breached": NO,
+        "damage_to_customer": NO,
+        "may_cause": NO,
         "impact": "I3",
         "criticality": "C3",
         "unlisted_customers": NOBODY_ELSE,
@@ -155,7 +158,7 @@ def open_places(facts):
         look(
             (index, "personal_data", "breach"),
             stated.personal_data.breach,
-            (PersonalDataBreach.NO, PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED),
+            tuple(breach for breach in PersonalDataBreach if breach is not PersonalDataBreach.UNKNOWN),
         )
         look(
             (index, "personal_data", "controller"),

@@ -24,6 +24,7 @@ class Records:
     notices: dict = field(default_factory=dict)
     sealed: dict = field(default_factory=dict)
     sealed_entries: dict = field(default_factory=dict)
+    pdfs: dict = field(default_factory=dict)
     timestamp_refusals: dict = field(default_factory=dict)
     deliveries: dict = field(default_factory=dict)
     leases: dict = field(default_factory=dict)
@@ -52,6 +53,11 @@ class Records:
     call_records: dict = field(default_factory=dict)
     checks: dict = field(default_factory=dict)
     pauses: dict = field(default_factory=dict)
+    legal_profiles: dict = field(default_factory=dict)
+    assessments: dict = field(default_factory=dict)
+    submissions: dict = field(default_factory=dict)
+    report_drafts: dict = field(default_factory=dict)
+    timers: dict = field(default_factory=dict)
 
     def copied(self):
         return Records(**{member.name: copy.copy(getattr(self, member.name)) for member in fields(self)})

@@ -306,6 +306,10 @@ class MemoryCustomers(MemoryRepository):
         self._writing("customers")
         self._replace("contact", self._records.contacts, contact, expected_version)
 
+    def reached(self, customer_ids):
+        contacts = self._records.contacts.values()
+        return frozenset(item.customer_id for item in contacts if item.active and item.customer_id in customer_ids)
+
     def contacts(self, customer_id):
         found = [item for item in self._records.contacts.values() if item.customer_id == customer_id]
         return sorted(found, key=lambda item: item.order)
@@ -437,6 +441,16 @@ class MemoryNotices(MemoryRepository):
         self._writing("deliveries")
         self._set_once(notice_id, "log_proof", log_proof=proof)
 
+    def add_pdf(self, notice_id, language, time_zone, entry_id):
+        self._writing("notices")
+        self._refer(self._records.sealed, notice_id)
+        self._add(self._records.pdfs, (notice_id, language, time_zone), entry_id)
+
+    def pdf(self, notice_id, language, time_zone=None):
+        entry_id = self._records.pdfs.get((notice_id, language, time_zone))
+        opened = self._records.openings.get(entry_id, {}).get("pdf")
+        return None if opened is None else opened[1]
+
     def without_log_proof(self, limit):
         return [key for key, item in self._records.sealed.items() if item.log_proof is None][:limit]
 
@@ -517,6 +531,61 @@ class MemoryQuestions(MemoryRepository):
         return of(self._records.feedback.values(), "notice_id", notice_id)
 
 
+class MemoryDuties(MemoryRepository):
+    def add_legal_profile(self, profile):
+        self._writing("customers")
+        self._refer(self._records.customers, profile.customer_id)
+        self._add(self._records.legal_profiles, (profile.customer_id, profile.version), profile)
+
+    def legal_profile(self, customer_id):
+        return max(self.legal_profiles(customer_id), key=lambda each: each.version, default=None)
+
+    def legal_profiles(self, customer_id):
+        return of(self._records.legal_profiles.values(), "customer_id", customer_id)
+
+    def add_assessment(self, assessment):
+        self._writing("duties")
+        self._refer(self._records.incidents, assessment.incident_id)
+        self._add(self._records.assessments, (assessment.incident_id, assessment.version), assessment)
+
+    def assessments(self, incident_id):
+        return of(self._records.assessments.values(), "incident_id", incident_id)
+
+    def assessments_since(self, moment, limit):
+        found = [each for each in self._records.assessments.values() if each.recorded_at >= moment]
+        return sorted(found, key=lambda each: each.recorded_at, reverse=True)[:limit]
+
+    def add_submission(self, submission):
+        self._writing("duties")
+        self._refer(self._records.incidents, submission.incident_id)
+        self._add(self._records.submissions, submission.id, submission)
+
+    def submissions(self, incident_id):
+        return of(self._records.submissions.values(), "incident_id", incident_id)
+
+    def add_draft(self, draft):
+        self._writing("duties")
+        self._refer(self._records.incidents, draft.incident_id)
+        self._add(self._records.report_drafts, (draft.incident_id, draft.duty_id, draft.version), draft)
+
+    def drafts(self, incident_id):
+        return of(self._records.report_drafts.values(), "incident_id", incident_id)
+
+    def set_timer(self, incident_id, look_at):
+        self._writing("duties")
+        self._records.timers.pop(incident_id, None)
+        if look_at is not None:
+            self._refer(self._records.incidents, incident_id)
+            self._records.timers[incident_id] = look_at
+
+    def due_timers(self, now, limit):
+        due = [(look_at, incident_id) for incident_id, look_at in self._records.timers.items() if look_at <= now]
+        return [incident_id for _, incident_id in sorted(due)][:limit]
+
+    def next_timer_at(self):
+        return min(self._records.timers.values(), default=None)
+
+
 class MemoryTransaction:
     def __init__(self, records, *, read_only):
         self.records, self.read_only = records, read_only
@@ -528,6 +597,7 @@ class MemoryTransaction:
         self.customers = MemoryCustomers(self)
         self.notices = MemoryNotices(self)
         self.questions = MemoryQuestions(self)
+        self.duties = MemoryDuties(self)
         self.deliveries = MemoryDeliveries(self)
         self.escalations = MemoryEscalations(self)
         self.webhooks = MemoryWebhooks(self)

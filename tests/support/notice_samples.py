@@ -115,13 +115,20 @@ def compose(
     timestamp_independent=False,
     profile=None,
     supersedes=None,
+    agreement=AGREEMENT,
+    **changes,
 ):
     """Classify, decide and compose, as sealing does."""
-    classification = classify(facts, AGREEMENT)
-    decision = decide(facts, classification, AGREEMENT, customer, profile)
+    classification = classify(facts, agreement)
+    decision = decide(facts, classification, agreement, customer, profile)
     incident = Incident(
         UUID(int=9), "INC-2026-000042", IncidentState.OPEN, sequence, facts, AWARE_AT, AWARE_AT, "analyst:1"
     )
+    stated = {
+        "due_at": decision.due_at or AWARE_AT,
+        "due_kind": str(decision.due_kind or "internal_target"),
+        "stated_binding": None if decision.binding is None else decision.binding.value,
+    } | changes
     notice = Notice(
         id=UUID(int=77),
         incident_id=incident.id,
@@ -130,10 +137,9 @@ def compose(
         kind=kind,
         state=NoticeState.RELEASED,
         facts_version=sequence,
-        due_at=decision.due_at or AWARE_AT,
-        due_kind=str(decision.due_kind or "internal_target"),
         created_at=AWARE_AT,
         created_by="analyst:1",
+        **stated,
     )
     return compose_notice(
         notice=notice,
@@ -143,7 +149,7 @@ def compose(
         classification=classification,
         decision=decision,
         customer=customer,
-        agreement=AGREEMENT,
+        agreement=agreement,
         provider=PROVIDER,
         issued_at=AWARE_AT + timedelta(minutes=25),
         supersedes=supersedes or (None if sequence == 1 else (sequence - 1, "ab" * 32)),

@@ -1,10 +1,10 @@
-from importlib import resources
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.agreement import NATURES, bundled_agreements, parse_agreement
+from notifications.agreement import NATURES, DeadlineBinding, bundled_agreements, parse_agreement
 from notifications.classification import Nature, classify
 from notifications.decision import Verdict, decide
 from notifications.errors import AgreementError
@@ -12,7 +12,13 @@ from notifications.incident import LANGUAGES, Intent, Property
 from support.domain_facts import AGREEMENT, YES, customer, harmed, known_facts, listed, open_facts
 
 FILE = "secnumcloud_iaas_3_0.toml"
-BUNDLED = resources.files("notifications.agreement").joinpath(FILE).read_text(encoding="utf-8")
+#: The file as it was under version 1 of the schema.
+BUNDLED = (
+    Path(__file__)
+    .parents[1]
+    .joinpath("support", "agreements", "secnumcloud_iaas_3_0_schema_1.toml")
+    .read_text(encoding="utf-8")
+)
 
 #: Agreement 7.6.4, row by row.
 MATRIX = {
@@ -48,7 +54,7 @@ def fault_of(data):
 
 
 def test_the_bundled_agreement_is_named_by_its_file():
-    assert list(bundled_agreements()) == ["secnumcloud_iaas_3_0"]
+    assert list(bundled_agreements()) == ["secnumcloud_2026", "secnumcloud_iaas_3_0"]
     assert (AGREEMENT.version, AGREEMENT.dated_on.isoformat()) == ("3.0", "2025-01-17")
 
 
@@ -70,25 +76,20 @@ def test_the_default_levels():
         ("customer_data", "11.1.1.3 (2)", True),
         ("personal_data_customer_controller", "11.1.1.3 (3)", False),
         ("personal_data_provider_controller", "11.1.1.3 (4)", False),
+        ("data_protection_failure", "DPA 7", False),
     ]
     assert (AGREEMENT.plain_incident.id, AGREEMENT.plain_incident.clause) == ("plain_incident", "11.1.1.2")
     assert AGREEMENT.plain_incident.waivable is False
 
 
-def test_the_deadline_and_the_clocks_of_the_law():
-    deadline = AGREEMENT.deadlines["personal_data_breach"]
-    assert (deadline.seconds, deadline.clause) == (48 * 3600, "DPA 7, DPA 8")
-    clocks = {clock.id: (clock.starts, clock.seconds, clock.months) for clock in AGREEMENT.legal_clocks}
-    assert clocks == {
-        "gdpr_authority": ("aware", 72 * 3600, None),
-        "nis2_early_warning": ("aware", 24 * 3600, None),
-        "nis2_notification": ("aware", 72 * 3600, None),
-        "nis2_final_report": ("nis2_notification", None, 1),
-        "dora_initial_after_classification": ("classified", 4 * 3600, None),
-        "dora_initial_after_awareness": ("aware", 24 * 3600, None),
-        "dora_intermediate_report": ("dora_initial_after_awareness", 72 * 3600, None),
-        "dora_final_report": ("dora_intermediate_report", None, 1),
-    }
+def test_the_deadline_of_the_dpa():
+    deadline = AGREEMENT.deadlines[AGREEMENT.level("personal_data_customer_controller").deadline]
+    assert (deadline.seconds, deadline.binding, deadline.clause) == (48 * 3600, DeadlineBinding.SOFT, "DPA 7")
+
+
+def test_legal_clocks_in_a_file_of_an_earlier_release_are_read_and_ignored():
+    clock = '[[legal_clocks]]\nid = "gdpr_authority"\nstarts = "aware"\n\n[[default_levels]]'
+    parse_agreement(changed("[[default_levels]]", clock), "other.toml")
 
 
 def test_natures_are_those_of_classification_most_protective_first():
@@ -161,10 +162,8 @@ def test_look_ups_by_id():
         ),
         ("waivable = true", 'waivable = "yes"', "default_levels.0.waivable"),
         ('deadline = "personal_data_breach"', 'deadline = "soon"', "default_levels.2.deadline"),
-        ("seconds = 172800\n[deadlines", "seconds = -1\n[deadlines", "deadlines.0.seconds"),
-        ('starts = "nis2_notification"', 'starts = "dora_final_report"', "legal_clocks.3.starts"),
-        ("months = 1", "months = 1\nseconds = 5", "legal_clocks.3.seconds"),
-        ('schema = "greffier.agreement/1"', 'schema = "greffier.agreement/2"', "schema"),
+        ("seconds = 172800\nbinding", "seconds = -1\nbinding", "deadlines.0.seconds"),
+        ('schema = "greffier.agreement/1"', 'schema = "greffier.agreement/3"', "schema"),
         ('id = "secnumcloud_iaas_3_0"', 'id = "../other"', "id"),
         ("dated_on = 2025-01-17", 'dated_on = "2025-01-17"', "dated_on"),
         ("[matrix]", "[matrix", "(file)"),

@@ -125,9 +125,20 @@ def test_each_statement_leads_to_the_entries_that_show_it(language) -> None:
     assert "2026-01-07" in text
     assert "11.1.1.3 (1)" in text
     words = {
-        "en": ("released in time, delivered late", "not told", "not released", "not reviewed", "erased on"),
-        "fr": ("validée à temps, remise en retard", "non informé", "non validée", "non revue", "effacé le"),
-        "de": ("rechtzeitig freigegeben, verspätet zugestellt", "nicht freigegeben", "nicht geprüft", "gelöscht am"),
+        "en": (
+            "released in time, delivered after the time aimed at",
+            "not told",
+            "not released",
+            "not reviewed",
+            "erased on",
+        ),
+        "fr": ("validée à temps, remise après le délai visé", "non informé", "non validée", "non revue", "effacé le"),
+        "de": (
+            "rechtzeitig freigegeben, nach der angestrebten Zeit zugestellt",
+            "nicht freigegeben",
+            "nicht geprüft",
+            "gelöscht am",
+        ),
     }
     for word in words[language]:
         assert word in text, word

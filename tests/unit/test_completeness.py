@@ -29,13 +29,24 @@ _REGISTERED = ("customer.registered", _T, {"customer": _CUSTOMER}, {})
 _DECLARED = ("incident.declared", _T, {"incident": _INCIDENT}, {})
 
 
-def _decided(verdict, due=_DUE):
+def _decided(verdict, due=_DUE, kind="contractual", **stated):
+    stated = {"binding": "hard"} if not stated and kind == "contractual" else stated
     return (
         "decision.recorded",
         _T,
         _BOTH,
-        {"verdict": verdict, "due_at": timestamp_text(due), "due_kind": "contractual"},
+        {"verdict": verdict, "due_at": timestamp_text(due), "due_kind": kind} | stated,
     )
+
+
+def _soft(verdict="notify", due=_DUE):
+    return _decided(verdict, due, binding="soft")
+
+
+def _before_bindings(kind, due=_DUE):
+    """Return a decision as earlier releases recorded it."""
+    kept = _decided("notify", due, kind)
+    return (*kept[:3], {name: value for name, value in kept[3].items() if name != "binding"})
 
 
 def _attempted(at, event="RelayToNonERDS", delivery="d-1"):
@@ -56,6 +67,15 @@ def _made(leaves, as_of=_LATER):
         ((_decided("notify"), _attempted(_T)), _LATER, ReportStatus.NOTIFIED),
         ((_decided("notify"), _attempted(_LATER)), _LATER, ReportStatus.LATE),
         ((_decided("notify"), _decided("notify", _LATER), _attempted(_LATER)), _LATER, ReportStatus.LATE),
+        ((_soft(), _attempted(_T)), _LATER, ReportStatus.NOTIFIED),
+        ((_soft(), _attempted(_LATER)), _LATER, ReportStatus.AFTER_AIM),
+        ((_soft(),), _LATER, ReportStatus.MISSING),
+        ((_before_bindings("contractual"), _attempted(_LATER)), _LATER, ReportStatus.AFTER_AIM),
+        ((_before_bindings("internal_target"), _attempted(_LATER)), _LATER, ReportStatus.AFTER_AIM),
+        ((_decided("notify", binding="of_a_later_release"), _attempted(_LATER)), _LATER, ReportStatus.LATE),
+        # A limit that comes after an earlier soft time, and was missed too.
+        ((_soft(due=_T), _decided("notify"), _attempted(_LATER)), _LATER, ReportStatus.LATE),
+        ((_soft(due=_T), _decided("notify"), _attempted(_DUE)), _LATER, ReportStatus.AFTER_AIM),
         ((_decided("notify"), _attempted(_T), _RETURNED), _LATER, ReportStatus.MISSING),
         ((_decided("notify"), _attempted(_T, "RelayToNonERDSFailure")), _LATER, ReportStatus.MISSING),
         ((_decided("notify"),), _T, ReportStatus.AWAITED),
@@ -100,6 +120,18 @@ def test_where_the_time_was_lost(entries, status, cause) -> None:
     assert line.decided_index == 2
     assert line.released_index == (3 if entries else None)
     assert line.notified_index == (4 if len(entries) == 2 else None)
+
+
+@pytest.mark.parametrize(
+    ("released_at", "cause"), [(_T, LateCause.DELIVERED_AFTER), (_LATER, LateCause.RELEASED_AFTER)]
+)
+def test_after_the_time_aimed_at_nothing_is_called_late(released_at, cause) -> None:
+    made = _made(_log(_REGISTERED, _DECLARED, _soft(), _released(released_at), _attempted(_LATER)))
+    (line,) = made.lines
+    assert (line.status, line.cause, line.binding, line.delay) == (
+        ReportStatus.AFTER_AIM, cause, "soft", timedelta(hours=1),
+    )  # fmt: skip
+    assert made.complete
 
 
 def test_what_a_system_took_by_webhook_tells_nobody() -> None:

@@ -325,6 +325,7 @@ def test_reasons_that_oblige_come_first():
         ("personal_data_customer_controller", YES, True),
         ("plain_incident", YES, True),
         ("personal_data_provider_controller", NO, True),
+        ("data_protection_failure", NO, True),
         ("profile", NO, True),
         ("impact_high", NO, False),
         ("customer_data", NO, False),
@@ -343,6 +344,7 @@ def test_every_message_is_declared_and_occurs():
             (AffectedCustomer(ALICE),),
             (listed(data_harm=harmed(INTEGRITY)),),
             *((listed(breach=CONFIRMED, controller=controller),) for controller in Controller),
+            (listed(breach=PersonalDataBreach.RULE_BROKEN),),
         ],
     )
     chosen = [None, profile(), profile(LevelChoice(impacts=("I1",)))]
@@ -360,7 +362,7 @@ def test_every_message_is_declared_and_occurs():
 
 def owed_by_the_text(facts, *, data_harm, touched, concerned, breach, choices):
     """Return "duty", "level" or None for one customer by 11.1.1.2, 11.1.1.3 and DPA 7, on facts that are complete."""
-    if breach in {SUSPECTED, CONFIRMED}:
+    if breach in {SUSPECTED, CONFIRMED, PersonalDataBreach.RULE_SUSPECTED, PersonalDataBreach.RULE_BROKEN}:
         return "duty"
     if facts.inside_perimeter is NO:
         return None

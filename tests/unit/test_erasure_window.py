@@ -42,7 +42,9 @@ def test_days_are_those_of_the_customer(noticed_at, not_before):
 
 
 def test_a_certificate_says_what_was_done_and_nothing_personal():
-    document = certificate(ERASURE, provider_name="Fournisseur", issued_at=AT + timedelta(days=23))
+    document = certificate(
+        ERASURE, provider_name="Fournisseur", clauses=("9.7", "12"), issued_at=AT + timedelta(days=23)
+    )
     said = parse_canonical(document)
     assert said == json.loads(document)
     assert (said["schema"], said["customer"], said["clauses"]) == ("greffier.erasure/1", "ab" * 32, ["9.7", "12"])
@@ -52,4 +54,4 @@ def test_a_certificate_says_what_was_done_and_nothing_personal():
 
 def test_nothing_is_certified_while_the_files_still_hold_it():
     with pytest.raises(ValueError, match="not rewritten"):
-        certificate(Erasure("ab" * 32, AT, AT, AT, 1), provider_name="P", issued_at=AT)
+        certificate(Erasure("ab" * 32, AT, AT, AT, 1), provider_name="P", clauses=(), issued_at=AT)

@@ -23,6 +23,7 @@ from notifications.mail.mail_form import (
     mail_form,
     neutral_subject,
     reachability,
+    request_to_acknowledge,
     summary_of,
 )
 from support.notice_samples import PROVIDER, SAMPLES
@@ -42,6 +43,10 @@ DOCUMENT = {
 }  # fmt: skip
 
 
+TICKET_CONTENTS = (MailContent.TICKET_AND_CRITICALITY, MailContent.TICKET_ONLY)
+TICKET_FORMS = (MailForm.TICKET_AND_CRITICALITY, MailForm.TICKET_ONLY)
+
+
 def contact(**changes):
     return make_contact(CUSTOMER, **({"email": ADDRESS} | changes))
 
@@ -56,9 +61,10 @@ class TestForm:
             contact(mail_content=content, smime_certificate=der, verified_at=NOW if verified else None), NOW
         )
         if not verified:
-            expected = (MailForm.SUMMARY, FormReason.ADDRESS_UNCONFIRMED)
-        elif content is MailContent.SUMMARY:
-            expected = (MailForm.SUMMARY, FormReason.CHOSEN)
+            least = MailForm.TICKET_ONLY if content in TICKET_CONTENTS else MailForm.SUMMARY
+            expected = (least, FormReason.ADDRESS_UNCONFIRMED)
+        elif content in {MailContent.SUMMARY, *TICKET_CONTENTS}:
+            expected = (MailForm(content.value), FormReason.CHOSEN)
         elif certificate == "good":
             expected = (MailForm.ENCRYPTED, FormReason.CHOSEN)
         elif content is MailContent.FULL:
@@ -74,13 +80,71 @@ class TestForm:
     def test_what_is_too_large_goes_out_as_a_summary_whatever_is_chosen(self, content):
         contact = make_contact(CUSTOMER, verified_at=NOW, mail_content=content)
         decision = mail_form(contact, NOW, too_large=True)
-        assert decision.form is MailForm.SUMMARY
-        assert decision.reason is (FormReason.CHOSEN if content is MailContent.SUMMARY else FormReason.TOO_LARGE)
+        chosen = {MailContent.SUMMARY, *TICKET_CONTENTS}
+        assert decision.form is (MailForm(content.value) if content in chosen else MailForm.SUMMARY)
+        assert decision.reason is (FormReason.CHOSEN if content in chosen else FormReason.TOO_LARGE)
 
     def test_nothing_in_clear_ever_goes_to_who_takes_it_encrypted_only(self):
         for certificate, verified in product((None, b"", b"\x30\x00", READER.der), (NOW, None)):
             it = contact(mail_content=MailContent.ENCRYPTED_ONLY, smime_certificate=certificate, verified_at=verified)
             assert mail_form(it, NOW).form is not MailForm.FULL
+
+
+class TestTicketForms:
+    """A contact may choose mails that name the ticket only, or the ticket and the criticality (PDIS 2.0, IV.2.3)."""
+
+    def _words(self, form, language, document, **options):
+        sealed = make_sealed(_Notice, document=document)
+        return summary_of(
+            sealed, language, FormReason.CHOSEN, form=form, provider=PROVIDER.name, contact="soc@p.example",
+            console_url="https://console.provider.example", **options,
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("sample", sorted(SAMPLES))
+    @pytest.mark.parametrize("language", ["fr", "en", "de"])
+    def test_two_notices_with_one_ticket_read_alike(self, sample, language):
+        document = SAMPLES[sample]().document
+        said = json.loads(document)
+        other = json.loads(SAMPLES["security"]().document) | {"ticket": said["ticket"]}
+        other |= {"sequence": said["sequence"] + 1, "tlp": "TLP:RED", "kind": "final", "due": None}
+        words = [self._words(MailForm.TICKET_ONLY, language, text) for text in (document, json.dumps(other).encode())]
+        assert words[0] == words[1]
+        assert said["ticket"] in words[0].subject
+        assert said["ticket"] in words[0].text
+        assert "%(" not in words[0].text
+
+    @pytest.mark.parametrize("language", ["fr", "en", "de"])
+    def test_the_criticality_is_added_in_the_words_of_the_agreement(self, language):
+        agreement_text = {"fr": "Mot du contrat", "en": "Words of the contract", "de": "Wort des Vertrags"}
+        classification = {
+            "criticality": "C2",
+            "grounds": [{"id": "criticality.C2", "clause": "1", "holds": "yes", "text": agreement_text}],
+        }
+        document = json.dumps(DOCUMENT | {"classification": classification}).encode()
+        with_it = self._words(MailForm.TICKET_AND_CRITICALITY, language, document).text
+        without = self._words(MailForm.TICKET_ONLY, language, document).text
+        line = next(line for line in with_it.splitlines() if "C2" in line)
+        assert agreement_text[language] in line
+        assert with_it.replace(f"{line}\n\n", "") == without
+
+    def test_a_criticality_that_is_not_known_is_said_to_be_not_stated(self):
+        document = json.dumps(DOCUMENT | {"classification": {"criticality": None, "grounds": []}}).encode()
+        assert "Criticality: not stated" in self._words(MailForm.TICKET_AND_CRITICALITY, "en", document).text
+
+    def test_an_exercise_is_marked(self):
+        document = json.dumps(DOCUMENT | {"exercise": True}).encode()
+        words = self._words(MailForm.TICKET_ONLY, "fr", document)
+        assert words.subject.startswith("EXERCICE")
+        assert words.text.startswith("EXERCICE")
+
+    def test_the_request_to_acknowledge_names_the_ticket_only(self):
+        sealed = make_sealed(_Notice, document=json.dumps(DOCUMENT).encode())
+        asked = request_to_acknowledge(
+            sealed, "en", link="https://c.example/a", expires_at=NOW, wanted_by=NOW, time_zone="UTC", ticket_only=True
+        )
+        assert "Acknowledge receipt of INC-2026-000042\n" in asked
+        assert "number 3" not in asked
+        assert "Your organisation wants" not in asked
 
 
 class TestCertificate:
@@ -209,15 +273,20 @@ class TestAlways:
     @given(CONTACTS, MOMENTS)
     def test_how_a_mail_goes_out(self, it, now):
         decision = mail_form(it, now)
-        if it.verified_at is None or it.mail_content is MailContent.SUMMARY:
-            assert decision.form is MailForm.SUMMARY
+        if it.verified_at is None or it.mail_content in {MailContent.SUMMARY, *TICKET_CONTENTS}:
+            assert not decision.form.carries_notice
+        if it.verified_at is None:
+            # A stranger who reads the mail must not learn how grave it is.
+            assert decision.form is not MailForm.TICKET_AND_CRITICALITY
+        if it.mail_content in TICKET_CONTENTS:
+            assert decision.form in TICKET_FORMS
         if it.mail_content is MailContent.ENCRYPTED_ONLY:
             assert decision.form is not MailForm.FULL
         if decision.form is MailForm.ENCRYPTED:
             assert certificate_fault(it.smime_certificate, it.email, now) is None
         if decision.form is MailForm.FULL:
             assert it.smime_certificate is None or decision.certificate_fault
-        assert (decision.form is not MailForm.SUMMARY) <= (decision.reason is FormReason.CHOSEN)
+        assert decision.form.carries_notice <= (decision.reason is FormReason.CHOSEN)
         # Nothing but these fields decides.
         assert mail_form(replace(it, active=not it.active, fallback=not it.fallback, order=10), now) == decision
 

@@ -53,7 +53,8 @@ PROVIDER, CUSTOMER = "provider", "customer"
 OPEN_TO_CUSTOMER = frozenset({
     "agreement.bound", "contact.added", "contact.address_confirmed", "contact.changed", "customer.changed",
     "customer.registered", "delivery.attempted", "delivery.queued", "feedback.given", "notice.acknowledged",
-    "notice.opened", "notice.sealed", "notice.timestamped", "profile.chosen", "question.answered", "question.asked",
+    "notice.opened", "notice.pdf_made", "notice.sealed", "notice.timestamped", "profile.chosen", "question.answered",
+    "question.asked",
 })  # fmt: skip
 
 _NOTICE_PARTS = {"document": "notice.json", "signature": "notice.json.p7s", "timestamp": "notice.json.tsr"}

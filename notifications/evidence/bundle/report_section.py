@@ -18,12 +18,12 @@ from notifications.evidence.notification_report import (
 )
 
 #: Statuses that an auditor reads first.
-_FIRST = (ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED)
+_FIRST = (ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED, ReportStatus.AFTER_AIM)
 _COLUMNS = ("incident_name", "customer_name", "status_name", "duty", "due", "released", "notified", "delay")
 
 
 def report_section(builder: BundleReportBuilder) -> Iterator[bytes]:
-    """Yield the section in the bundle's language: its limits, then late, missing and overridden, then every line."""
+    """Yield the section in the bundle's language: its limits, then the lists for an auditor, then every line."""
     words, found = words_of(builder.header.language), builder.findings()
     as_of, basis = builder.as_of()
     yield f"<h2>{html.escape(words['account'])}</h2>\n".encode()
@@ -107,7 +107,7 @@ def _row(words: Mapping[str, str], line: ReportLine) -> bytes:
     if line.overridden:
         status += f"<br>{html.escape(words['overridden'])}"
     decided = "" if line.decided_index is None else f"<br>{_entry(words, line.decided_index)}"
-    due = "" if line.due_at is None else f"{timestamp_text(line.due_at)} ({html.escape(words[f'due_{line.due_kind}'])})"
+    due = "" if line.due_at is None else f"{timestamp_text(line.due_at)} ({html.escape(words[f'due_{line.binding}'])})"
     if line.target_at is not None and line.target_at != line.due_at:
         due += f"<br>{html.escape(words['target'])} {timestamp_text(line.target_at)}"
     cells = (

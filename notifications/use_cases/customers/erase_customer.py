@@ -1,4 +1,4 @@
-"""Erase a customer after the end of its contract (agreement 9.7, 12): order, 21 days' notice, erasure, certificate."""
+"""Erase a customer after the end of its contract: order, 21 days' notice, erasure, certificate."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from notifications.customer.erasure import (
     ServedBy,
     erasure_window,
 )
+from notifications.customer.records import binding_in_force
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import ErasureTransaction
 from notifications.use_cases.audit_context import AuditContext
@@ -146,6 +147,7 @@ def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID)
         raise StateConflictError(f"the customer is still owed: {listed}")
     # 2.
     pseudonym = tx.customers.pseudonym(customer_id)
+    bound = binding_in_force(tx.customers.bindings(customer_id), order.ordered_at)
     erased = tx.erasures.erase(customer_id, pseudonym, act.now)
     # 3.
     erasure = Erasure(
@@ -154,6 +156,7 @@ def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID)
         noticed_at=order.noticed_at,
         erased_at=act.now,
         erased_rows=erased.rows,
+        agreement_id=None if bound is None else bound.agreement_id,
     )
     tx.erasures.add(erasure)
     accounts, entries = list(map(str, erased.accounts)), list(map(str, erased.entries))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
-from notifications.customer.records import Contact, Customer
+from notifications.customer.records import AgreementBinding, Contact, Customer
 from notifications.errors import Fault, GreffierError, InvalidInputError
 from notifications.mail_address import normal_address
 from notifications.ports import Transaction
@@ -33,6 +33,14 @@ class CustomerLine:
     #: members of the two drafts that the file contains; all other members keep their values
     customer_members: frozenset[str]
     contact_members: frozenset[str]
+    #: None: not stated
+    dpa_id: str | None = None
+    products: tuple[str, ...] | None = None
+
+    @property
+    def binding(self) -> tuple[object, ...]:
+        """What the line states of the agreement."""
+        return self.agreement_id, self.effective_at, self.dpa_id, self.products
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +126,7 @@ def _import_one(
         raise InvalidInputError(Fault("name", "several customers have this name: rename them first"))
     # 2.
     for line in lines[1:]:
-        stated = (line.customer, line.agreement_id, line.effective_at)
-        if stated != (first.customer, first.agreement_id, first.effective_at):
+        if (line.customer, line.binding) != (first.customer, first.binding):
             report.faults.append(
                 LineFault(line.number, "name", f"states other data of this customer than line {first.number}")
             )
@@ -156,7 +163,17 @@ def _customer(
         if line.agreement_id is None or line.effective_at is None:
             raise InvalidInputError(Fault("agreement_id", "a new customer needs an agreement_id and an effective_at"))
         report.agreements_bound += 1
-        return register_customer(tx, act, line.customer, line.agreement_id, line.effective_at, agreements), "created"
+        made = register_customer(
+            tx,
+            act,
+            line.customer,
+            line.agreement_id,
+            line.effective_at,
+            agreements,
+            dpa_id=line.dpa_id,
+            products=line.products,
+        )
+        return made, "created"
     (before,) = known
     outcome = "unchanged"
     stated = {name: getattr(line.customer, name) for name in line.customer_members}
@@ -164,13 +181,32 @@ def _customer(
         draft = CustomerDraft(**{item.name: getattr(before, item.name) for item in fields(CustomerDraft)})
         before = change_customer(tx, act, before.id, before.version, replace(draft, **stated))
         outcome = "changed"
-    if line.agreement_id is not None and line.effective_at is not None:
-        bound = {(binding.agreement_id, binding.effective_at) for binding in tx.customers.bindings(before.id)}
-        if (line.agreement_id, line.effective_at) not in bound:
-            bind_agreement(tx, act, before.id, line.agreement_id, line.effective_at, agreements)
-            report.agreements_bound += 1
-            outcome = "changed"
+    if line.agreement_id is None or line.effective_at is None:
+        return before, outcome
+    if not _is_bound(tx.customers.bindings(before.id), line):
+        bind_agreement(
+            tx,
+            act,
+            before.id,
+            line.agreement_id,
+            line.effective_at,
+            agreements,
+            dpa_id=line.dpa_id,
+            products=line.products,
+        )
+        report.agreements_bound += 1
+        outcome = "changed"
     return before, outcome
+
+
+def _is_bound(bindings: Sequence[AgreementBinding], line: CustomerLine) -> bool:
+    """Return whether the last binding from the line's moment says what the line says; what it leaves out may differ."""
+    at = [each for each in bindings if (each.agreement_id, each.effective_at) == (line.agreement_id, line.effective_at)]
+    if not at:
+        return False
+    last = max(at, key=lambda binding: binding.recorded_at)
+    products = None if line.products is None else tuple(sorted(line.products))
+    return line.dpa_id in {None, last.dpa_id} and products in {None, last.products}
 
 
 def _contact(

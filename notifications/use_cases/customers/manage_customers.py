@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from notifications.agreement import Agreement, dpas_of
 from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
 from notifications.customer.records import (
@@ -14,7 +15,9 @@ from notifications.customer.records import (
     Customer,
     LevelChoice,
     MailContent,
+    NewsChannel,
     ProfileVersion,
+    binding_in_force,
 )
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.mail.enveloped import certificate_fault
@@ -36,6 +39,7 @@ class CustomerDraft:
     availability_zones: tuple[str, ...] = ()
     four_eyes: bool = False
     acknowledge_within_seconds: int | None = None
+    news_channel: NewsChannel = NewsChannel.SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,11 @@ def register_customer(
     agreement_id: str,
     effective_at: datetime,
     agreements: Agreements,
+    *,
+    dpa_id: str | None = None,
+    products: tuple[str, ...] | None = None,
 ) -> Customer:
-    """Register a customer and bind it to an agreement version from a date (10), in one transaction."""
+    """Register a customer and bind it as ``bind_agreement`` does, in one transaction."""
     agreements.named(agreement_id)
     customer = Customer(
         id=act.identifiers.new_id(),
@@ -79,10 +86,11 @@ def register_customer(
         created_at=act.now,
         four_eyes=draft.four_eyes,
         acknowledge_within_seconds=draft.acknowledge_within_seconds,
+        news_channel=draft.news_channel,
     )
     tx.customers.add(customer, act.identifiers.new_salt())
     tx.audit.append([_customer_entry(tx, act, "customer.registered", customer)])
-    bind_agreement(tx, act, customer.id, agreement_id, effective_at, agreements)
+    bind_agreement(tx, act, customer.id, agreement_id, effective_at, agreements, dpa_id=dpa_id, products=products)
     return customer
 
 
@@ -103,6 +111,7 @@ def change_customer(
         availability_zones=draft.availability_zones,
         four_eyes=draft.four_eyes,
         acknowledge_within_seconds=draft.acknowledge_within_seconds,
+        news_channel=draft.news_channel,
         version=before.version + 1,
     )
     tx.customers.save(customer, before.version)
@@ -117,20 +126,68 @@ def bind_agreement(
     agreement_id: str,
     effective_at: datetime,
     agreements: Agreements,
+    *,
+    dpa_id: str | None = None,
+    products: tuple[str, ...] | None = None,
 ) -> AgreementBinding:
-    """Bind a customer to an agreement version from a date (10). Earlier bindings do not change."""
+    """Bind a customer to an agreement version, a DPA and products, from a moment on. Earlier bindings do not change.
+
+    ``dpa_id``: None for the DPA that the agreement names for the day. ``products``: None for all its products. A
+    customer that is bound to the same agreement then keeps what is left out.
+
+    1. Check that the agreement exists, and that the DPA and the products belong to it.
+    2. Fill in what is left out, from the binding to the same agreement that is in force then.
+    3. Record the binding and its log entry.
+
+    Raises NotFoundError, and InvalidInputError for ``agreement_id``, ``dpa_id`` and ``products``.
+    """
     tx.customers.require(customer_id)
-    agreements.named(agreement_id)
-    binding = AgreementBinding(customer_id, agreement_id, effective_at, act.now)
+    # 1.
+    _verify_terms(agreements.named(agreement_id), dpa_id, products, agreements)
+    # 2.
+    before = binding_in_force(tx.customers.bindings(customer_id), effective_at)
+    if before is not None and before.agreement_id == agreement_id:
+        dpa_id, products = dpa_id or before.dpa_id, products or before.products
+    ordered = None if products is None else tuple(sorted(products))
+    # 3.
+    binding = AgreementBinding(customer_id, agreement_id, effective_at, act.now, dpa_id, ordered)
     tx.customers.add_binding(binding)
     tx.audit.append([
         act.entry(
             "agreement.bound",
             subjects={"customer": tx.customers.pseudonym(customer_id)},
-            detail={"agreement": agreement_id, "effective_at": timestamp_text(effective_at)},
+            detail={
+                "agreement": agreement_id,
+                "effective_at": timestamp_text(effective_at),
+                # Null: as the agreement says.
+                "dpa": dpa_id,
+                "products": None if ordered is None else list(ordered),
+            },
         )
     ])  # fmt: skip
     return binding
+
+
+def _verify_terms(
+    agreement: Agreement, dpa_id: str | None, products: tuple[str, ...] | None, agreements: Agreements
+) -> None:
+    """Raise InvalidInputError unless the DPA and the products belong to the agreement."""
+    faults: list[Fault] = []
+    known = [dpa.id for dpa in dpas_of(agreement, agreements.dpas)]
+    if dpa_id is not None and dpa_id not in known:
+        faults.append(
+            Fault("dpa_id", f"no such DPA of this agreement; it has: {', '.join(known) or 'none of its own'}")
+        )
+    if products is not None and not products:
+        faults.append(Fault("products", "must name at least one product, or be left out for all of them"))
+    if products is not None and len(set(products)) != len(products):
+        faults.append(Fault("products", "must not name a product twice"))
+    for product in products or ():
+        if product not in agreement.product_ids:
+            reason = f"{product[:64]!a} is not a product of this agreement; it has: {', '.join(agreement.product_ids)}"
+            faults.append(Fault("products", reason))
+    if faults:
+        raise InvalidInputError(*faults)
 
 
 def choose_profile(
@@ -141,7 +198,7 @@ def choose_profile(
     effective_at: datetime,
     agreements: Agreements,
 ) -> ProfileVersion:
-    """Record the levels that a customer chose (11.1.1.3), from ``effective_at``. None restores the default levels.
+    """Record the levels that a customer chose, from ``effective_at``. None restores the default levels.
 
     Raises InvalidInputError for each level that no agreement of the customer has.
     """
@@ -327,6 +384,7 @@ def _customer_entry(tx: Transaction, act: AuditContext, kind: str, customer: Cus
             "version": customer.version,
             "four_eyes": customer.four_eyes,
             "acknowledge_within_seconds": customer.acknowledge_within_seconds,
+            "news_channel": customer.news_channel.value,
         },
         private={"customer": customer},
     )

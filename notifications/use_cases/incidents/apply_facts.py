@@ -12,7 +12,7 @@ from notifications.classification import Classification
 from notifications.customer.records import takes_part
 from notifications.decision import Decision, Verdict, without_consent
 from notifications.errors import Fault, InvalidInputError
-from notifications.incident import Answer, Incident, IncidentFacts
+from notifications.incident import Answer, Incident, IncidentFacts, PersonalDataBreach, UnlistedCustomers
 from notifications.notice import Notice, NoticeState
 from notifications.ports import IncidentOverview, StoredDecision, Transaction
 from notifications.use_cases.audit_context import AuditContext
@@ -60,8 +60,8 @@ def apply_facts(
     3. A customer without a contact that takes part in exercises has no notice of one; the decision says so.
        For each other customer: draft a notice that is owed, update an unreleased draft, or withdraw a draft that is no
        longer owed. If the customer was already notified and relevant facts changed, draft an update or a correction.
-    4. Write everything with its audit entries, and the overview by which lists find the incident, in the caller's
-       transaction.
+    4. Write everything with its audit entries, the overview by which lists find the incident, and the timer of the
+       provider's own duties, in the caller's transaction.
     """
     decider = CustomerDecider(incident.facts, agreements)
     before = tx.incidents.current_decisions(incident.id) if incident.version > 1 else {}
@@ -95,13 +95,15 @@ def apply_facts(
         elif notice is not None:
             entries.append(_notice_entry(act, notice, incident.ticket, pseudonym))
     tx.incidents.add_decisions(decided)
+    if not incident.exercise:
+        tx.duties.set_timer(incident.id, act.now)
     tx.incidents.save_overview(overview_of(incident, decider.reference, pending, tally[Verdict.NOTIFY]))
     tx.notices.add(added)
     for notice in saved:
         tx.notices.save(notice, notice.version - 1)
     # This entry comes first. It is made last, because it states the number of decisions.
     considered = ConsideredCustomer(customers=sum(tally.values()), decisions=len(decided))
-    tx.audit.append([_facts_entry(act, kind, incident, decider.reference, considered), *entries])
+    tx.audit.append([_facts_entry(act, kind, incident, decider, considered), *entries])
     return Consequences(
         classification=decider.reference,
         decided=tuple(decided),
@@ -153,14 +155,15 @@ class ConsideredCustomer:
 
 
 def _facts_entry(
-    act: AuditContext, kind: str, incident: Incident, classification: Classification, considered: ConsideredCustomer
+    act: AuditContext, kind: str, incident: Incident, decider: CustomerDecider, considered: ConsideredCustomer
 ) -> AuditEntry:
     """Return the entry for one version of the facts, with the classification by the reference agreement.
 
-    Codes and times are in plain text. The entry commits to all other facts, except those about single customers: a
-    single customer may have to be erased (9.7), while the opening of the shared facts is kept.
+    Codes and times are in plain text, so that every number of a report can be computed from the log. The entry commits
+    to all other facts, except those about single customers: a single customer may have to be erased, while the opening
+    of the shared facts is kept.
     """
-    facts = incident.facts
+    facts, classification = incident.facts, decider.reference
     shared = {member.name: getattr(facts, member.name) for member in fields(facts)}
     del shared["affected_customers"]
     return act.entry(
@@ -176,6 +179,9 @@ def _facts_entry(
             "criticality": facts.criticality,
             "tlp": facts.tlp.value,
             "aware_at": timestamp_text(facts.aware_at),
+            "detected_at": None if facts.detected_at is None else timestamp_text(facts.detected_at),
+            "rsit_class": facts.rsit_class,
+            "personal_data_breach": _gravest_breach(facts).value,
             "affected_customers": len(facts.affected_customers),
             "customers": considered.customers,
             "decisions": considered.decisions,
@@ -183,12 +189,27 @@ def _facts_entry(
             "nature": classification.nature.value,
             "possible_natures": [nature.value for nature in classification.possible_natures],
             "priority": classification.priority,
+            "service_levels": [str(level) for level in decider.service_levels()],
             "provisional": classification.provisional,
             "grounds": [f"{ground.id}:{ground.holds.value}" for ground in classification.grounds],
         },
         private={"facts": shared},
         exercise=incident.exercise,
     )
+
+
+#: gravest first
+_BREACHES = (
+    PersonalDataBreach.CONFIRMED, PersonalDataBreach.SUSPECTED, PersonalDataBreach.UNKNOWN, PersonalDataBreach.NO,
+)  # fmt: skip
+
+
+def _gravest_breach(facts: IncidentFacts) -> PersonalDataBreach:
+    """Return the gravest breach of personal data of any customer; it is a code that names none of them."""
+    stated = {each.personal_data.breach for each in facts.affected_customers}
+    if facts.unlisted_customers is not UnlistedCustomers.NOT_AFFECTED:
+        stated.add(PersonalDataBreach.UNKNOWN)
+    return next((breach for breach in _BREACHES if breach in stated), PersonalDataBreach.NO)
 
 
 def _effect_entries(tx: Transaction, act: AuditContext, incident: Incident) -> Iterator[AuditEntry]:
@@ -232,15 +253,16 @@ def _decision_entry(
             "profile_version": decision.profile_version,
             "reasons": [f"{reason.id}:{reason.holds.value}" for reason in decision.reasons],
             # All duties that could apply; those that do apply are in ``duties``.
-            "clauses": sorted({reason.clause for reason in decision.reasons if reason.obliges}),
+            "clauses": sorted({reason.clause for reason in decision.reasons if reason.obliges and reason.clause}),
             "duties": [
-                f"{reason.id}:{reason.clause}"
+                f"{reason.id}:{reason.clause}" if reason.clause else reason.id
                 for reason in decision.reasons
                 if reason.obliges and reason.holds is Answer.YES
             ],
             "missing": sorted({public_fact_id(fact) for fact in decision.missing}),
             "due_at": timestamp_text(decision.due_at) if decision.due_at else None,
             "due_kind": decision.due_kind.value if decision.due_kind else None,
+            "binding": decision.binding.value if decision.binding else None,
             "target_at": timestamp_text(decision.target_at) if decision.target_at else None,
         },
         exercise=incident.exercise,
@@ -265,6 +287,7 @@ def _notice_entry(act: AuditContext, notice: Notice, ticket: str, pseudonym: str
             "facts_version": notice.facts_version,
             "due_at": timestamp_text(notice.due_at),
             "due_kind": notice.due_kind,
+            "binding": notice.binding.value,
         },
         exercise=notice.exercise,
     )

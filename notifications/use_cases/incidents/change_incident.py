@@ -51,7 +51,7 @@ def close_incident(
     """Close an incident. Every customer that was notified gets the draft of a final notice.
 
     Raises NotFoundError, VersionMismatchError, and StateConflictError for a closed incident. Raises StateConflictError
-    also while the verdict for a customer is pending: unknown does not mean no (3.2), so an open question must be
+    also while the verdict for a customer is pending: unknown does not mean no, so an open question must be
     answered before the incident is closed.
     """
     incident = incident_as_seen(tx, incident_id, expected_version)

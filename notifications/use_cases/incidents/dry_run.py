@@ -19,6 +19,7 @@ from notifications.use_cases.incidents.customer_decider import (
     customer_cases,
 )
 from notifications.use_cases.incidents.next_question import NextQuestion, next_question
+from notifications.use_cases.incidents.other_agreements import OtherClassification, other_classifications
 
 #: Incidents per query, when past incidents are read.
 _PAGE = 200
@@ -32,6 +33,8 @@ class IncidentDryRun:
 
     classification: Classification
     outcomes: tuple[tuple[Customer, Decision], ...]
+    #: other agreements that bind customers and give another nature or priority
+    other_agreements: tuple[OtherClassification, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,11 @@ def _dry_run(
         takes_no_part = exercise and not takes_part(tx.customers.contacts(case.customer.id))
         return without_consent(decision) if takes_no_part else decision
 
-    return IncidentDryRun(decider.reference, tuple((case.customer, decide(case)) for case in cases))
+    return IncidentDryRun(
+        decider.reference,
+        tuple((case.customer, decide(case)) for case in cases),
+        other_classifications(tx, facts, decider.reference, agreements),
+    )
 
 
 def dry_run_profile(

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from notifications.decision import Decision, DueKind, Verdict
+from notifications.agreement import DeadlineBinding
+from notifications.decision import Decision, DueKind, Verdict, binding_of
 from notifications.incident import UNKNOWN, Incident, IncidentFacts, PersonalDataBreach, is_restated
 from notifications.notice import Notice, NoticeKind, NoticeState
 from notifications.use_cases.audit_context import AuditContext, as_json
@@ -18,7 +19,10 @@ _NOT_CODED = frozenset({
 #: What identifies a record in a list; a text by language has neither.
 _RECORD_KEYS = ("customer_id", "id")
 #: A confirmed suspicion is an update, because the customer was notified of a suspicion.
-_FIRMED_UP = frozenset({(PersonalDataBreach.SUSPECTED.value, PersonalDataBreach.CONFIRMED.value)})
+_FIRMED_UP = frozenset({
+    (PersonalDataBreach.SUSPECTED.value, PersonalDataBreach.CONFIRMED.value),
+    (PersonalDataBreach.RULE_SUSPECTED.value, PersonalDataBreach.RULE_BROKEN.value),
+})  # fmt: skip
 
 
 class NotifiedFacts:
@@ -136,8 +140,10 @@ def _draft(
     duty_is_new: bool,
 ) -> Notice:
     due_at, due_kind = _follow_up_due_at(act.now, incident), DueKind.INTERNAL_TARGET
+    binding: str = DeadlineBinding.NO_NUMBER.value
     if duty_is_new and decision.due_at is not None and decision.due_kind is not None:
         due_at, due_kind = decision.due_at, decision.due_kind
+        binding = binding_of(decision.due_kind, decision.binding).value
     if draft is not None:
         return replace(
             draft,
@@ -145,6 +151,7 @@ def _draft(
             facts_version=incident.version,
             due_at=due_at,
             due_kind=due_kind.value,
+            stated_binding=binding,
             drafted_by=act.actor,
             version=draft.version + 1,
         )
@@ -158,6 +165,7 @@ def _draft(
         facts_version=incident.version,
         due_at=due_at,
         due_kind=due_kind.value,
+        stated_binding=binding,
         created_at=act.now,
         created_by=act.actor,
         drafted_by=act.actor,

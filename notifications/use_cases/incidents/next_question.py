@@ -35,11 +35,15 @@ _ANSWERS: Mapping[str, Sequence[object]] = MappingProxyType({
     "cause": tuple(cause for cause in Cause if cause is not Cause.UNKNOWN),
     "security_measures_harmed": _YES_NO,
     "normal_operation_disrupted": _YES_NO,
+    "service_level_breached": _YES_NO,
+    "damage_to_customer": _YES_NO,
+    "may_cause": _YES_NO,
     # The other answer, that data of more customers is harmed, is stated by naming these customers.
     "unlisted_customers": (UnlistedCustomers.NOT_AFFECTED,),
     "affected": _YES_NO,
-    "personal_data.breach": (PersonalDataBreach.NO, PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED),
+    "personal_data.breach": tuple(breach for breach in PersonalDataBreach if breach is not PersonalDataBreach.UNKNOWN),
     "personal_data.controller": (Controller.CUSTOMER, Controller.PROVIDER, Controller.JOINT),
+    "personal_data.health_data": _YES_NO,
 })  # fmt: skip
 
 
@@ -103,7 +107,9 @@ def next_question(
     for fact in of_customers[CUSTOMER_FACTS_TRIED_MAX:]:
         del waiting[fact]
     # 2.
-    groups = _groups(facts, cases, asked_one_by_one={fact.split(".")[1] for fact in waiting if fact in of_customers})
+    groups = _groups(
+        facts, cases, agreements, asked_one_by_one={fact.split(".")[1] for fact in waiting if fact in of_customers}
+    )
     # 3.
     best: tuple[float, int] = (-1.0, -1)
     found: NextQuestion | None = None
@@ -135,7 +141,9 @@ def _outcome(
     return AnswerOutcome(answer, reference.possible_natures, reference.priority, dict(tally), changed)
 
 
-def _groups(facts: IncidentFacts, cases: Iterable[CustomerCase], asked_one_by_one: Collection[str]) -> Sequence[_Group]:
+def _groups(
+    facts: IncidentFacts, cases: Iterable[CustomerCase], agreements: Agreements, asked_one_by_one: Collection[str]
+) -> Sequence[_Group]:
     stated = {each.customer_id: each for each in facts.affected_customers}
     scope, at = scope_of(facts), facts.aware_at
     sizes: Counter[object] = Counter()
@@ -145,12 +153,18 @@ def _groups(facts: IncidentFacts, cases: Iterable[CustomerCase], asked_one_by_on
         binding, profile = binding_in_force(case.bindings, at), profile_in_force(case.profiles, at)
         listed = stated.get(customer.id)
         key: object = (
-            None if binding is None else binding.agreement_id,
+            None if binding is None else agreements.terms(binding, at),
             None if profile is None else profile.choices,
             str(customer.id) if str(customer.id) in asked_one_by_one else None,
             scope_relation(scope, (customer.services, customer.regions, customer.availability_zones))
             if listed is None
-            else (listed.affected, listed.data_harm, listed.personal_data.breach, listed.personal_data.controller),
+            else (
+                listed.affected,
+                listed.data_harm,
+                listed.personal_data.breach,
+                listed.personal_data.controller,
+                listed.personal_data.health_data,
+            ),
         )
         sizes[key] += 1
         first.setdefault(key, case)

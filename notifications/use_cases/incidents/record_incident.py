@@ -30,7 +30,7 @@ def record_incident(
     random_ticket: bool = False,
     exercise: bool = False,
 ) -> IncidentResult:
-    """Declare an incident (7.6.2), or an exercise, which stays one.
+    """Declare an incident, or an exercise, which stays one.
 
     With ``random_ticket`` the ticket number does not tell how many incidents there were. Raises InvalidInputError with
     every fault of the facts; nothing is stored then.

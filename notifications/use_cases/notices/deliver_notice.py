@@ -1,7 +1,7 @@
 """Deliver a sealed notice to one recipient by one channel: send it, then commit the outcome and the evidence."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +31,7 @@ from notifications.mail.mail import (
     prepare_body,
     prepare_text,
     with_note,
+    with_pdf,
 )
 from notifications.mail.mail_form import (
     FormDecision,
@@ -60,6 +61,8 @@ class DeliveryDependencies:
     return_path_of: Callable[[DueDelivery], str] | None = None
     #: returns the link with which a contact acknowledges; None if the installation serves no such page
     acknowledge_link: Callable[[Delivery, Contact, datetime], MailedLink] | None = None
+    #: returns the PDF to attach to a mail with the whole notice, or None; None if mails carry no PDF
+    pdf_of: Callable[[DueDelivery], Awaitable[bytes | None]] | None = None
     #: None if webhooks are not configured
     webhook: WebhookChannel | None = None
     #: an endpoint that fails for this time is disabled
@@ -109,11 +112,22 @@ class AttemptMade:
 
 async def attempt_notice(due: DueDelivery, delivering: DeliveryDependencies) -> AttemptMade:
     """Do steps 1 and 2 of ``deliver_notice``."""
-    return await send_attempt(due, delivering, begin_attempt(due, delivering))
+    return await send_attempt(due, delivering, begin_attempt(due, delivering, await pdf_for(due, delivering)))
 
 
-def begin_attempt(due: DueDelivery, delivering: DeliveryDependencies) -> AttemptBegun:
-    """Do step 1 of ``deliver_notice``, for a caller that assembles while it waits for a free place to send."""
+async def pdf_for(due: DueDelivery, delivering: DeliveryDependencies) -> bytes | None:
+    """Return the PDF to attach, or None. Only a mail with the whole notice carries one, and no mail waits for it."""
+    if delivering.pdf_of is None or due.contact is None or due.endpoint is not None:
+        return None
+    form = mail_form(due.contact, delivering.sealing.clock.now(), too_large=due.delivery.too_large_at is not None)
+    return await delivering.pdf_of(due) if form.form.carries_notice else None
+
+
+def begin_attempt(due: DueDelivery, delivering: DeliveryDependencies, pdf: bytes | None = None) -> AttemptBegun:
+    """Do step 1 of ``deliver_notice``, for a caller that assembles while it waits for a free place to send.
+
+    ``pdf`` is attached to a mail with the whole notice, and to no other message.
+    """
     started_at = delivering.sealing.clock.now()
     too_large = due.delivery.too_large_at is not None
     form = None if due.contact is None else mail_form(due.contact, started_at, too_large=too_large)
@@ -121,7 +135,7 @@ def begin_attempt(due: DueDelivery, delivering: DeliveryDependencies) -> Attempt
     if unusable is not None:
         return AttemptBegun(started_at, None, form, unusable)
     try:
-        return AttemptBegun(started_at, _message(due, delivering, started_at, form), form, None)
+        return AttemptBegun(started_at, _message(due, delivering, started_at, form, pdf), form, None)
     except SealingUnavailableError as error:
         return AttemptBegun(started_at, None, form, Outcome.failure(OutcomeKind.REFUSED_HERE, str(error)))
 
@@ -182,7 +196,9 @@ async def _send(due: DueDelivery, delivering: DeliveryDependencies, content: byt
     )
 
 
-def _message(due: DueDelivery, delivering: DeliveryDependencies, now: datetime, form: FormDecision | None) -> bytes:
+def _message(
+    due: DueDelivery, delivering: DeliveryDependencies, now: datetime, form: FormDecision | None, pdf: bytes | None
+) -> bytes:
     contact = due.contact
     if due.endpoint is not None:
         provider = delivering.sealing.provider
@@ -207,18 +223,27 @@ def _message(due: DueDelivery, delivering: DeliveryDependencies, now: datetime, 
         message_id=due.delivery.message_id,
         earlier_message_ids=due.earlier_message_ids,
     )
-    if form.form is MailForm.SUMMARY:
+    if not form.form.carries_notice:
         provider = sealing.provider
         words = summary_of(
             due.sealed,
             contact.language,
             form.reason,
+            form=form.form,
             provider=provider.name,
             contact=" ".join(filter(None, (provider.contact_name, provider.contact_email, provider.contact_phone))),
             console_url=provider.console_url,
             time_zone=contact.time_zone,
         )
-        request = _request_to_acknowledge(due, contact, delivering, now, contact.language, contact.time_zone or "UTC")
+        request = _request_to_acknowledge(
+            due,
+            contact,
+            delivering,
+            now,
+            contact.language,
+            contact.time_zone or "UTC",
+            ticket_only=form.form is not MailForm.SUMMARY,
+        )
         text = words.text if request is None else f"{words.text}\n{request}"
         return assemble_mail(
             prepare_text(words.subject, text, contact.language), envelope, sealing.signer.sign_detached
@@ -228,6 +253,8 @@ def _message(due: DueDelivery, delivering: DeliveryDependencies, now: datetime, 
     request = _request_to_acknowledge(due, contact, delivering, now, prepared.language, time_zone)
     if request is not None:
         prepared = with_note(prepared, request)
+    if pdf is not None:
+        prepared = with_pdf(prepared, pdf)
     if form.form is MailForm.ENCRYPTED and contact.smime_certificate is not None:
         subject = neutral_subject(due.sealed, contact.language)
         entity = assemble_entity_to_encrypt(prepared, envelope, sealing.signer.sign_detached, subject)
@@ -236,7 +263,14 @@ def _message(due: DueDelivery, delivering: DeliveryDependencies, now: datetime, 
 
 
 def _request_to_acknowledge(
-    due: DueDelivery, contact: Contact, delivering: DeliveryDependencies, now: datetime, language: str, time_zone: str
+    due: DueDelivery,
+    contact: Contact,
+    delivering: DeliveryDependencies,
+    now: datetime,
+    language: str,
+    time_zone: str,
+    *,
+    ticket_only: bool = False,
 ) -> str | None:
     """Return the text that asks the contact to acknowledge, or None if it cannot.
 
@@ -257,6 +291,7 @@ def _request_to_acknowledge(
         if within is None or sealed_at is None or due.notice.exercise
         else sealed_at + timedelta(seconds=within),
         time_zone=time_zone,
+        ticket_only=ticket_only,
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
 from notifications.delivery.call_task import CallOutcome, CallRecord, CallTask, CallTaskState
-from notifications.delivery.delivery import DeliveryState
+from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryCause, DeliveryState
 from notifications.delivery.escalation import Escalation
 from notifications.delivery.escalation_plan import (
     EscalationPlan,
@@ -25,14 +25,26 @@ from notifications.notice import Notice, NoticeState
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
-from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry, sealed_notices
+from notifications.use_cases.notices.queue_deliveries import (
+    Target,
+    comes_in_console,
+    delivery_to,
+    queued_entry,
+    sealed_notices,
+)
 
 #: The actor of escalation in the audit log.
 ACTOR = "system:escalation"
 
 
 def begin_escalation(
-    tx: Transaction, notice: Notice, now: datetime, policy: EscalationPolicy, *, reachable: bool
+    tx: Transaction,
+    notice: Notice,
+    now: datetime,
+    policy: EscalationPolicy,
+    *,
+    reachable: bool,
+    in_console: bool = False,
 ) -> None:
     """Start the escalation of a notice that is sealed in this unit of work, and check the notice before it now.
 
@@ -55,7 +67,8 @@ def begin_escalation(
             notice,
             tx.customers.require(notice.customer_id),
             now,
-            reachable=reachable,
+            reachable=reachable or in_console,
+            in_console=in_console,
             deadlines=deadlines,
             acknowledgements=acknowledgements,
             policy=policy,
@@ -156,7 +169,8 @@ def _load_clock(tx: Transaction, notice: Notice, escalation: Escalation) -> Noti
         has = bool(tx.notices.acknowledgements(previous.id)) or _was_reached(
             tx, tx.escalations.call_tasks_of_notice(previous.id)
         )
-        earlier_notified = has or was_notified(tx.deliveries.of_notice(previous.id))
+        opened = bool(tx.notices.openings(previous.id)) and comes_in_console(tx, previous)
+        earlier_notified = has or opened or was_notified(tx.deliveries.of_notice(previous.id))
         earlier_acknowledged = has
     began = notice.sealed_at or min((delivery.created_at for delivery in deliveries), default=notice.created_at)
     return NoticeClock(
@@ -173,7 +187,13 @@ def _load_clock(tx: Transaction, notice: Notice, escalation: Escalation) -> Noti
         superseded=any(other.sequence > notice.sequence for other in sealed_notices(tx, notice)),
         earlier_notified=earlier_notified,
         earlier_acknowledged=earlier_acknowledged,
+        in_console=comes_in_console(tx, notice) and not any(_was_mailed_at_first(each) for each in deliveries),
+        opened=bool(tx.notices.openings(notice.id)),
     )
+
+
+def _was_mailed_at_first(delivery: Delivery) -> bool:
+    return delivery.channel is ChannelKind.EMAIL and delivery.cause is DeliveryCause.FIRST
 
 
 def _previous(tx: Transaction, notice: Notice) -> Notice | None:

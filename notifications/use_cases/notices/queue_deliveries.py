@@ -1,11 +1,12 @@
 """Choose the first recipients of a notice, and make its deliveries."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from notifications.audit.entry import AuditEntry
-from notifications.customer.records import Contact, recipients, takes_part
+from notifications.customer.records import Contact, NewsChannel, recipients, takes_part
 from notifications.delivery.delivery import (
     ChannelKind,
     Delivery,
@@ -15,6 +16,7 @@ from notifications.delivery.delivery import (
     delivery_message_id,
     destination_of,
 )
+from notifications.delivery.escalation_plan import was_notified
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Transaction
@@ -47,13 +49,15 @@ def first_targets(
     earlier_deliveries: Iterable[Delivery] = (),
     *,
     exercise: bool = False,
+    in_console: bool = False,
 ) -> list[Target]:
     """Return the recipients of a notice at sealing.
 
-    These are the console, the contacts on which it is served (11.1.1.2) and every active endpoint. Updates use the same
-    channel as the first notification (11.1.1.2), so every contact that an earlier notice of the incident reached gets
-    it too, also a fallback contact. ``earlier_deliveries`` are the deliveries of these notices. A contact or endpoint
-    that is not active gets nothing. The notice of an exercise goes only to contacts and endpoints that agreed to it. If
+    These are the console, the contacts on which it is served and every active endpoint. Updates use the same channel as
+    the first notification, so every contact that an earlier notice of the incident reached gets it too, also a fallback
+    contact. ``earlier_deliveries`` are the deliveries of these notices. ``in_console``: it is news that the customer
+    gets in its console, so that no contact gets a mail at first. A contact or endpoint that is not active gets nothing.
+    The notice of an exercise goes only to contacts and endpoints that agreed to it. If
     no contact did, it goes nowhere: it does not wait in the console either.
     """
     if exercise:
@@ -61,6 +65,8 @@ def first_targets(
             return []
         contacts = [contact for contact in contacts if contact.takes_exercises]
         endpoints = [endpoint for endpoint in endpoints if endpoint.takes_exercises]
+    if in_console:
+        contacts = []
     served = {contact.id for contact in recipients(contacts)}
     served |= {
         delivery.contact_id
@@ -85,6 +91,23 @@ def sealed_notices(tx: Transaction, notice: Notice) -> list[Notice]:
     return [other for other in found if other.state is NoticeState.SEALED]
 
 
+def comes_in_console(tx: Transaction, notice: Notice) -> bool:
+    """Return whether a notice is news for which its customer named the console.
+
+    This is so if the customer still chooses it, if the last notice named it, and if an earlier notice reached the
+    customer. Otherwise the notice uses every channel, so that a change of the choice loses nothing.
+    """
+    if notice.sequence == 1 or not notice.is_news:
+        return False
+    if tx.customers.require(notice.customer_id).news_channel is not NewsChannel.CONSOLE:
+        return False
+    earlier = [other for other in sealed_notices(tx, notice) if other.sequence < notice.sequence]
+    seal = tx.notices.seal(earlier[-1].id) if earlier else None
+    if seal is None or json.loads(seal.document).get("news_channel") != NewsChannel.CONSOLE.value:
+        return False
+    return any(was_notified(tx.deliveries.of_notice(other.id)) or tx.notices.openings(other.id) for other in earlier)
+
+
 def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
     """Return the recipients of a notice that is sealed now; see ``first_targets``."""
     earlier_deliveries: list[Delivery] = []
@@ -100,6 +123,7 @@ def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
         tx.webhooks.endpoints(notice.customer_id),
         earlier_deliveries,
         exercise=notice.exercise,
+        in_console=comes_in_console(tx, notice),
     )
 
 

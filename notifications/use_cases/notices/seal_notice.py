@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from notifications.audit.proof import format_notice_extra
+from notifications.customer.legal_profile import entity_of
 from notifications.customer.records import Contact
 from notifications.delivery.delivery import ChannelKind
 from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY, EscalationPolicy
@@ -23,6 +24,7 @@ from notifications.ports import (
     Clock,
     Identifiers,
     Log,
+    PdfMaker,
     Signer,
     TimestampAuthority,
     Transaction,
@@ -33,7 +35,13 @@ from notifications.use_cases.evidence.prove_entry import entry_proof, salts, seq
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.incidents.customer_decider import Agreements, DeciderCache, customer_case
 from notifications.use_cases.notices.escalate import begin_escalation
-from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry, targets_of
+from notifications.use_cases.notices.queue_deliveries import (
+    Target,
+    comes_in_console,
+    delivery_to,
+    queued_entry,
+    targets_of,
+)
 
 #: The actor of sealing and sending in the audit log.
 WORKER = "system:worker"
@@ -55,6 +63,8 @@ class SealingDependencies:
     sender: str
     #: the times of escalation
     escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
+    #: makes the PDFs of notices; None if it is not installed
+    pdf_maker: PdfMaker | None = None
     #: cache of the deciders of recent facts
     deciders: DeciderCache = field(default_factory=DeciderCache)
 
@@ -74,6 +84,7 @@ class _Prepared:
     targets: Sequence[Target]
     composed: ComposedNotice
     ticket: str
+    in_console: bool
 
 
 async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
@@ -154,7 +165,7 @@ def _compose(tx: Transaction, notice_id: UUID, sealing: SealingDependencies) -> 
     # Render every language a contact may need: renderings cannot be added after sealing.
     readers = [contact for contact in tx.customers.contacts(notice.customer_id) if contact.active]
     composed, ticket = compose_from_store(tx, notice, readers, sealing)
-    return _Prepared(notice, targets_of(tx, notice), composed, ticket)
+    return _Prepared(notice, targets_of(tx, notice), composed, ticket, comes_in_console(tx, notice))
 
 
 def compose_from_store(
@@ -171,8 +182,8 @@ def compose_from_store(
         raise LookupError(f"the store has no facts for notice {notice.id}")
     customer = tx.customers.require(notice.customer_id)
     decider = sealing.deciders.of(facts, sealing.agreements)
-    decision = decider.decide(customer_case(tx, customer))
-    agreement_id = decision.agreement_id or sealing.agreements.reference_id
+    case = customer_case(tx, customer)
+    decision, terms = decider.decide(case), decider.terms(case)
     earlier = [
         other
         for other in tx.notices.of_incident(notice.incident_id, notice.customer_id)
@@ -185,10 +196,10 @@ def compose_from_store(
         incident=incident,
         facts=facts,
         previous_facts=tx.incidents.facts_at(notice.incident_id, last.facts_version) if last is not None else None,
-        classification=decider.classification(agreement_id),
+        classification=decider.classification(terms),
         decision=decision,
         customer=customer,
-        agreement=sealing.agreements.by_id[agreement_id],
+        agreement=terms,
         provider=sealing.provider,
         issued_at=sealing.clock.now(),
         supersedes=(last.sequence, hashlib.sha256(seal_of_last.document).hexdigest())
@@ -203,6 +214,8 @@ def compose_from_store(
                 if contact.time_zone is not None and contact.time_zone != customer.time_zone
             }
         ),
+        entity=entity_of(tx.duties.legal_profile(customer.id)),
+        law=sealing.agreements.duties.law,
     )
     return composed, incident.ticket
 
@@ -251,7 +264,9 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependenc
         reachable = any(target.channel is not ChannelKind.CONSOLE for target in prepared.targets)
         # An exercise calls nobody and turns to nobody else.
         if not notice.exercise:
-            begin_escalation(tx, notice, sealed.sealed_at, sealing.escalation, reachable=reachable)
+            begin_escalation(
+                tx, notice, sealed.sealed_at, sealing.escalation, reachable=reachable, in_console=prepared.in_console
+            )
         tx.audit.append([
             entry,
             *(queued_entry(act, notice, pseudonym, delivery) for delivery in deliveries),

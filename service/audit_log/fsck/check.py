@@ -6,7 +6,7 @@
    head, and the timestamps and cosignatures of heads.
 4. The index of subjects names the same subjects as the leaves, and as many.
 5. For every missing opening or row, a later entry says that its customer was erased, at least 21 days after the formal
-   notice of the erasure (9.7, 12).
+   notice of the erasure.
 6. Every row has an entry in the log.
 
 Each step reports the first difference that it finds. Memory use is bounded by one range. The log may grow during the

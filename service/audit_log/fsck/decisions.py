@@ -13,7 +13,7 @@ from uuid import UUID
 from notifications.audit.entry import Leaf, pseudonym
 from notifications.canonical_json import canonicalize, parse_canonical, timestamp_text
 from notifications.decision import Decision
-from notifications.incident import IncidentFacts
+from notifications.incident import UNKNOWN, IncidentFacts
 from notifications.use_cases.audit_context import as_json
 from service.audit_log.fsck.findings import ACKNOWLEDGEMENTS, DECISIONS, FACTS, RangeFound
 from service.store.maintenance.inspection import Inspection
@@ -81,6 +81,9 @@ class DecisionChecks:
             "due_at": None if decision.due_at is None else timestamp_text(decision.due_at),
             "due_kind": None if decision.due_kind is None else decision.due_kind.value,
         }
+        if "binding" in detail:
+            # Entries of earlier releases do not state it.
+            stored["binding"] = None if decision.binding is None else decision.binding.value
         other = [name for name, value in stored.items() if detail[name] != value]
         if verdict != detail["verdict"]:
             other.append("verdict")
@@ -103,13 +106,19 @@ class DecisionChecks:
         stored: Any
         if said.type == STATED:
             customer = self._customer(said.subjects["customer"])
-            stored = {"affected": None if customer is None else facts.for_customer(UUID(bytes=customer))}
+            affected = as_json(None if customer is None else facts.for_customer(UUID(bytes=customer)))
+            assert isinstance(committed, dict)
+            stored = {"affected": _as_committed(affected, committed["affected"])}
         else:
             shape = as_json(facts)
             assert isinstance(shape, dict)
             assert isinstance(committed, dict)
             # Entries of earlier releases also commit to the facts about single customers.
-            stored = {"facts": {name: shape[name] for name in committed["facts"] if name in shape}}
+            stored = {
+                "facts": {
+                    name: _as_committed(shape[name], then) for name, then in committed["facts"].items() if name in shape
+                }
+            }
         if canonicalize(as_json(stored)) != opened["payload"]:
             where = f"version {version} of the facts of incident {incident}, index {index},"
             self._found.differs(FACTS, where, "says something else than the log commits to")
@@ -129,3 +138,16 @@ class DecisionChecks:
             where = f"acknowledgement of notice {notice}, index {index},"
             self._found.differs(ACKNOWLEDGEMENTS, where, "is another than the log says")
         return True
+
+
+def _as_committed(stored: Any, committed: Any) -> Any:
+    """Return a stored value without the facts that are unknown and that the release of the entry did not have."""
+    if isinstance(stored, Mapping) and isinstance(committed, Mapping):
+        return {
+            name: _as_committed(value, committed.get(name))
+            for name, value in stored.items()
+            if name in committed or value != UNKNOWN
+        }
+    if isinstance(stored, list) and isinstance(committed, list) and len(stored) == len(committed):
+        return [_as_committed(each, then) for each, then in zip(stored, committed, strict=True)]
+    return stored

@@ -69,6 +69,9 @@ class ScopedCustomers(ScopedRepository):
     def contacts(self, customer_id: UUID) -> Sequence[Contact]:
         return self._tx.customers.contacts(customer_id) if self._scope.covers_customer(customer_id) else ()
 
+    def reached(self, customer_ids: Collection[UUID]) -> frozenset[UUID]:
+        return self._tx.customers.reached([each for each in customer_ids if self._scope.covers_customer(each)])
+
     def contact(self, contact_id: UUID) -> Contact | None:
         contact = self._tx.customers.contact(contact_id)
         return contact if contact is not None and self._scope.covers_customer(contact.customer_id) else None
@@ -84,6 +87,12 @@ class ScopedCustomers(ScopedRepository):
         self.require_contact(contact.id)
         self._verify_customer(contact.customer_id)
         self._tx.customers.save_contact(contact, expected_version)
+
+    def add_reachability_checks(self, checks: Sequence[ReachabilityCheck]) -> None:
+        self._verify_at_provider("add_reachability_checks")
+        for check in checks:
+            self._verify_customer(check.customer_id)
+        self._tx.customers.add_reachability_checks(checks)
 
     def latest_reachability_checks(self, customer_id: UUID | None) -> Sequence[ReachabilityCheck]:
         return self._tx.customers.latest_reachability_checks(customer_id) if self._covers_one(customer_id) else ()

@@ -1,10 +1,10 @@
 """Incidents under a scope at the provider that is limited in time."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from notifications.errors import required
-from notifications.incident import Incident, IncidentFacts
+from notifications.incident import Incident, IncidentFacts, Intervention
 from notifications.ports import Page, StoredDecision
 from service.auth.scope.visibility import ScopedRepository
 from service.ports.board import IncidentFigures, IncidentFilters, ListedIncident
@@ -43,6 +43,9 @@ class ScopedIncidents(ScopedRepository):
         if self.get(incident_id) is None:
             return [], None
         return self._tx.incidents.decisions(incident_id, page, verdict=verdict)
+
+    def interventions(self, incident_id: UUID) -> Sequence[Intervention]:
+        return () if self.get(incident_id) is None else self._tx.incidents.interventions(incident_id)
 
     def _covers(self, incident: Incident) -> bool:
         return self._scope.covers(None, incident.opened_at, served=False)

@@ -6,11 +6,13 @@ from service.auth.caller import Scope
 from service.auth.scope.accounts import ScopedAccounts, ScopedCredentials, ScopedSessions, ScopedTokens
 from service.auth.scope.customers import ScopedCustomers, ScopedErasures
 from service.auth.scope.deliveries import ScopedDeliveries, ScopedEscalations
+from service.auth.scope.duties import ScopedDuties
 from service.auth.scope.incidents import ScopedBoard, ScopedIncidents
 from service.auth.scope.log import ScopedAudit, ScopedLog
 from service.auth.scope.notices import ScopedNotices
 from service.auth.scope.operations import ScopedAlerts, ScopedDrafts, ScopedFigures, ScopedMails, ScopedResponses
 from service.auth.scope.questions import ScopedQuestions
+from service.auth.scope.reports import ScopedReports
 from service.auth.scope.resources import ScopedResources
 from service.auth.scope.search import ScopedSearch
 from service.auth.scope.visibility import OutOfScopeError
@@ -38,6 +40,7 @@ class ScopedTransaction:
         self.erasures = ScopedErasures(tx, scope)
         self.notices = ScopedNotices(tx, scope)
         self.questions = ScopedQuestions(tx, scope)
+        self.duties = ScopedDuties(tx, scope)
         self.deliveries = ScopedDeliveries(tx, scope)
         self.escalations = ScopedEscalations(tx, scope)
         self.webhooks = ScopedWebhooks(tx, scope)
@@ -52,6 +55,7 @@ class ScopedTransaction:
         self.figures = ScopedFigures(tx, scope)
         self.board = ScopedBoard(tx, scope)
         self.search = ScopedSearch(tx, scope)
+        self.reports = ScopedReports(tx, scope)
 
     def __getattr__(self, name: str) -> NoReturn:
         raise OutOfScopeError(name)

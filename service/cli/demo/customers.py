@@ -40,7 +40,7 @@ CUSTOMERS: tuple[tuple[str, dict[str, Any], list[dict[str, Any]], str], ...] = (
                 "address_confirmed": True,
             },
         ],
-        "default levels (11.1.1.3)",
+        "default levels",
     ),
     (
         "b",

@@ -58,6 +58,7 @@ async def embedded_service(
         # No scheduled checks, so that the sink gets only the mails of a demo or test.
         relay = {"mail__host": "127.0.0.1", "mail__port": sink.port, "mail__tls": "none"}
         relay["contact_checks__every_days"] = 0
+        relay["contact_checks__second_channel_days"] = 0
         settings = load_settings(data, **(relay | overrides))
         async with build_server(settings, clock=clock) as parts:
             app = create_app(

@@ -1,13 +1,21 @@
 """Check customers one after the other: read, ask, record, alert."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
 
 from notifications.customer.records import Contact, Customer
-from notifications.delivery.reachability import ReachabilityCheck
+from notifications.delivery.reachability import (
+    CALL_TO_MAKE,
+    NO_SECOND_CHANNEL,
+    CheckSubject,
+    ReachabilityCheck,
+    SecondChannel,
+    SecondChannelKind,
+    second_channel,
+)
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint, WebhookSecret
 from notifications.ports import Clock, Identifiers, Page
 from notifications.use_cases.audit_context import AuditContext
@@ -79,6 +87,49 @@ class ContactChecker:
         lines, findings = await self._check(addresses, customer_id, only=only, send=send, actor=actor)
         await self._alert(findings, actor)
         return CheckReport(tuple(lines), addresses.relay_fault)
+
+    async def test_second_channel(self, customer_id: UUID, *, actor: str = ACTOR) -> bool:
+        """Test the second channel of a customer by a real message; return whether it could be tried.
+
+        1. Find the channel. Without one, that is the result.
+        2. A webhook gets a test event, an address a test mail. A telephone is left to a person: the result says so.
+        3. Record the result, alert if it is bad, and close the alerts of what is repaired.
+        """
+        # 1.
+        subject = await self._store.read(lambda tx: _subject(tx, customer_id))
+        channel = second_channel(subject.contacts, [endpoint.id for endpoint, _ in subject.endpoints])
+        # 2.
+        made = [self._untested(customer_id, channel)]
+        if channel is not None and channel.kind is SecondChannelKind.WEBHOOK:
+            endpoint, secrets = next(found for found in subject.endpoints if found[0].id == channel.subject_id)
+            made, _ = await self._webhooks.check(subject.customer, endpoint, secrets)
+        elif channel is not None and channel.kind is SecondChannelKind.MAIL:
+            contact = next(found for found in subject.contacts if found.id == channel.subject_id)
+            answer = await self._new_addresses().check(contact, self._clock.now(), send=True)
+            made = [] if answer is None else [answer]
+        if not made:
+            return False
+        # 3.
+        act = AuditContext(actor, self._clock.now(), self._identifiers)
+        checks = [replace(check, subject=CheckSubject.SECOND_CHANNEL) for check in made]
+        sent = channel is not None and channel.kind is not SecondChannelKind.TELEPHONE
+        findings = await self._store.write(
+            lambda tx: record_contact_checks(tx, act, subject.customer, checks, sent=sent)
+        )
+        await self._alert(findings, actor)
+        return True
+
+    def _untested(self, customer_id: UUID, channel: SecondChannel | None) -> ReachabilityCheck:
+        """Return the result of a test that no message can make."""
+        return ReachabilityCheck(
+            self._identifiers.new_id(),
+            customer_id,
+            CheckSubject.SECOND_CHANNEL,
+            customer_id if channel is None else channel.subject_id,
+            self._clock.now(),
+            ok=False,
+            reason=NO_SECOND_CHANNEL if channel is None else CALL_TO_MAKE,
+        )
 
     def _new_addresses(self) -> AddressChecker:
         return AddressChecker(self._dependencies, self._clock, self._identifiers)

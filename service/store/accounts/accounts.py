@@ -26,8 +26,8 @@ _accounts = table(AccountRow).c
 _PAGE = limited(_ACCOUNTS.page().where(_accounts.position > bindparam("after")).order_by(_accounts.position), "after")
 _UPDATE = compiled_text(
     "UPDATE accounts SET kind = :kind, name = :name, email = :email, language = :language, active = :active,"
-    " version = :version WHERE id = :id AND version = :expected",
-    "kind", "name", "email", "language", "active", "version", "id", "expected",
+    " time_zone = :time_zone, version = :version WHERE id = :id AND version = :expected",
+    "kind", "name", "email", "language", "active", "time_zone", "version", "id", "expected",
 )  # fmt: skip
 _VERSION = compiled_text("SELECT version FROM accounts WHERE id = :id", "id")
 _REMOVE_GRANT = compiled_text("DELETE FROM grants WHERE id = :id", "id")
@@ -63,7 +63,7 @@ class AccountRecords(Records):
 
     def save(self, account: Account, expected_version: int) -> None:
         """Replace the account; raises VersionMismatchError."""
-        values = _ACCOUNTS.some_values(account, "kind", "name", "email", "language", "active")
+        values = _ACCOUNTS.some_values(account, "kind", "name", "email", "language", "active", "time_zone")
         self._replace("account", account.id, expected_version, account.version, _VERSION, _UPDATE, values)
         self._changed("access")
 

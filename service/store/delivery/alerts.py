@@ -112,6 +112,13 @@ _TO_CHECK = compiled_text(
     " ORDER BY contacts.position LIMIT :limit",
     "confirmed_before", "checked_before", "limit",
 )  # fmt: skip
+_SECOND_CHANNELS = compiled_text(
+    "SELECT customers.id FROM customers WHERE customers.created_at <= :known_before AND NOT EXISTS"
+    " (SELECT 1 FROM reachability_checks AS recent WHERE recent.customer_id = customers.id"
+    " AND recent.subject = 'second_channel' AND recent.checked_at > :tested_before)"
+    " ORDER BY customers.position LIMIT :limit",
+    "known_before", "tested_before", "limit",
+)  # fmt: skip
 _WITH_CERTIFICATE = limited(
     select(_contacts.position, *CONTACT)
     .where(_contacts.position > bindparam("after"))
@@ -227,6 +234,11 @@ class AlertRecords(Records):
         """Return active contacts with a confirmed address that were not checked recently."""
         rows = self._session.all(_TO_CHECK, (to_microseconds(confirmed_before), to_microseconds(checked_before), limit))
         return [ContactToCheck(UUID(bytes=row[0]), UUID(bytes=row[1]), was_checked=bool(row[2])) for row in rows]
+
+    def second_channels_to_test(self, known_before: datetime, tested_before: datetime, limit: int) -> Sequence[UUID]:
+        """Return customers whose second channel was not tested recently."""
+        moments = (to_microseconds(known_before), to_microseconds(tested_before), limit)
+        return [UUID(bytes=row[0]) for row in self._session.all(_SECOND_CHANNELS, moments)]
 
     def contacts_with_certificate(self, page: Page) -> tuple[list[Contact], str | None]:
         """Return a page of the active contacts that have a certificate."""

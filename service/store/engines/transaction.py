@@ -21,10 +21,12 @@ from service.store.incidents.contacts import ContactRecords
 from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
 from service.store.incidents.drafts import DraftRecords
+from service.store.incidents.duties import DutyRecords
 from service.store.incidents.erasure import ErasureRecords
 from service.store.incidents.idempotency import ResponseRecords
 from service.store.incidents.inbox import InboxRecords
 from service.store.incidents.incidents import IncidentRecords
+from service.store.incidents.interventions import InterventionRecords
 from service.store.incidents.notices import NoticeRecords
 from service.store.incidents.questions import QuestionRecords
 from service.store.incidents.reachability import ReachabilityRecords
@@ -35,6 +37,7 @@ from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
 from service.store.log.events import EventRecords
 from service.store.log.heads import HeadRecords
+from service.store.log.issued_reports import IssuedReportRecords
 from service.store.log.tree import TreeRecords
 from service.store.search.finding import SearchRecords
 from service.store.sql.records import Records
@@ -43,7 +46,7 @@ from service.store.sql.session import Session
 RecordsT = TypeVar("RecordsT", bound=Records)
 
 
-class _Incidents(IncidentRecords, DecisionRecords):
+class _Incidents(IncidentRecords, DecisionRecords, InterventionRecords):
     """Implements ``notifications.ports.IncidentRepository``."""
 
 
@@ -92,6 +95,7 @@ class SqlTransaction:
     customers = Repository(_Customers)
     notices = Repository(_Notices)
     questions = Repository(QuestionRecords)
+    duties = Repository(DutyRecords)
     deliveries = Repository(_Deliveries)
     escalations = Repository(EscalationRecords)
     webhooks = Repository(WebhookRecords)
@@ -111,3 +115,4 @@ class SqlTransaction:
     board = Repository(BoardRecords)
     events = Repository(EventRecords)
     search = Repository(SearchRecords)
+    reports = Repository(IssuedReportRecords)

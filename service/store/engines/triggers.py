@@ -1,7 +1,7 @@
 """Append-only by trigger: the engine refuses UPDATE, DELETE and REPLACE from every client.
 
 Not listed are tables whose rows may be erased (salts, openings) or have a state (incidents, notices, deliveries). Rows
-of a customer may be deleted once its erasure has begun (9.7, 12). An erasure begins at the earliest 21 days after its
+of a customer may be deleted once its erasure has begun. An erasure begins at the earliest 21 days after its
 formal notice.
 """
 
@@ -18,13 +18,20 @@ APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
     "decisions": (("position",), ("id",)),
     "delivery_attempts": (("position",), ("id",), ("delivery_id", "number")),
     "inbox_items": (("position",), ("notice_id",)),
+    "duty_assessments": (("position",), ("incident_id", "version")),
     "incident_facts": (("incident_id", "version"),),
+    "interventions": (("position",), ("incident_id", "number")),
+    "issued_reports": (("position",), ("period", "customer", "number")),
+    "legal_profiles": (("position",), ("customer_id", "version")),
     "log_checkpoints": (("size",),),
     "log_leaves": (("leaf_index",), ("position",)),
     "log_nodes": (("level", "node_index"),),
     "notice_openings": (("position",), ("notice_id", "by")),
+    "notice_pdfs": (("notice_id", "language", "time_zone"),),
     "profiles": (("position",), ("id",), ("customer_id", "version")),
     "reachability_checks": (("position",), ("id",)),
+    "report_drafts": (("position",), ("incident_id", "duty_id", "version")),
+    "report_submissions": (("position",), ("id",)),
     "returned_messages": (("position",), ("id",)),
     "seal_proofs": (("notice_id",),),
     "seal_timestamps": (("notice_id",),),
@@ -46,7 +53,9 @@ ERASABLE: dict[str, str] = {
     "decisions": _OF_CUSTOMER,
     "delivery_attempts": _OF_DELIVERY,
     "inbox_items": _OF_CUSTOMER,
+    "legal_profiles": _OF_CUSTOMER,
     "notice_openings": _OF_CUSTOMER,
+    "notice_pdfs": _OF_NOTICE,
     "profiles": _OF_CUSTOMER,
     "reachability_checks": _OF_CUSTOMER,
     # A bounce without a delivery may still name a person, so any erasure may delete it.

@@ -13,6 +13,7 @@ from service.store.incidents.incidents import INCIDENT, OVERVIEWS, incident_of_r
 from service.store.search.terms import kind_facet, sought_words
 from service.store.sql.encoding import from_optional_bytes, from_optional_microseconds
 from service.store.sql.paging import (
+    FIRST,
     LAST,
     Shape,
     cursor_of,
@@ -40,10 +41,9 @@ _DEADLINES = (
     " UNION ALL SELECT n.incident_id, c.due_at FROM call_tasks c JOIN notices n ON n.id = c.notice_id"
     " WHERE c.state = 'open'"
     " UNION ALL SELECT o.incident_id, o.pending_due_at FROM incident_overviews o JOIN incidents i"
-    " ON i.id = o.incident_id WHERE o.pending > 0 AND i.state = 'open'"
+    " ON i.id = o.incident_id WHERE o.pending > 0 AND o.pending_due_at IS NOT NULL AND i.state = 'open'"
 )
-_NEAREST = f"(SELECT incident_id, min(due_at) AS due_at FROM ({_DEADLINES}) AS running GROUP BY incident_id)"  # noqa: S608 - this file's own words, as below
-_DUE = f"coalesce(nearest.due_at, {_NEVER})"
+_NEAREST = f"SELECT incident_id, min(due_at) AS due_at FROM ({_DEADLINES}) AS running GROUP BY incident_id"  # noqa: S608 - this file's own words, as below
 #: Conditions by filter. A service or region is in a JSON list, with its quotation marks.
 _CONDITIONS = {
     "nature": "overviews.nature = ?",
@@ -52,44 +52,85 @@ _CONDITIONS = {
     "service": "replace(overviews.services, ?, '') <> overviews.services",
     "region": "replace(overviews.regions, ?, '') <> overviews.regions",
 }
+#: The condition of each state on incidents of which something is due, and on the others.
 _STATES = {
-    "active": "(incidents.state = 'open' OR nearest.due_at IS NOT NULL)",
-    "open": "incidents.state = 'open'",
-    "closed": "incidents.state = 'closed'",
+    "active": ("", "incidents.state = 'open'"),
+    "open": ("incidents.state = 'open'", "incidents.state = 'open'"),
+    "closed": ("incidents.state = 'closed'", "incidents.state = 'closed'"),
+    None: ("", ""),
 }
+_DUE = "SELECT incident_id FROM nearest"
+_WITH_NEAREST = f"WITH nearest AS MATERIALIZED ({_NEAREST})"
+_WITH_OVERVIEW = " LEFT JOIN incident_overviews AS overviews ON overviews.incident_id = incidents.id"
 
 
 @lru_cache(maxsize=256)
-def _page_statement(
-    state: str | None, filters: tuple[str, ...], shapes: tuple[Shape, ...] | None, matching: str, *, by_due: bool
+def _newest_statement(
+    state: str | None, filters: tuple[str, ...], shapes: tuple[Shape, ...] | None, matching: str
 ) -> str:
-    """Return the statement of a page. The rows are chosen before their facts are read.
+    """Return the statement of a page of the newest. The rows are chosen before their facts are read.
 
     ``matching``: the engine's own search for documents by words; empty for a list without words.
     """
-    conditions = [f"({_DUE}, incidents.position) > (?, ?)" if by_due else "incidents.position < ?"]
-    conditions += [] if state is None else [_STATES[state]]
-    conditions += [_CONDITIONS[name] for name in filters]
+    _, stated = _STATES[state]
+    if state == "active":
+        stated = f"incidents.id IN (SELECT id FROM incidents WHERE state = 'open' UNION {_DUE})"  # noqa: S608
+    conditions = _all_of("incidents.position < ?", stated, *_filtered(filters, shapes, matching))
+    chosen = f"{_chosen('0', f'incidents{_WITH_OVERVIEW}', conditions)} ORDER BY incidents.position DESC LIMIT ?"
+    return f"{_WITH_NEAREST if state == 'active' else ''} {_listed(chosen)} ORDER BY incidents.position DESC"
+
+
+@lru_cache(maxsize=256)
+def _due_statement(state: str | None, filters: tuple[str, ...], shapes: tuple[Shape, ...] | None, matching: str) -> str:
+    """Return the statement of a page by deadline: those of which something is due, then the others.
+
+    Each part is limited for itself. So neither reads the history: the first begins with the running deadlines, the
+    second with the index of states.
+    """
+    of_due, of_others = _STATES[state]
+    rest = _filtered(filters, shapes, matching)
+    due_first = _chosen(
+        "nearest.due_at",
+        f"nearest JOIN incidents ON incidents.id = nearest.incident_id{_WITH_OVERVIEW}",
+        _all_of("(nearest.due_at, incidents.position) > (?, ?)", of_due, *rest),
+    )
+    others = _chosen(
+        str(_NEVER),
+        f"incidents{_WITH_OVERVIEW}",
+        _all_of("incidents.position > ?", of_others, f"incidents.id NOT IN ({_DUE})", *rest),
+    )
+    chosen = (
+        f"SELECT * FROM ({due_first} ORDER BY due_key, incidents.position LIMIT ?) AS due"  # noqa: S608
+        f" UNION ALL SELECT * FROM ({others} ORDER BY incidents.position LIMIT ?) AS others"
+    )
+    return f"{_WITH_NEAREST} {_listed(chosen)} ORDER BY chosen.due_key, incidents.position LIMIT ?"
+
+
+def _filtered(filters: tuple[str, ...], shapes: tuple[Shape, ...] | None, matching: str) -> list[str]:
+    """Return the conditions of filters, words and extents, in the order of their values."""
+    conditions = [_CONDITIONS[name] for name in filters]
     if matching:
         conditions.append(f"incidents.id IN (SELECT d.subject_id FROM {matching})")  # noqa: S608
     if shapes is not None:
         covered, names = within_extents(shapes, at=literal_column("incidents.opened_at"))
         conditions.append(f"({compiled(covered, *names)})")
-    order = f"{_DUE}, incidents.position" if by_due else "incidents.position DESC"
-    nearest = f" LEFT JOIN {_NEAREST} AS nearest ON nearest.incident_id = incidents.id"
-    chosen = (
-        f"SELECT incidents.id AS chosen_id, {_DUE if by_due else 0} AS due_key FROM incidents"  # noqa: S608
-        " LEFT JOIN incident_overviews AS overviews ON overviews.incident_id = incidents.id"
-        f"{nearest if by_due or state == 'active' else ''}"
-        f" WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
-    )
-    outer = "chosen.due_key, incidents.position" if by_due else "incidents.position DESC"
+    return conditions
+
+
+def _all_of(*conditions: str) -> str:
+    return " AND ".join(condition for condition in conditions if condition)
+
+
+def _chosen(due_key: str, source: str, conditions: str) -> str:
+    return f"SELECT incidents.id AS chosen_id, {due_key} AS due_key FROM {source} WHERE {conditions}"  # noqa: S608
+
+
+def _listed(chosen: str) -> str:
     return (
         f"SELECT chosen.due_key, incidents.position, {_INCIDENT_COLUMNS}, {_OVERVIEW_COLUMNS} FROM ({chosen}) AS chosen"  # noqa: S608
         " JOIN incidents ON incidents.id = chosen.chosen_id JOIN incident_facts"
         " ON incident_facts.incident_id = incidents.id AND incident_facts.version = incidents.version"
         " LEFT JOIN incident_overviews ON incident_overviews.incident_id = incidents.id"
-        f" ORDER BY {outer}"
     )
 
 
@@ -106,7 +147,7 @@ def _of_incidents(count: int, column: str = "incident_id") -> str:
 def _figure_statements(count: int) -> tuple[str, str, str, str]:
     """Return the statements of deadlines, notices, failed deliveries and calls of so many incidents."""
     of_notices = _of_incidents(count, "n.incident_id")
-    deadlines = f"SELECT incident_id, due_at FROM {_NEAREST} AS nearest WHERE {_of_incidents(count)}"  # noqa: S608
+    deadlines = f"SELECT incident_id, due_at FROM ({_NEAREST}) AS nearest WHERE {_of_incidents(count)}"  # noqa: S608
     notices = (
         "SELECT incident_id, count(DISTINCT CASE WHEN state = 'sealed' THEN customer_id END),"  # noqa: S608
         " count(CASE WHEN state = 'draft' THEN 1 END), count(CASE WHEN state = 'released' THEN 1 END),"
@@ -156,17 +197,21 @@ class BoardRecords(Records):
             "region": None if filters.region is None else f'"{filters.region}"',
         }
         given = {name: value for name, value in stated.items() if value is not None}
-        after: tuple[int, ...] = (start_of("incidents", page, LAST),) if not by_due else self._after(page)
         words = sought_words(filters.text or "")
+        start = self._after(page) if by_due else start_of("incidents", page, LAST)
         if filters.text and not words:
             return [], None
         match = [self._session.search_query(None, [_KINDS], words)] if words else []
         matching = self._session.search_from(None) if words else ""
-        statement = _page_statement(filters.state, tuple(given), shapes_of(page), matching, by_due=by_due)
-        values = (*after, *given.values(), *match, *extent_values(page), page.limit + 1)
-        rows = self._session.all(statement, values)
-        if not by_due:
+        parts, limit = (filters.state, tuple(given), shapes_of(page), matching), page.limit + 1
+        values = (*given.values(), *match, *extent_values(page), limit)
+        if isinstance(start, int):
+            rows = self._session.all(_newest_statement(*parts), (start, *values))
             return paged("incidents", page, [row[1:] for row in rows], _listed_of_row)
+        due_at, position = start
+        # Before the first incident of which nothing is due, all of them follow.
+        others_after = position if due_at == _NEVER else FIRST
+        rows = self._session.all(_due_statement(*parts), (*start, *values, others_after, *values, limit))
         kept = rows[: page.limit]
         following = cursor_of("due", *kept[-1][:2]) if len(rows) > page.limit else None
         return [_listed_of_row(*row[2:]) for row in kept], following

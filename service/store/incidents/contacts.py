@@ -1,6 +1,7 @@
 """Contacts of customers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +45,12 @@ _UPDATE_CONTACT = compiled_text(
     "smime_certificate", "verified_at", "phone", "takes_exercises", "version", "id", "expected",
 )  # fmt: skip
 _CONTACT_VERSION = compiled(select(_contacts.version).where(_contacts.id == bindparam("id")), "id")
+
+
+@lru_cache(maxsize=64)
+def _reached(count: int) -> str:
+    some = ", ".join("?" * count)
+    return f"SELECT DISTINCT customer_id FROM contacts WHERE active AND customer_id IN ({some})"  # noqa: S608 - only placeholders
 
 
 def contact_of_row(*row: Any) -> Contact:
@@ -107,6 +114,13 @@ class ContactRecords(Records):
         """Return the contact."""
         row = self._session.one(_CONTACT_BY_ID, (contact_id.bytes,))
         return None if row is None else contact_of_row(*row)
+
+    def reached(self, customer_ids: Collection[UUID]) -> frozenset[UUID]:
+        """Return those of these customers that have an active contact."""
+        if not customer_ids:
+            return frozenset()
+        rows = self._session.all(_reached(len(customer_ids)), [each.bytes for each in customer_ids])
+        return frozenset(UUID(bytes=row[0]) for row in rows)
 
     def require_contact(self, contact_id: UUID) -> Contact:
         """Return the contact; raises NotFoundError where there is none."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from notifications.audit.entry import pseudonym
-from notifications.customer.records import AgreementBinding, Customer, LevelChoice, ProfileVersion
+from notifications.customer.records import AgreementBinding, Customer, LevelChoice, NewsChannel, ProfileVersion
 from notifications.errors import NotFoundError, required
 from notifications.ports import Page
 from service.store.search.documents import SearchDocuments
@@ -36,9 +36,12 @@ _bindings, _profiles = table(AgreementBindingRow).c, table(ProfileRow).c
 CUSTOMER = (
     _customers.id, _customers.name, _customers.language, _customers.time_zone, _customers.services,
     _customers.regions, _customers.availability_zones, _customers.created_at, _customers.version, _customers.four_eyes,
-    _customers.acknowledge_within_seconds,
+    _customers.acknowledge_within_seconds, _customers.news_channel,
 )  # fmt: skip
-_BINDING = (_bindings.customer_id, _bindings.agreement_id, _bindings.effective_at, _bindings.recorded_at)
+_BINDING = (
+    _bindings.customer_id, _bindings.agreement_id, _bindings.effective_at, _bindings.recorded_at, _bindings.dpa_id,
+    _bindings.products,
+)  # fmt: skip
 _PROFILE = (
     _profiles.id, _profiles.customer_id, _profiles.version, _profiles.choices, _profiles.effective_at,
     _profiles.recorded_at, _profiles.recorded_by,
@@ -58,10 +61,10 @@ _CUSTOMERS_PAGE = limited(
 _UPDATE_CUSTOMER = compiled_text(
     "UPDATE customers SET name = :name, language = :language, time_zone = :time_zone, services = :services,"
     " regions = :regions, availability_zones = :availability_zones, four_eyes = :four_eyes,"
-    " acknowledge_within_seconds = :acknowledge_within_seconds, version = :version"
+    " acknowledge_within_seconds = :acknowledge_within_seconds, news_channel = :news_channel, version = :version"
     " WHERE id = :id AND version = :expected",
     "name", "language", "time_zone", "services", "regions", "availability_zones", "four_eyes",
-    "acknowledge_within_seconds", "version", "id", "expected",
+    "acknowledge_within_seconds", "news_channel", "version", "id", "expected",
 )  # fmt: skip
 _CUSTOMER_VERSION = compiled(select(_customers.version).where(_customers.id == bindparam("id")), "id")
 _SALT = compiled(select(_salts.salt).where(_salts.customer_id == bindparam("id")), "id")
@@ -93,7 +96,7 @@ def customer_of_row(*row: Any) -> Customer:
     """Return the customer of a row, in the order of ``CUSTOMER``."""
     (
         id_bytes, name, language, time_zone, services, regions, availability_zones, created_at, version, four_eyes,
-        acknowledge_within_seconds,
+        acknowledge_within_seconds, news_channel,
     ) = row  # fmt: skip
     return Customer(
         UUID(bytes=id_bytes),
@@ -107,6 +110,7 @@ def customer_of_row(*row: Any) -> Customer:
         version,
         bool(four_eyes),
         acknowledge_within_seconds,
+        NewsChannel(news_channel),
     )
 
 
@@ -115,9 +119,14 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _binding_of_row(row: tuple[Any, ...]) -> AgreementBinding:
-    customer_id, agreement_id, effective_at, recorded_at = row
+    customer_id, agreement_id, effective_at, recorded_at, dpa_id, products = row
     return AgreementBinding(
-        UUID(bytes=customer_id), agreement_id, from_microseconds(effective_at), from_microseconds(recorded_at)
+        UUID(bytes=customer_id),
+        agreement_id,
+        from_microseconds(effective_at),
+        from_microseconds(recorded_at),
+        dpa_id,
+        None if products is None else _NAMES.decode(products),
     )
 
 
@@ -155,6 +164,7 @@ class CustomerRecords(Records):
                 customer.version,
                 customer.four_eyes,
                 customer.acknowledge_within_seconds,
+                customer.news_channel.value,
             ),
         )
         self._session.execute(_INSERT_SALT, (customer.id.bytes, pseudonym_salt))
@@ -188,6 +198,7 @@ class CustomerRecords(Records):
                 _NAMES.encode(customer.availability_zones),
                 customer.four_eyes,
                 customer.acknowledge_within_seconds,
+                customer.news_channel.value,
             ),
         )
         SearchDocuments(self._session).put_customer(customer)
@@ -248,6 +259,8 @@ class CustomerRecords(Records):
                 binding.agreement_id,
                 to_microseconds(binding.effective_at),
                 to_microseconds(binding.recorded_at),
+                binding.dpa_id,
+                None if binding.products is None else _NAMES.encode(binding.products),
             ),
         )
         self._directory_changed()

@@ -70,6 +70,7 @@ _ROWS_OF_CUSTOMER = (
     f"DELETE FROM owed_evidence WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM seal_proofs WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM seal_timestamps WHERE notice_id IN {_NOTICES}",  # noqa: S608
+    f"DELETE FROM notice_pdfs WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM notice_subjects WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM sealed_notices WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM alerts WHERE notice_id IN {_NOTICES}",  # noqa: S608
@@ -78,6 +79,7 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM decisions WHERE customer_id = ?",
     "DELETE FROM resources WHERE customer_id = ?",
     "DELETE FROM profiles WHERE customer_id = ?",
+    "DELETE FROM legal_profiles WHERE customer_id = ?",
     "DELETE FROM agreement_bindings WHERE customer_id = ?",
     "DELETE FROM links WHERE subject_id IN (SELECT id FROM contacts WHERE customer_id = ?)",
     "DELETE FROM contacts WHERE customer_id = ?",

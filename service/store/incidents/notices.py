@@ -30,7 +30,7 @@ NOTICE = (
     _notices.facts_version, _notices.due_at, _notices.due_kind, _notices.created_at, _notices.created_by,
     _notices.released_at, _notices.released_by, _notices.sealed_at, _notices.hold_reason, _notices.version,
     _notices.drafted_by, _notices.override_reason, _notices.override_reviewed_by, _notices.override_reviewed_at,
-    _notices.exercise,
+    _notices.exercise, _notices.binding,
 )  # fmt: skip
 
 _INSERT = insert_of(NoticeRow, "leased_until")
@@ -38,14 +38,14 @@ _BY_ID = compiled(select(*NOTICE).where(_notices.id == bindparam("id")), "id")
 _VERSION = compiled(select(_notices.version).where(_notices.id == bindparam("id")), "id")
 _UPDATE = compiled_text(
     "UPDATE notices SET sequence = :sequence, kind = :kind, state = :state, facts_version = :facts_version,"
-    " due_at = :due_at, due_kind = :due_kind, released_at = :released_at, released_by = :released_by,"
-    " sealed_at = :sealed_at, hold_reason = :hold_reason, drafted_by = :drafted_by,"
+    " due_at = :due_at, due_kind = :due_kind, binding = :binding, released_at = :released_at,"
+    " released_by = :released_by, sealed_at = :sealed_at, hold_reason = :hold_reason, drafted_by = :drafted_by,"
     " override_reason = :override_reason, override_reviewed_by = :override_reviewed_by,"
     " override_reviewed_at = :override_reviewed_at, version = :version"
     " WHERE id = :id AND version = :expected",
-    "sequence", "kind", "state", "facts_version", "due_at", "due_kind", "released_at", "released_by", "sealed_at",
-    "hold_reason", "drafted_by", "override_reason", "override_reviewed_by", "override_reviewed_at", "version", "id",
-    "expected",
+    "sequence", "kind", "state", "facts_version", "due_at", "due_kind", "binding", "released_at", "released_by",
+    "sealed_at", "hold_reason", "drafted_by", "override_reason", "override_reviewed_by", "override_reviewed_at",
+    "version", "id", "expected",
 )  # fmt: skip
 _OF_INCIDENT = compiled(
     select(*NOTICE)
@@ -103,7 +103,7 @@ def notice_of_row(*row: Any) -> Notice:
     (
         id_bytes, incident_id, customer_id, sequence, kind, state, facts_version, due_at, due_kind, created_at,
         created_by, released_at, released_by, sealed_at, hold_reason, version, drafted_by,
-        override_reason, override_reviewed_by, override_reviewed_at, exercise,
+        override_reason, override_reviewed_by, override_reviewed_at, exercise, binding,
     ) = row  # fmt: skip
     return Notice(
         id=UUID(bytes=id_bytes),
@@ -127,6 +127,7 @@ def notice_of_row(*row: Any) -> Notice:
         override_reviewed_by=override_reviewed_by,
         override_reviewed_at=from_optional_microseconds(override_reviewed_at),
         exercise=bool(exercise),
+        stated_binding=binding,
     )
 
 
@@ -160,6 +161,7 @@ class NoticeRecords(Records):
                     notice.override_reviewed_by,
                     to_optional_microseconds(notice.override_reviewed_at),
                     notice.exercise,
+                    notice.stated_binding,
                 )
                 for notice in notices
             ],
@@ -192,6 +194,7 @@ class NoticeRecords(Records):
                 notice.facts_version,
                 to_microseconds(notice.due_at),
                 notice.due_kind,
+                notice.stated_binding,
                 to_optional_microseconds(notice.released_at),
                 notice.released_by,
                 to_optional_microseconds(notice.sealed_at),

@@ -13,7 +13,7 @@ from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, insert_of
-from service.store.tables import NoticeSubjectRow, SealedNoticeRow, SealProofRow, SealTimestampRow, table
+from service.store.tables import NoticePdfRow, NoticeSubjectRow, SealedNoticeRow, SealProofRow, SealTimestampRow, table
 
 _RENDERINGS: JsonCodec[tuple[SealedRendering, ...]] = JsonCodec(tuple[SealedRendering, ...])
 #: Every delivery of a notice reads the same renderings, so they are decoded once.
@@ -42,6 +42,13 @@ SEAL_OF_NOTICE = compiled(
     select(*SEALED).select_from(SEALED_WITH_EVIDENCE).where(_sealed.notice_id == bindparam("notice_id")), "notice_id"
 )
 _ENTRY_ID = compiled(select(_sealed.entry_id).where(_sealed.notice_id == bindparam("notice_id")), "notice_id")
+_INSERT_PDF = insert_of(NoticePdfRow)
+_PDF = compiled_text(
+    "SELECT o.value FROM notice_pdfs p JOIN audit_entries e ON e.id = p.entry_id "
+    "JOIN audit_openings o ON o.position = e.position AND o.name = :name "
+    "WHERE p.notice_id = :notice_id AND p.language = :language AND p.time_zone = :time_zone",
+    "name", "notice_id", "language", "time_zone",
+)  # fmt: skip
 _OWE = compiled_text("INSERT INTO owed_evidence (kind, notice_id) VALUES (:kind, :notice_id)", "kind", "notice_id")
 _SETTLE = compiled_text("DELETE FROM owed_evidence WHERE notice_id = :notice_id AND kind = :kind", "notice_id", "kind")
 _OWED = compiled_text(
@@ -145,6 +152,15 @@ class SealRecords(Records):
     def set_timestamp_refusal(self, reason: str) -> None:
         """Record why the authority gives none of the timestamps that are owed now."""
         self._session.execute(_REFUSE, (reason, _TIMESTAMP))
+
+    def add_pdf(self, notice_id: UUID, language: str, time_zone: str | None, entry_id: UUID) -> None:
+        """Keep a PDF: what the entry commits to as ``pdf``."""
+        self._session.execute(_INSERT_PDF, (notice_id.bytes, language, time_zone or "", entry_id.bytes))
+
+    def pdf(self, notice_id: UUID, language: str, time_zone: str | None = None) -> bytes | None:
+        """Return the kept PDF in a language and time zone."""
+        row = self._session.one(_PDF, ("pdf", notice_id.bytes, language, time_zone or ""))
+        return None if row is None else bytes(row[0])
 
     def _settle(self, notice_id: UUID, kind: str) -> None:
         """Mark evidence as obtained; raises StateConflictError if it is not missing, NotFoundError."""

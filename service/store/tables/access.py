@@ -20,6 +20,7 @@ class AccountRow(SQLModel, table=True):
     created_at: int = columns.integer()
     created_by: str = columns.text()
     version: int = columns.integer()
+    time_zone: str | None = columns.text(nullable=True)
 
 
 class GrantRow(SQLModel, table=True):

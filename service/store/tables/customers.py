@@ -22,6 +22,7 @@ class CustomerRow(SQLModel, table=True):
     version: int = columns.integer()
     four_eyes: bool = columns.boolean()
     acknowledge_within_seconds: int | None = columns.integer(nullable=True)
+    news_channel: str = columns.text()
 
 
 class CustomerSaltRow(SQLModel, table=True):
@@ -41,6 +42,8 @@ class AgreementBindingRow(SQLModel, table=True):
     agreement_id: str = columns.text()
     effective_at: int = columns.integer()
     recorded_at: int = columns.integer()
+    dpa_id: str | None = columns.text(nullable=True)
+    products: str | None = columns.text(nullable=True)
 
 
 class ProfileRow(SQLModel, table=True):

@@ -33,3 +33,4 @@ class ErasureRow(SQLModel, table=True):
     signature: bytes | None = columns.binary(nullable=True)
     timestamp: bytes | None = columns.binary(nullable=True)
     certified_at: int | None = columns.integer(nullable=True)
+    agreement_id: str | None = columns.text(nullable=True)

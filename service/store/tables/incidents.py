@@ -62,6 +62,20 @@ class IncidentOverviewRow(SQLModel, table=True):
     regions: str = columns.text()
 
 
+class InterventionRow(SQLModel, table=True):
+    """``notifications.incident.Intervention``: the first intervention, and its corrections."""
+
+    __tablename__ = "interventions"
+    __table_args__ = (Index("uq_interventions_incident_id_number", "incident_id", "number", unique=True),)
+    position: int | None = columns.position()
+    incident_id: bytes = columns.identifier("incidents.id")
+    number: int = columns.integer()
+    started_at: int = columns.integer()
+    recorded_at: int = columns.integer()
+    recorded_by: str = columns.text()
+    reason: str | None = columns.text(nullable=True)
+
+
 class DecisionRow(SQLModel, table=True):
     """``notifications.ports.StoredDecision``; a customer's decision with the highest position is in force."""
 

@@ -53,6 +53,25 @@ class AuditOpeningRow(SQLModel, table=True):
     value: bytes = columns.binary()
 
 
+class IssuedReportRow(SQLModel, table=True):
+    """``notifications.ports.reports.IssuedReport``: the report of a period, as it was issued; its digest is in the log.
+
+    ``customer`` is a pseudonym, or empty for the report on all customers.
+    """
+
+    __tablename__ = "issued_reports"
+    __table_args__ = (Index("uq_issued_reports_period_customer_number", "period", "customer", "number", unique=True),)
+    position: int | None = columns.position()
+    period: str = columns.text()
+    customer: str = columns.text()
+    number: int = columns.integer()
+    starts_at: int = columns.integer()
+    ends_at: int = columns.integer()
+    content: bytes = columns.binary()
+    entry_id: bytes = columns.identifier()
+    issued_at: int = columns.integer()
+
+
 class LogLeafRow(SQLModel, table=True):
     """The index of an entry in the tree."""
 

@@ -49,6 +49,7 @@ class NoticeRow(SQLModel, table=True):
     override_reviewed_by: str | None = columns.text(nullable=True)
     override_reviewed_at: int | None = columns.integer(nullable=True)
     exercise: bool = columns.boolean()
+    binding: str | None = columns.text(nullable=True)
     leased_until: int | None = columns.integer(nullable=True)
 
 
@@ -97,6 +98,17 @@ class OwedEvidenceRow(SQLModel, table=True):
     notice_id: bytes = columns.identifier("sealed_notices.notice_id")
     #: why it is not there yet, as far as that is known
     reason: str | None = columns.text(nullable=True)
+
+
+class NoticePdfRow(SQLModel, table=True):
+    """The entry that commits to the PDF of a notice. The bytes are the opening ``pdf`` of the entry."""
+
+    __tablename__ = "notice_pdfs"
+    notice_id: bytes = columns.identifier("sealed_notices.notice_id", primary_key=True)
+    language: str = columns.text(primary_key=True)
+    #: IANA time zone of its times; empty for the customer's time zone
+    time_zone: str = columns.text(primary_key=True)
+    entry_id: bytes = columns.identifier()
 
 
 class NoticeSubjectRow(SQLModel, table=True):

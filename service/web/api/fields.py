@@ -4,10 +4,11 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
 from notifications.canonical_json import timestamp_text
 from notifications.incident import LocalizedText
+from notifications.time_zones import time_zone_names
 
 #: C0 and C1 controls and DEL, except tab and line feed. A text for people needs none of them.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -35,6 +36,12 @@ def _utc(moment: datetime) -> datetime:
         raise ValueError("is outside the years 1 to 9999 in UTC") from None
 
 
+def _time_zone(name: str) -> str:
+    if name not in time_zone_names():
+        raise ValueError("is no IANA time zone, such as Europe/Paris")
+    return name
+
+
 def _line_endings(text: str) -> str:
     return text.replace("\r\n", "\n")
 
@@ -54,6 +61,9 @@ Prose = Annotated[
 ]
 #: a moment with its offset; a time without offset is refused, because it is ambiguous
 Moment = Annotated[AwareDatetime, AfterValidator(_utc), PlainSerializer(timestamp_text, return_type=str)]
+
+#: IANA name of a time zone
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
 
 LineText = Line | dict[Language, Line]
 ProseText = Prose | dict[Language, Prose]

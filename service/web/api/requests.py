@@ -95,6 +95,7 @@ MayReadWebhooks = Annotated[Access, Depends(Requires(Permission.WEBHOOK_READ))]
 MayChangeWebhooks = Annotated[Access, Depends(Requires(Permission.WEBHOOK_CHANGE))]
 MayReadResources = Annotated[Access, Depends(Requires(Permission.RESOURCE_READ))]
 MayChangeResources = Annotated[Access, Depends(Requires(Permission.RESOURCE_CHANGE))]
+MayReadReports = Annotated[Access, Depends(Requires(Permission.REPORT_READ))]
 MayReadMetrics = Annotated[Access, Depends(Requires(Permission.METRICS_READ))]
 Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
 

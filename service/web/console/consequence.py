@@ -14,6 +14,7 @@ from notifications.ports import Transaction
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.incidents.dry_run import Foresight, foresee_incident
 from notifications.use_cases.incidents.next_question import NextQuestion
+from notifications.use_cases.incidents.other_agreements import OtherClassification
 
 #: Customers that are listed for each verdict; the rest are counted.
 SHOWN_MAX = 20
@@ -53,6 +54,8 @@ class Consequence:
     unused_names: Mapping[str, tuple[str, ...]] | None = None
     #: the names of the listed customers, for facts about them
     customer_names: Mapping[str, str] | None = None
+    #: other agreements that bind customers and give another nature or priority
+    other_agreements: tuple[OtherClassification, ...] = ()
 
     @property
     def target_percent(self) -> int | None:
@@ -85,6 +88,7 @@ def foreseen(
         agreement=agreements.reference,
         groups=tuple(_group(verdict, foresight) for verdict in Verdict),
         next_question=foresight.next_question,
+        other_agreements=foresight.dry_run.other_agreements,
         duplicates=foresight.duplicates,
         unused_names=_unused_names(facts, [customer for customer, _ in foresight.dry_run.outcomes]),
         customer_names={

@@ -39,6 +39,9 @@ CODES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(HARMS, _ANSWERS),
     "security_measures_harmed": _ANSWERS,
     "normal_operation_disrupted": _ANSWERS,
+    "service_level_breached": _ANSWERS,
+    "damage_to_customer": _ANSWERS,
+    "may_cause": _ANSWERS,
     "tlp": tuple(tlp.value for tlp in Tlp),
     "unlisted_customers": tuple(unlisted.value for unlisted in UnlistedCustomers),
 }

@@ -7,8 +7,9 @@ from typing import Any
 from notifications.agreement import Agreement, AllOf, AnyOf, Condition, FactIs, NoneOf
 from notifications.customer.records import Customer
 from notifications.incident import LANGUAGES, rsit_taxonomy
+from notifications.use_cases.incidents.customer_decider import Agreements
 from service.web.console.facts_form import Fields, Worded, names_in
-from service.web.console.moments import zone_of_language
+from service.web.console.moments import zone_of_form
 
 #: More names of customers than this are searched for and pasted, not ticked.
 CUSTOMERS_TICKED_MAX = 500
@@ -26,6 +27,7 @@ class FactsForm:
     #: the language that texts are asked for in first
     language: str
     other_languages: tuple[str, ...]
+    #: the reference agreement
     agreement: Agreement
     zones: tuple[str, ...]
     #: the names of the services, regions and zones that customers use, where they are few enough to tick
@@ -33,6 +35,7 @@ class FactsForm:
     customers: tuple[Customer, ...] = ()
     #: whether the customers are few enough to tick
     customers_are_ticked: bool = True
+    other_agreements: tuple[Agreement, ...] = ()
 
     @property
     def zone_options(self) -> list[tuple[str, str]]:
@@ -40,14 +43,21 @@ class FactsForm:
         return [(zone, zone) for zone in self.zones]
 
     def help_of(self, fact: str, language: str) -> list[tuple[str, str, str]]:
-        """Return (clause, language, wording) of every limb and exclusion of the agreement that asks for a fact."""
+        """Return (clause, language, wording) of every limb and exclusion that asks for a fact.
+
+        They are those of the reference agreement; where it does not ask for the fact, those of the first that does.
+        """
         asked = {fact, fact.replace("service_harm.", "harm.")}
-        return [
-            (limb.clause, *limb.text.in_language(language))
-            for definition in self.agreement.definitions
-            for limb in (*definition.limbs, *definition.exclusions)
-            if asked & set(_facts_in(limb.when))
-        ]
+        found = (
+            [
+                (limb.clause, *limb.text.in_language(language))
+                for definition in agreement.definitions
+                for limb in (*definition.limbs, *definition.exclusions)
+                if asked & set(_facts_in(limb.when))
+            ]
+            for agreement in (self.agreement, *self.other_agreements)
+        )
+        return next(filter(None, found), [])
 
     def levels(self, name: str) -> Any:
         """Return the levels of impact or criticality."""
@@ -79,14 +89,15 @@ def _facts_in(condition: Condition) -> Iterator[str]:
 def facts_form(
     fields: Fields,
     faults: Mapping[str, Worded],
-    agreement: Agreement,
+    agreements: Agreements,
     customers: Sequence[Customer],
     reader_language: str,
+    own_zone: str | None = None,
 ) -> FactsForm:
     """Return the form for a reader. Texts that are there already decide which language comes first."""
     written = [language for language in LANGUAGES if fields[f"title.{language}"] or fields[f"summary.{language}"]]
     first = reader_language if reader_language in written or not written else written[0]
-    zone = fields["time_zone"] or zone_of_language(reader_language)
+    zone = fields["time_zone"] or zone_of_form(own_zone, reader_language)
     names: dict[str, Callable[[Customer], tuple[str, ...]]] = {
         "services": lambda customer: customer.services,
         "regions": lambda customer: customer.regions,
@@ -102,7 +113,8 @@ def facts_form(
         faults=faults,
         language=first,
         other_languages=tuple(language for language in LANGUAGES if language != first),
-        agreement=agreement,
+        agreement=agreements.reference,
+        other_agreements=tuple(agreements.by_id.values()),
         zones=tuple(dict.fromkeys((zone, *_DEFAULT_ZONES))),
         known_names=known,
         customers=tuple(sorted(customers, key=lambda customer: (customer.name.casefold(), customer.id)))

@@ -9,9 +9,14 @@ _ZONE_OF_LANGUAGE = {"fr": "Europe/Paris", "de": "Europe/Berlin"}
 _TIME_OF_DAY = re.compile(r"(\d{1,2})[:h.](\d{2})")
 
 
-def zone_of_language(language: str) -> str:
-    """Return the time zone that a form begins with: no account has one of its own."""
-    return _ZONE_OF_LANGUAGE.get(language, "UTC")
+def zone_of_form(own: str | None, language: str) -> str:
+    """Return the time zone that a form with a choice of zones begins with: the person's own, else a likely one."""
+    return own or _ZONE_OF_LANGUAGE.get(language, "UTC")
+
+
+def offered_zones(own: str, stated: str) -> tuple[str, list[str]]:
+    """Return the zone that a form is read by, and those that it offers: UTC has every time once and no time twice."""
+    return (stated if stated in time_zone_names() else own), list(dict.fromkeys((own, "UTC")))
 
 
 def local_text(at: datetime, zone: str) -> str:
@@ -33,6 +38,10 @@ def moment_of(value: object) -> datetime | None:
     except ValueError:
         return None
     return at if at is not None and at.tzinfo is not None else None
+
+
+#: Reasons that a person understands only by their own words.
+CLOCKS_CHANGED = frozenset({"facts.wrong.twice", "facts.wrong.skipped"})
 
 
 class MomentError(ValueError):

@@ -22,15 +22,17 @@ AREAS = (
     Area("home", "/", Permission.SELF, at_provider=False),
     Area("incidents", "/incidents", Permission.INCIDENT_READ, at_provider=True),
     Area("declare", "/incidents/new", Permission.INCIDENT_DECLARE, at_provider=True),
+    # Of two entries of one name, the first that may be opened is shown.
+    Area("notices", "/notices", Permission.INCIDENT_READ, at_provider=True),
     # Who acknowledges is of a customer: nobody at the provider has an inbox.
-    Area("inbox", "/inbox", Permission.NOTICE_ACKNOWLEDGE, at_provider=False),
+    Area("notices", "/inbox", Permission.NOTICE_ACKNOWLEDGE, at_provider=False),
     Area("questions", "/questions", Permission.INCIDENT_READ, at_provider=True),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
     Area("customers", "/customers", Permission.CUSTOMER_READ, at_provider=True),
     Area("inventory", "/inventory", Permission.RESOURCE_READ, at_provider=True),
-    # Of two entries of one name, the first that may be opened is shown.
     Area("inventory", "/inventory/import", Permission.RESOURCE_CHANGE, at_provider=True),
+    Area("reports", "/reports", Permission.REPORT_READ, at_provider=False),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
     Area("administration", "/administration", Permission.SETTING_READ, at_provider=True),
     Area("account", "/account", Permission.SELF, at_provider=False),

@@ -1,5 +1,6 @@
 """From a template and its values to an answer: escaped, in the reader's language, with the headers of a page."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,9 @@ _POLICY = (
     " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
+#: A moment in a line that the service wrote for programs and people, such as the line of an alert.
+_TIMESTAMP = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+
 _environment = Environment(
     loader=PackageLoader("service.web.console"),
     autoescape=True,
@@ -45,6 +49,11 @@ def reader_language(request: Request, caller: Caller | None) -> str:
     if caller is not None:
         return caller.language
     return language_of(request.headers.get("accept-language", ""), provider_of(request).default_language)
+
+
+def reader_zone(caller: Caller) -> str:
+    """Return the zone in which a person reads and types times; UTC where neither it nor a customer names one."""
+    return caller.time_zone or "UTC"
 
 
 def page(
@@ -70,8 +79,13 @@ def page(
     def say(key: str, **filled: object) -> str:
         return text(key, language, **filled)
 
+    def with_moments(line: str) -> str:
+        return _TIMESTAMP.sub(lambda found: shown_moment(datetime.fromisoformat(found[0])), line)
+
     def shown_moment(at: datetime, time_zone: str = "UTC") -> str:
-        return moment(timestamp_text(at), language, time_zone)
+        # In the reader's own zone; in the one that the page names, such as the customer's, only where there is none.
+        own = None if caller is None else caller.time_zone
+        return moment(timestamp_text(at), language, own or time_zone)
 
     content = _environment.get_template(f"{template}.html.jinja").render(
         **(values or {}),
@@ -79,6 +93,7 @@ def page(
         has=lambda key: has_text(key, language),
         words=lambda identifier: words(identifier, language),
         moment=shown_moment,
+        with_moments=with_moments,
         colon=set_in_french(" :") if language == "fr" else ":",
         iso=timestamp_text,
         static=static_path,

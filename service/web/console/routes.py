@@ -31,6 +31,7 @@ from service.web.console.pages import (
     incident,
     inventory_import,
     inventory_pages,
+    notice_list,
     notice_page,
     question_pages,
     reachability_page,
@@ -49,6 +50,7 @@ from service.web.console.pages.administration import (
 )
 from service.web.console.pages.audit import bundles_page, entries_page, heads_page, report_page
 from service.web.console.pages.customers import erasure_order, form_page, import_page, list_page, overview_page
+from service.web.console.pages.reports import reports_page
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
 
@@ -95,6 +97,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         board_page.router,
         search_page.router,
         drafts_page.router,
+        notice_list.router,
         notice_page.router,
         question_pages.router,
         inbox_page.router,
@@ -102,6 +105,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         entries_page.router,
         heads_page.router,
         bundles_page.router,
+        reports_page.router,
         channel_page.router,
         call_pages.router,
         reachability_page.router,

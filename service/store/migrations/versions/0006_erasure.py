@@ -1,4 +1,4 @@
-"""Erasure of a customer (9.7, 12): orders, erasures, and append-only rows that are deleted only with their customer."""
+"""Erasure of a customer: orders, erasures, and append-only rows that are deleted only with their customer."""
 
 import sqlalchemy as sa
 from alembic import op

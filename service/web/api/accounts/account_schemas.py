@@ -12,7 +12,7 @@ from service.auth.permissions import Permission
 from service.ports.accounts import AccountKind, Membership, MembershipOffer, Role
 from service.ports.sessions import Session
 from service.ports.tokens import ApiToken
-from service.web.api.fields import Language, Line, Moment, Out, Schema
+from service.web.api.fields import Language, Line, Moment, Out, Schema, TimeZone
 
 
 def _account_address(address: str) -> str:
@@ -90,6 +90,15 @@ class AccountOut(Out):
     last_sign_in_at: Moment | None = Field(description="As far as open sessions, passkeys and codes tell.")
     has_credentials: bool = Field(description="Whether a password or a passkey is set.")
     has_second_factor: bool
+    time_zone: str | None = Field(description="In which the person reads and types times; null: none is chosen.")
+
+
+class TimeZoneIn(Schema):
+    """The zone in which a person reads and types times."""
+
+    time_zone: TimeZone | None = Field(
+        description="An IANA name, such as `Europe/Paris`; null for that of the customer, else UTC."
+    )
 
 
 class AccountPage(Out):
@@ -186,6 +195,7 @@ class OneselfOut(Out):
     name: str
     email: str | None
     language: str
+    time_zone: str | None = Field(description="The zone that the person chose; null: none is chosen.")
     credential: Literal["session", "token"]
     grants: list[GrantOut]
     permissions: list[str] = Field(description="At large.")
@@ -291,6 +301,7 @@ def account_out(view: AccountView) -> AccountOut:
         last_sign_in_at=view.last_sign_in_at,
         has_credentials=view.has_credentials,
         has_second_factor=view.has_second_factor,
+        time_zone=account.time_zone,
     )
 
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from notifications.errors import NotFoundError
 from notifications.use_cases.audit_context import AuditContext
-from service.auth.accounts import sign_out
+from service.auth.accounts import choose_time_zone, sign_out
 from service.auth.caller import Caller
 from service.auth.permissions import Permission, permissions_of
 from service.ports.accounts import Account
@@ -17,6 +17,7 @@ from service.web.api.accounts.account_schemas import (
     OneselfOut,
     SessionList,
     SignOutOut,
+    TimeZoneIn,
     grant_out,
     session_out,
 )
@@ -32,6 +33,20 @@ async def oneself(access: Oneself) -> Response:
     caller = access.caller
     account = await access.read_own(lambda tx: tx.accounts.require(caller.account_id))
     return json_response(_oneself_out(caller, account))
+
+
+@router.put("/time-zone", response_model=OneselfOut, summary="Choose a time zone")
+async def choose_zone(
+    request: Request, access: Oneself, chosen: TimeZoneIn, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Choose the zone in which the pages show times and take typed ones."""
+    caller = access.caller
+
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
+        account = choose_time_zone(tx, act, caller.account_id, chosen.time_zone)
+        return Answer(_oneself_out(caller, account))
+
+    return await change(request, access, idempotency_key, work)
 
 
 @router.get("/sessions", response_model=SessionList, summary="Where one is signed in")
@@ -87,6 +102,7 @@ def _oneself_out(caller: Caller, account: Account) -> OneselfOut:
         name=account.name,
         email=account.email,
         language=account.language,
+        time_zone=account.time_zone,
         credential="session" if caller.session_id is not None else "token",
         grants=[grant_out(grant) for grant in caller.grants],
         permissions=shown(at_large),

@@ -1,4 +1,4 @@
-"""The trail: the log entries about one customer (agreement 9.1), for that customer."""
+"""The trail: the log entries about one customer, for that customer."""
 
 import base64
 import json

@@ -53,9 +53,7 @@ async def read_bundle(
     return await _bundle(context, access, access.view, wanted, PROVIDER, language)
 
 
-@router.get(
-    "/customers/{customer_id}/bundle", response_class=Response, summary="Evidence of what concerns a customer (9.1)"
-)
+@router.get("/customers/{customer_id}/bundle", response_class=Response, summary="Evidence of what concerns a customer")
 async def read_customer_bundle(
     context: Context,
     access: MayReadTrail,

@@ -26,9 +26,12 @@ SchemaT = TypeVar("SchemaT", bound=BaseModel)
 _CUSTOMER = {
     "name": "name", "language": "language", "time_zone": "time_zone", "services": "services", "regions": "regions",
     "availability_zones": "availability_zones", "four_eyes": "four_eyes",
-    "acknowledge_within_seconds": "acknowledge_within_seconds",
+    "acknowledge_within_seconds": "acknowledge_within_seconds", "news_channel": "news_channel",
 }  # fmt: skip
-_AGREEMENT = {"agreement_id": "agreement_id", "agreement_effective_at": "effective_at"}
+_AGREEMENT = {
+    "agreement_id": "agreement_id", "agreement_effective_at": "effective_at", "dpa_id": "dpa_id",
+    "products": "products",
+}  # fmt: skip
 #: column -> field of the contact
 _CONTACT = {
     "contact_name": "name", "contact_role": "role", "contact_email": "email", "contact_language": "language",
@@ -38,7 +41,7 @@ _CONTACT = {
     "contact_takes_exercises": "takes_exercises", "contact_address_confirmed": "address_confirmed",
 }  # fmt: skip
 COLUMNS = (*_CUSTOMER, *_AGREEMENT, *_CONTACT)
-_LISTS = frozenset({"services", "regions", "availability_zones"})
+_LISTS = frozenset({"services", "regions", "availability_zones", "products"})
 _FLAGS = frozenset({"four_eyes", "contact_fallback", "contact_takes_exercises", "contact_address_confirmed"})
 #: Flags as spreadsheets write them in English, French and German.
 _FLAG_VALUES = {"true": True, "false": False, "vrai": True, "faux": False, "wahr": True, "falsch": False}
@@ -80,7 +83,11 @@ def format_customers(
     for customer, bindings, contacts in customers:
         last = max(bindings, key=lambda item: (item.effective_at, item.recorded_at), default=None)
         stated: list[object] = [getattr(customer, member) for member in _CUSTOMER.values()]
-        stated += ["", ""] if last is None else [last.agreement_id, timestamp_text(last.effective_at)]
+        stated += (
+            ["" for _ in _AGREEMENT]
+            if last is None
+            else [last.agreement_id, timestamp_text(last.effective_at), last.dpa_id, last.products]
+        )
         active = [contact for contact in contacts if contact.active]
         for contact in active:
             cells = [getattr(contact, member, None) for member in _CONTACT.values()]
@@ -132,6 +139,8 @@ def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list
         agreement_id=None if agreement is None else agreement.agreement_id,
         effective_at=None if agreement is None else agreement.effective_at,
         contact=None if draft is None else replace(draft, smime_certificate=certificate),
+        dpa_id=None if agreement is None else agreement.dpa_id,
+        products=None if agreement is None else agreement.products,
         customer_members=frozenset(_CUSTOMER[name] for name in header if name in _CUSTOMER),
         contact_members=frozenset(_CONTACT[name] for name in header if name in _CONTACT),
     )
@@ -169,6 +178,7 @@ def _valid(
 
 def column_of(field: str) -> str:
     """Return the column under which a fault of the domain is shown."""
-    return {"effective_at": "agreement_effective_at", "agreement_id": "agreement_id", "name": "name"}.get(
+    own = {"effective_at": "agreement_effective_at", "agreement_id": "agreement_id", "name": "name"}
+    return (own | {"dpa_id": "dpa_id", "products": "products"}).get(
         field, f"contact_{field}" if f"contact_{field}" in _CONTACT else field
     )

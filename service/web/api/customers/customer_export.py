@@ -80,7 +80,8 @@ def _contacts(tx: AccessTransaction, access: Access, customer_id: UUID) -> Any:
 
 
 def _reachability(tx: AccessTransaction, _access: Access, customer_id: UUID) -> Any:
-    return _plain(reachability_of(tx, customer_id))
+    # The time of the next test depends on a setting; the file says what happened.
+    return _plain(reachability_of(tx, customer_id, every_days=0))
 
 
 def _profiles(tx: AccessTransaction, _access: Access, customer_id: UUID) -> Any:

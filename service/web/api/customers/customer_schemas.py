@@ -15,22 +15,16 @@ from notifications.customer.records import (
     Customer,
     LevelChoice,
     MailContent,
+    NewsChannel,
     ProfileVersion,
 )
 from notifications.incident import Property
 from notifications.mail.enveloped import certificate_expires_at, certificate_pem, parse_certificate
 from notifications.mail.mail_form import mail_form
 from notifications.mail_address import a_label_address
-from notifications.time_zones import time_zone_names
 from notifications.use_cases.customers.manage_customers import ContactDraft, CustomerDraft
-from service.web.api.fields import Code, Language, Line, Moment, Out, Schema
+from service.web.api.fields import Code, Language, Line, Moment, Out, Schema, TimeZone
 from service.web.api.incidents.assessment_schemas import DecisionOut
-
-
-def _time_zone(name: str) -> str:
-    if name not in time_zone_names():
-        raise ValueError("is no IANA time zone, such as Europe/Paris")
-    return name
 
 
 def _mail_address(address: str) -> str:
@@ -49,7 +43,6 @@ MIN_ACKNOWLEDGE_SECONDS, MAX_ACKNOWLEDGE_SECONDS = 60, 30 * 24 * 3600
 Phone = Annotated[
     str, StringConstraints(max_length=40, strip_whitespace=True, pattern=r"^[+(]?[0-9][0-9 ().,/x#*-]{2,38}$")
 ]
-TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
 MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address)]
 
 
@@ -69,7 +62,7 @@ class ChoiceIn(Schema):
 
 
 class ProfileIn(Schema):
-    """The levels that a customer chooses (11.1.1.3)."""
+    """The levels that a customer chooses."""
 
     choices: tuple[ChoiceIn, ...] | None = Field(
         description="Null: the default levels. Empty: only what cannot be waived. Else every match is notified.",
@@ -82,10 +75,26 @@ class ProfileIn(Schema):
 
 
 class AgreementIn(Schema):
-    """The agreement version of the customer, and from when it applies (10)."""
+    """What binds the customer from a moment on: an agreement version, a DPA version and the products ordered."""
 
     agreement_id: Code = Field(examples=["secnumcloud_iaas_3_0"])
     effective_at: Moment = Field(examples=["2025-02-01T00:00:00+01:00"])
+    dpa_id: Code | None = Field(
+        default=None,
+        description=(
+            "Null: as in the binding to the same agreement that is in force then; without one, the DPA that the"
+            " agreement names."
+        ),
+        examples=["dpa_2026_01_09"],
+    )
+    products: tuple[Code, ...] | None = Field(
+        default=None,
+        description=(
+            "Products of the agreement that the customer ordered. Null: as in the binding to the same agreement that is"
+            " in force then; without one, all products."
+        ),
+        examples=[["iaas", "paas"]],
+    )
 
 
 class CustomerIn(Schema):
@@ -105,6 +114,12 @@ class CustomerIn(Schema):
         description="Time after the sealing to acknowledge a notice; after it, the customer is asked again."
         " Null: no acknowledgement is wanted.",
     )
+    news_channel: NewsChannel = Field(
+        NewsChannel.SAME,
+        description="Where news of the handling comes, as its notices say. `same`: by every channel that carried the"
+        " notice. `console`: in the customer interface, and by e-mail only if nobody opens it there within a day."
+        " `email`: by e-mail to the contacts. First notices and corrections use every channel.",
+    )
 
     def to_domain(self) -> CustomerDraft:
         """Return the domain record."""
@@ -117,6 +132,7 @@ class CustomerIn(Schema):
             self.availability_zones,
             self.four_eyes,
             self.acknowledge_within_seconds,
+            self.news_channel,
         )
 
 
@@ -144,7 +160,8 @@ class ContactIn(Schema):
         MailContent.FULL,
         description=(
             "`full`: the notice, encrypted where there is a certificate; `summary`: that there is one and where to read"
-            " it; `encrypted_only`: the notice encrypted, a summary while there is no usable certificate."
+            " it; `ticket_and_criticality`, `ticket_only`: no more than that, and where to read the notice;"
+            " `encrypted_only`: the notice encrypted, a summary while there is no usable certificate."
         ),
     )
     smime_certificate: str | None = Field(
@@ -194,6 +211,7 @@ class CustomerOut(Out):
     availability_zones: list[str]
     four_eyes: bool
     acknowledge_within_seconds: int | None
+    news_channel: NewsChannel
     created_at: Moment
     version: int
     agreements: list["BindingOut"]
@@ -205,6 +223,8 @@ class BindingOut(Out):
     agreement_id: str
     effective_at: Moment
     recorded_at: Moment
+    dpa_id: str | None = Field(description="Null: the DPA that the agreement names for the day.")
+    products: list[str] | None = Field(description="Null: all products of the agreement.")
 
 
 class ContactOut(Out):
@@ -327,6 +347,7 @@ def customer_out(customer: Customer, bindings: list[AgreementBinding]) -> Custom
         availability_zones=list(customer.availability_zones),
         four_eyes=customer.four_eyes,
         acknowledge_within_seconds=customer.acknowledge_within_seconds,
+        news_channel=customer.news_channel,
         created_at=customer.created_at,
         version=customer.version,
         agreements=[binding_out(binding) for binding in bindings],
@@ -336,7 +357,11 @@ def customer_out(customer: Customer, bindings: list[AgreementBinding]) -> Custom
 def binding_out(binding: AgreementBinding) -> BindingOut:
     """Return the schema of an agreement binding."""
     return BindingOut(
-        agreement_id=binding.agreement_id, effective_at=binding.effective_at, recorded_at=binding.recorded_at
+        agreement_id=binding.agreement_id,
+        effective_at=binding.effective_at,
+        recorded_at=binding.recorded_at,
+        dpa_id=binding.dpa_id,
+        products=None if binding.products is None else list(binding.products),
     )
 
 

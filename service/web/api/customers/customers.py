@@ -63,7 +63,14 @@ async def register(
     def work(tx: Transaction, act: AuditContext) -> Answer:
         bound = customer.agreement
         registered = register_customer(
-            tx, act, customer.to_domain(), bound.agreement_id, bound.effective_at, context.agreements
+            tx,
+            act,
+            customer.to_domain(),
+            bound.agreement_id,
+            bound.effective_at,
+            context.agreements,
+            dpa_id=bound.dpa_id,
+            products=bound.products,
         )
         if customer.profile is not None:
             effective_at = customer.profile.effective_at or bound.effective_at
@@ -139,10 +146,19 @@ async def bind(
     binding: AgreementIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Bind the customer to an agreement version from a date (10)."""
+    """Bind the customer to an agreement version, a DPA and products, from a moment on."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        bound = bind_agreement(tx, act, customer_id, binding.agreement_id, binding.effective_at, context.agreements)
+        bound = bind_agreement(
+            tx,
+            act,
+            customer_id,
+            binding.agreement_id,
+            binding.effective_at,
+            context.agreements,
+            dpa_id=binding.dpa_id,
+            products=binding.products,
+        )
         return Answer(binding_out(bound), 201)
 
     return await change(request, access, idempotency_key, work)

@@ -91,12 +91,12 @@ async def order(
     body: ErasureIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Serve the formal notice and erase the customer 21 days later (9.7, 12). Until then the order can be withdrawn."""
+    """Serve the formal notice and erase the customer 21 days later. Until then the order can be withdrawn."""
     provider = context.settings.provider
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         if body.served_by is ServedBy.MAIL:
-            order_by_mail(tx, act, customer_id, provider)
+            order_by_mail(tx, act, customer_id, provider, context.agreements)
         else:
             order_erasure(
                 tx, act, customer_id, served_by=body.served_by, reference=body.reference, served_at=body.served_at

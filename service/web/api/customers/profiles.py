@@ -1,4 +1,4 @@
-"""Profiles: the levels that a customer chose (11.1.1.3), and what another choice would have changed."""
+"""Profiles: the levels that a customer chose, and what another choice would have changed."""
 
 from datetime import datetime, timedelta
 from typing import Literal

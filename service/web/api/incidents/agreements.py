@@ -1,111 +1,28 @@
 """Agreements as data: levels, matrix, GTI and default levels, each with its clause."""
 
-from pydantic import Field
+from dataclasses import replace
+
 from starlette.responses import Response
 
-from notifications.agreement import Agreement, Definition, Level, Limb
+from notifications.agreement import Agreement, Definition, Dpa, Level, Limb, Priority, ScaleLevel
+from notifications.agreement.commitments import NoticeKind, Retention, ServiceLevel, SupportHours
+from notifications.agreement.terms import Validity
 from notifications.errors import NotFoundError
 from notifications.use_cases.audit_context import as_json
-from service.web.api.fields import Out
+from service.web.api.incidents.agreement_schemas import (
+    AgreementList,
+    AgreementOut,
+    DefinitionOut,
+    DpaOut,
+    LevelOut,
+    LimbOut,
+    SupportHoursOut,
+    ValidityOut,
+)
 from service.web.api.requests import Context, MayReadAgreements, json_response
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/agreements", tags=["agreements"])
-
-
-class ScaleLevelOut(Out):
-    """A level of impact or criticality."""
-
-    id: str
-    clause: str
-    text: dict[str, str]
-
-
-class PriorityOut(Out):
-    """A priority and its support commitment (8.3)."""
-
-    id: str
-    clause: str
-    text: dict[str, str]
-    gti_seconds: int = Field(description="Guaranteed time to first intervention, from the opening of the ticket.")
-    target_percent: int
-
-
-class LevelOut(Out):
-    """A rule by which a customer is notified (11.1.1.2, 11.1.1.3)."""
-
-    id: str
-    clause: str
-    text: dict[str, str]
-    waivable: bool = Field(description="Whether a chosen profile takes its place.")
-    deadline: str | None = Field(description="Id of the deadline it sets; null where the contract names none.")
-
-
-class LimbOut(Out):
-    """One limb of a definition."""
-
-    id: str
-    clause: str
-    text: dict[str, str]
-
-
-class DefinitionOut(Out):
-    """The definition of one nature (3.2). Definitions are tried in this order; the first that holds is the nature."""
-
-    nature: str
-    clause: str
-    title: dict[str, str]
-    text: dict[str, str]
-    limbs: list[LimbOut]
-    exclusions: list[LimbOut]
-
-
-class DeadlineOut(Out):
-    """A deadline of a notice, counted from awareness."""
-
-    id: str
-    clause: str
-    text: dict[str, str]
-    seconds: int
-
-
-class LegalClockOut(Out):
-    """A legal deadline of the customer."""
-
-    id: str
-    clause: str
-    text: dict[str, str]
-    starts: str
-    seconds: int | None
-    months: int | None
-
-
-class AgreementOut(Out):
-    """An agreement version."""
-
-    id: str
-    version: str
-    dated_on: str
-    title: dict[str, str]
-    definitions: list[DefinitionOut]
-    impacts: list[ScaleLevelOut]
-    criticalities: list[ScaleLevelOut]
-    matrix: dict[str, dict[str, str]] = Field(description="Criticality to impact to priority (7.6.4).")
-    priorities: list[PriorityOut]
-    default_levels: list[LevelOut]
-    plain_incident: LevelOut
-    deadlines: list[DeadlineOut]
-    legal_clocks: list[LegalClockOut]
-    four_eyes: bool = Field(description="Whether a person other than the last author must release notices.")
-    four_eyes_clause: str | None = Field(description="The clause that says so; null where none does.")
-    clauses: dict[str, dict[str, str]] = Field(description="Clause number to its plain wording, by language.")
-
-
-class AgreementList(Out):
-    """The agreement versions of this installation."""
-
-    items: list[AgreementOut]
-    reference_id: str = Field(description="The one by which the provider itself reads an incident.")
 
 
 def _out(agreement: Agreement) -> AgreementOut:
@@ -115,13 +32,14 @@ def _out(agreement: Agreement) -> AgreementOut:
             "id",
             "version",
             "title",
-            "impacts",
-            "criticalities",
-            "priorities",
-            "legal_clocks",
             "clauses",
             "four_eyes",
             "four_eyes_clause",
+            "references",
+            "authoritative_language",
+            "products",
+            "documents",
+            "doubts",
         )
     }
     levels = [_level(level) for level in (*agreement.default_levels, agreement.plain_incident)]
@@ -133,12 +51,73 @@ def _out(agreement: Agreement) -> AgreementOut:
             "matrix": {
                 criticality: {impact: agreement.matrix[impact, criticality] for impact in agreement.impact_ids}
                 for criticality in agreement.criticality_ids
+                if agreement.matrix
             },
             "default_levels": levels[:-1],
             "plain_incident": levels[-1],
             "deadlines": [as_json(deadline) for deadline in agreement.deadlines.values()],
+            "clause_products": {number: sorted(held) for number, held in agreement.clause_products.items()},
+            "validity": _validity(agreement.validity),
+            "matrix_products": _sorted(agreement.matrix_products),
+            "dpa_id": None if agreement.dpa is None else agreement.dpa.id,
+            "dpa_periods": [
+                {"dpa_id": period.dpa_id, "validity": _validity(period.validity)} for period in agreement.dpa_periods
+            ],
+            "support_hours": _support_hours(agreement.support_hours),
+            "retention": [_part(each) for each in agreement.retention],
+            "service_levels": [_part(each) for each in agreement.service_levels],
+            "notices": [_part(each) for each in agreement.notices],
+            "priorities": [_part(each) for each in agreement.priorities],
+            "impacts": [_part(each) for each in agreement.impacts],
+            "criticalities": [_part(each) for each in agreement.criticalities],
         }
     )
+
+
+def _dpa(dpa: Dpa) -> DpaOut:
+    shape = {name: as_json(getattr(dpa, name)) for name in ("id", "version", "title", "authoritative_language")}
+    lists = {name: as_json(getattr(dpa, name)) for name in ("breach_items", "other_times", "clauses")}
+    return DpaOut.model_validate(
+        shape
+        | lists
+        | {
+            "dated_on": dpa.dated_on.isoformat(),
+            "validity": _validity(dpa.validity),
+            "deadlines": [as_json(deadline) for deadline in dpa.deadlines.values()],
+            "levels": [_level(level) for level in dpa.levels],
+        }
+    )
+
+
+def _validity(validity: Validity | None) -> ValidityOut | None:
+    if validity is None:
+        return None
+    until = validity.until_on
+    return ValidityOut(from_on=validity.from_on.isoformat(), until_on=None if until is None else until.isoformat())
+
+
+def _support_hours(hours: SupportHours | None) -> SupportHoursOut | None:
+    if hours is None:
+        return None
+    return SupportHoursOut(
+        clause=hours.clause,
+        days=[day.value for day in hours.days],
+        from_at=hours.from_at.isoformat(),
+        until_at=hours.until_at.isoformat(),
+        time_zone=hours.time_zone,
+        holidays=hours.holidays,
+    )
+
+
+def _part(part: ScaleLevel | Priority | Retention | ServiceLevel | NoticeKind) -> dict[str, object]:
+    """Return a part with the products that it holds for, sorted; null: all."""
+    shape = as_json(replace(part, products=None))
+    assert isinstance(shape, dict)
+    return shape | {"products": _sorted(part.products)}
+
+
+def _sorted(products: frozenset[str] | None) -> list[str] | None:
+    return None if products is None else sorted(products)
 
 
 def _level(level: Level) -> LevelOut:
@@ -148,6 +127,8 @@ def _level(level: Level) -> LevelOut:
         text=level.text.as_mapping(),
         waivable=level.waivable,
         deadline=level.deadline,
+        deadlines=list(level.deadlines),
+        products=None if level.products is None else sorted(level.products),
     )
 
 
@@ -173,7 +154,9 @@ async def list_agreements(context: Context, access: MayReadAgreements) -> Respon
     agreements = context.agreements
     return json_response(
         AgreementList(
-            items=[_out(agreement) for agreement in agreements.by_id.values()], reference_id=agreements.reference_id
+            items=[_out(agreement) for agreement in agreements.by_id.values()],
+            dpas=[_dpa(dpa) for dpa in agreements.dpas.values()],
+            reference_id=agreements.reference_id,
         )
     )
 

@@ -1,5 +1,6 @@
 """Schemas of results: classification, decisions, dry runs."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -9,9 +10,10 @@ from pydantic import Field
 from notifications.agreement import Agreement
 from notifications.classification import Classification
 from notifications.customer.records import Customer
-from notifications.decision import Decision
+from notifications.decision import Decision, binding_of
 from notifications.incident import LANGUAGES
 from notifications.ports import StoredDecision
+from notifications.use_cases.incidents.other_agreements import OtherClassification
 from notifications.wording import words
 from service.web.api.fields import Moment, Out
 
@@ -41,6 +43,18 @@ class OpenQuestionOut(Out):
     effects: list[AnswerEffectOut]
 
 
+class OtherAgreementOut(Out):
+    """The classification by another agreement that binds customers."""
+
+    agreement_id: str
+    nature: str
+    provisional: bool
+    possible_natures: list[str]
+    priority: str | None = Field(description="Null while it is open, and where the agreement gives none.")
+    possible_priorities: list[str]
+    gti_seconds: int | None = Field(description="Null where the priority is open or has no guaranteed time.")
+
+
 class ClassificationOut(Out):
     """The classification of the facts by an agreement."""
 
@@ -55,6 +69,11 @@ class ClassificationOut(Out):
     gti_target_percent: int | None
     open_questions: list[OpenQuestionOut]
     remarks: list[str]
+    other_agreements: list[OtherAgreementOut] = Field(
+        default=[],
+        description="Other agreements that bind customers and give another nature or priority. Empty where one"
+        " agreement was asked for.",
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -69,7 +88,9 @@ def _reason_text(message: str) -> dict[str, str]:
     return {language: words(message, language) for language in LANGUAGES}
 
 
-def classification_out(classification: Classification, agreement: Agreement) -> ClassificationOut:
+def classification_out(
+    classification: Classification, agreement: Agreement, others: Sequence[OtherClassification] = ()
+) -> ClassificationOut:
     """Return the schema of a classification."""
     target = next((level for level in agreement.priorities if level.id == classification.priority), None)
     return ClassificationOut.model_construct(
@@ -93,6 +114,19 @@ def classification_out(classification: Classification, agreement: Agreement) -> 
         gti_target_percent=target.target_percent if target else None,
         open_questions=open_questions_out(classification),
         remarks=[words(remark, "en") for remark in classification.remarks],
+        other_agreements=[_other_agreement(other.classification) for other in others],
+    )
+
+
+def _other_agreement(found: Classification) -> OtherAgreementOut:
+    return OtherAgreementOut.model_construct(
+        agreement_id=found.agreement_id,
+        nature=found.nature.value,
+        provisional=found.provisional,
+        possible_natures=[nature.value for nature in found.possible_natures],
+        priority=found.priority,
+        possible_priorities=list(found.possible_priorities),
+        gti_seconds=found.gti_seconds,
     )
 
 
@@ -134,11 +168,15 @@ class DecisionOut(Out):
     nature: str
     priority: str | None
     agreement_id: str
-    profile_version: int | None = Field(description="Null where the default levels of 11.1.1.3 applied.")
+    profile_version: int | None = Field(description="Null where the default levels applied.")
     reasons: list[ReasonOut]
     due_at: Moment | None
     due_kind: str | None = Field(
-        description="`contractual`: the time of the agreement (48 h where possible, DPA 7); `internal_target`: ours."
+        description="`contractual`: a time that the agreement names; `internal_target`: the provider's own."
+    )
+    binding: str | None = Field(
+        description="How strictly `due_at` binds. `hard`: a notice after it is late. `soft`: to be met where possible."
+        " `no_number`: the agreement names no number, and the time is the provider's own."
     )
     target_at: Moment | None = Field(description="The provider's internal target; not contractual.")
     missing: list[str]
@@ -176,6 +214,7 @@ def _decision_fields(customer: Customer, decision: Decision) -> dict[str, Any]:
         ],
         "due_at": decision.due_at,
         "due_kind": decision.due_kind.value if decision.due_kind else None,
+        "binding": None if decision.due_kind is None else binding_of(decision.due_kind, decision.binding).value,
         "target_at": decision.target_at,
         "missing": list(decision.missing),
         "personal_data_breach": decision.personal_data_breach,

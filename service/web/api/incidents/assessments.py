@@ -13,6 +13,7 @@ from notifications.errors import NotFoundError
 from notifications.incident import validate_facts
 from notifications.ports import Transaction
 from notifications.use_cases.incidents.dry_run import Foresight, IncidentDryRun, dry_run_incident, foresee_incident
+from notifications.use_cases.incidents.other_agreements import other_classifications
 from service.web.api.fields import Out
 from service.web.api.incidents.assessment_schemas import (
     ClassificationOut,
@@ -160,7 +161,7 @@ def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
     for _, decision in result.outcomes:
         tally[decision.verdict.value] += 1
     return DryRunOut.model_construct(
-        classification=classification_out(result.classification, context.agreements.reference),
+        classification=classification_out(result.classification, context.agreements.reference, result.other_agreements),
         tally=tally,
         assessments=[decision_out(customer, decision) for customer, decision in result.outcomes],
     )
@@ -195,9 +196,16 @@ async def read_classification(
     agreement_id: Annotated[str | None, Query(description="The provider's reference agreement by default.")] = None,
 ) -> Response:
     """Return nature, legal basis clause by clause, priority, and the possible effect of open facts."""
-    incident = await access.read(lambda tx: tx.incidents.require(incident_id))
     agreement = context.agreements.named(agreement_id or context.agreements.reference_id)
-    return json_response(classification_out(classify(incident.facts, agreement), agreement))
+
+    def work(tx: Transaction) -> ClassificationOut:
+        facts = tx.incidents.require(incident_id).facts
+        found = classify(facts, agreement)
+        if agreement_id is not None or not access.scope.at_provider:
+            return classification_out(found, agreement)
+        return classification_out(found, agreement, other_classifications(tx, facts, found, context.agreements))
+
+    return json_response(await access.read(work))
 
 
 @router.get("/{incident_id}/assessments", response_model=AssessmentPage, summary="Decisions per customer")

@@ -53,10 +53,14 @@ _CATEGORIES = (
 
 
 class PersonalDataIn(Schema):
-    """Personal data of one customer (DPA art. 7 and 8); null is "not known yet"."""
+    """Personal data of one customer; null is "not known yet"."""
 
     breach: PersonalDataBreach = Field(
-        default=PersonalDataBreach.UNKNOWN, description="A suspicion owes a notice like a certainty does (DPA art. 7)."
+        default=PersonalDataBreach.UNKNOWN,
+        description=(
+            "A suspicion owes a notice like a certainty does. `rule_suspected` and `rule_broken`: no breach, but a"
+            " data-protection rule is, or may be, broken."
+        ),
     )
     controller: Controller = Controller.UNKNOWN
     categories_of_data_subjects: tuple[LineText, ...] | None = Field(default=None, description=_CATEGORIES)
@@ -64,6 +68,7 @@ class PersonalDataIn(Schema):
     categories_of_records: tuple[LineText, ...] | None = Field(default=None, description=_CATEGORIES)
     records_approx: Count | None = None
     likely_consequences: ProseText | None = None
+    health_data: Answer = Field(default=Answer.UNKNOWN, description="Whether health data is concerned.")
 
 
 class ResourceIn(Schema):
@@ -122,13 +127,22 @@ class FactsIn(Schema):
     detected_at: Moment | None = None
     started_at: Moment | None = None
     ended_at: Moment | None = None
-    inside_perimeter: Answer = Field(Answer.UNKNOWN, description="Inside the service's perimeter (7.1, 9.2).")
+    inside_perimeter: Answer = Field(Answer.UNKNOWN, description="Inside the service's perimeter.")
     intent: Intent = Intent.UNKNOWN
     cause: Cause = Cause.UNKNOWN
     service_harm: HarmIn = HarmIn()
     security_measures_harmed: Answer = Answer.UNKNOWN
     normal_operation_disrupted: Answer = Answer.UNKNOWN
-    impact: Code = Field("unknown", description="A level of the agreement (7.6.4), such as `I1`, or `unknown`.")
+    service_level_breached: Answer = Field(Answer.UNKNOWN, description="A service level of an agreement is not met.")
+    damage_to_customer: Answer = Field(Answer.UNKNOWN, description="A customer suffered damage.")
+    may_cause: Answer = Field(
+        Answer.UNKNOWN,
+        description=(
+            "The event may still cause a breach of service levels, a disturbance or interruption, or damage to a"
+            " customer."
+        ),
+    )
+    impact: Code = Field("unknown", description="A level of the agreement, such as `I1`, or `unknown`.")
     criticality: Code = Field("unknown", description="A level of the agreement, such as `C1`, or `unknown`.")
     rsit_class: Code | None = Field(None, description="Class of the Reference Security Incident Taxonomy.")
     rsit_type: Code | None = Field(None, description="Type within the class.")
@@ -171,6 +185,9 @@ class FactsIn(Schema):
             service_harm=self.service_harm.to_domain(),
             security_measures_harmed=self.security_measures_harmed,
             normal_operation_disrupted=self.normal_operation_disrupted,
+            service_level_breached=self.service_level_breached,
+            damage_to_customer=self.damage_to_customer,
+            may_cause=self.may_cause,
             impact=self.impact,
             criticality=self.criticality,
             rsit_class=self.rsit_class,
@@ -212,6 +229,7 @@ def _affected(stated: AffectedCustomerIn, default_language: str) -> AffectedCust
             categories_of_records=_categories(data.categories_of_records),
             records_approx=data.records_approx,
             likely_consequences=localized(data.likely_consequences, default_language),
+            health_data=data.health_data,
         ),
         resources=tuple(
             Resource(item.kind, item.id, item.name, item.region, item.availability_zone) for item in stated.resources

@@ -26,6 +26,9 @@ class NoticeOut(Out):
     facts_version: int
     due_at: Moment
     due_kind: str
+    binding: str = Field(
+        description="How strictly `due_at` binds: `hard`, `soft` (where possible) or `no_number` (ours)."
+    )
     created_at: Moment
     created_by: str
     released_at: Moment | None
@@ -60,6 +63,7 @@ def notice_out(notice: Notice, *, at_provider: bool) -> NoticeOut:
         facts_version=notice.facts_version,
         due_at=notice.due_at,
         due_kind=notice.due_kind,
+        binding=notice.binding.value,
         created_at=notice.created_at,
         created_by=notice.created_by,
         released_at=notice.released_at,

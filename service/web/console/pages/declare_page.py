@@ -42,7 +42,7 @@ from service.web.console.facts_view import facts_form
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, see_other, write_once
 from service.web.console.listing import access_under
-from service.web.console.moments import zone_of_language
+from service.web.console.moments import zone_of_form
 from service.web.console.rendering import page, reader_language
 from service.web.console.statement_picker import StatementRefusedError, statement_picker, with_statement
 
@@ -116,7 +116,9 @@ async def ask(
     content = content_of(context.secret_box, found)
     language = reader_language(request, access.caller)
     fields = (
-        facts_to_fields(content.facts, zone_of_language(language)) if content.fields is None else Fields(content.fields)
+        facts_to_fields(content.facts, zone_of_form(access.caller.time_zone, language))
+        if content.fields is None
+        else Fields(content.fields)
     )
     of_form = DraftOfForm(found.id, found.version, new_form_id())
     said = "saved" if saved else ""
@@ -347,7 +349,7 @@ async def _shown(
         return kept, [shown_draft(tx, context.secret_box, draft, language) for draft in others]
 
     kept, others = await access.read(work)
-    shown = facts_form(fields, faults or {}, context.agreements.reference, customers, language)
+    shown = facts_form(fields, faults or {}, context.agreements, customers, language, access.caller.time_zone)
     values: dict[str, Any] = {
         "facts_form": shown,
         "of_form": of_form,

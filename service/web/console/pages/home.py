@@ -8,8 +8,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from notifications.customer.records import Customer
-from notifications.notice import Notice
 from notifications.ports import Page
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
@@ -19,6 +17,7 @@ from service.web.api.incidents.board import most_urgent
 from service.web.console.failures import PageRoute
 from service.web.console.listing import CustomerSide, access_under, customer_side
 from service.web.console.pages.board_page import ShownIncident, shown_incident
+from service.web.console.pages.notice_list import LatestNotice, newest_notices
 from service.web.console.rendering import page, reader_language
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -27,31 +26,34 @@ _WAITING_MAX = 100
 _LATEST_MAX = 20
 #: Kinds of waiting items that need no more words than their name.
 _SAID_BY_KIND = frozenset(
-    {"draft_unreleased", "customer_unreachable", "contact_certificate_expiring", "question_waiting"}
+    {"draft_unreleased", "customer_unreachable", "contact_certificate_expiring", "question_waiting", "call_due"}
 )
 #: Kinds whose notice is released, reviewed or looked at among the pages of its incident.
 _DONE_AT_INCIDENT = frozenset({"draft_unreleased", "notice_held", "override_unreviewed"})
+#: Kinds that come for many customers at once, and the page of the incident where they are dealt with together.
+_SEVERAL = {"decision_pending": "customers", "draft_unreleased": "notices", "notice_held": "notices",
+            "delivery_failed": "deliveries", "delivery_failing": "deliveries"}  # fmt: skip
 #: Where on the page of its notice a thing is done.
 _PLACE = {"question_waiting": "#questions", "delivery_failing": "#served", "delivery_failed": "#served"}
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """The items that wait for a person, nearest deadline first."""
+class WaitingThing:
+    """What one person does in one go: the same thing of one incident, for one customer or for several."""
 
-    things: Sequence[AttentionItem]
-    #: whether the list is complete
-    complete: bool
-    customers: Mapping[UUID, str]
+    #: the one with the nearest deadline
+    first: AttentionItem
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
-class LatestNotice:
-    """A notice in the provider's list."""
+class Waiting:
+    """What waits for a person, nearest deadline first."""
 
-    notice: Notice
-    ticket: str
-    customer: Customer | None
+    things: Sequence[WaitingThing]
+    #: whether the list is complete
+    complete: bool
+    customers: Mapping[UUID, str]
 
 
 @router.get("/")
@@ -113,13 +115,25 @@ async def _waiting(access: Access) -> Waiting | None:
         found = attention_list(tx, now, _WAITING_MAX, reads_incidents=reads_incidents)
         customers = {item.customer_id for item in found.items if item.customer_id is not None}
         named = {each: customer.name for each in customers if (customer := tx.customers.get(each)) is not None}
-        return Waiting(found.items, found.complete, named)
+        return Waiting(_together(found.items), found.complete, named)
 
     return await reading.read(work)
 
 
-def _way_to(item: AttentionItem) -> str:
-    """Return the page where an item is dealt with, for those who may read incidents; empty if there is none."""
+def _together(items: Sequence[AttentionItem]) -> Sequence[WaitingThing]:
+    """Put the items of one kind and incident together where they are done on one page."""
+    found: dict[object, list[AttentionItem]] = {}
+    for number, item in enumerate(items):
+        shares = item.kind in _SEVERAL and item.incident_id is not None
+        found.setdefault((item.kind, item.incident_id) if shares else number, []).append(item)
+    return [WaitingThing(together[0], len(together)) for together in found.values()]
+
+
+def _way_to(thing: WaitingThing) -> str:
+    """Return the page where a thing is dealt with, for those who may read incidents; empty if there is none."""
+    item = thing.first
+    if thing.count > 1:
+        return f"/incidents/{item.incident_id}/{_SEVERAL[item.kind]}"
     if item.call_task_id is not None:
         return f"/calls/{item.call_task_id}"
     if item.notice_id is not None:
@@ -135,13 +149,4 @@ async def _latest(access: Access) -> Sequence[LatestNotice] | None:
     if reading is None or not reading.scope.at_provider:
         return None
 
-    def work(tx: AccessTransaction) -> list[LatestNotice]:
-        found, _ = tx.notices.page(Page(_LATEST_MAX))
-        return [_latest_notice(tx, notice) for notice in found]
-
-    return await reading.read(work)
-
-
-def _latest_notice(tx: AccessTransaction, notice: Notice) -> LatestNotice:
-    incident = tx.incidents.get(notice.incident_id)
-    return LatestNotice(notice, "" if incident is None else incident.ticket, tx.customers.get(notice.customer_id))
+    return await reading.read(lambda tx: newest_notices(tx, Page(_LATEST_MAX))[0])

@@ -18,6 +18,7 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
 from service.web.api.notices.inbox import SEARCH_MAX_CHARACTERS
+from service.web.api.requests import Context
 from service.web.api.spreadsheets import line_of
 from service.web.console.failures import PageRoute
 from service.web.console.listing import in_language
@@ -93,7 +94,13 @@ class Wanted:
 
 @router.get("/inbox")
 async def inbox(
-    request: Request, access: MayReadNotices, show: str = "", contains: str = "", customer: str = "", cursor: str = ""
+    request: Request,
+    context: Context,
+    access: MayReadNotices,
+    show: str = "",
+    contains: str = "",
+    customer: str = "",
+    cursor: str = "",
 ) -> Response:
     """Show the notices of the reader's customers: unread, to acknowledge, of open incidents, then the others."""
     wanted, language = _wanted(show, contains, customer), reader_language(request, access.caller)
@@ -108,6 +115,7 @@ async def inbox(
         "shows": tuple(SHOWS),
         "total": sum((each.counts.all for each in found), 0),
         "is_first": not cursor,
+        "makes_pdfs": context.sealing.pdf_maker is not None,
     }
     return page(request, "inbox", access.caller, values)
 

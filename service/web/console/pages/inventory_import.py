@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 from dataclasses import dataclass
+from datetime import datetime
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
@@ -20,8 +21,8 @@ from service.web.api.resources.resource_lines import COLUMNS, ResourceTransfer, 
 from service.web.api.resources.resource_schemas import ImportFormat, ResourceImportOut
 from service.web.console.failures import PageRoute
 from service.web.console.forms import form_of, write_once
-from service.web.console.pages.inventory_pages import utc_moment
-from service.web.console.rendering import page
+from service.web.console.moments import offered_zones, parse_moment
+from service.web.console.rendering import page, reader_zone
 from service.web.console.reported_file import ReportChangedError, packed_file, unpacked_file
 
 router = APIRouter(prefix="/inventory/import", route_class=PageRoute, include_in_schema=False)
@@ -37,6 +38,14 @@ class _Upload:
     content: bytes
     #: as it was typed; empty for a file that is no snapshot
     snapshot: str
+    #: in which it was typed, and when
+    zone: str
+    now: datetime
+
+    @property
+    def snapshot_at(self) -> datetime | None:
+        """When the file was complete; None for a file that is no snapshot. Raises ValueError for what is no time."""
+        return parse_moment(self.snapshot, self.zone, self.now) if self.snapshot else None
 
     @property
     def form(self) -> ImportFormat:
@@ -50,9 +59,8 @@ class _Upload:
 
     def transfer(self, *, dry_run: bool) -> ResourceTransfer:
         """Return the file on its way in; raises ValueError for a time that is none."""
-        snapshot_at = utc_moment(self.snapshot)
         parsed = parse_resources(io.BytesIO(self.content), self.form)
-        return ResourceTransfer(parsed, snapshot_at, partial=False, dry_run=dry_run)
+        return ResourceTransfer(parsed, self.snapshot_at, partial=False, dry_run=dry_run)
 
 
 @router.get("")
@@ -68,7 +76,8 @@ async def report(request: Request, access: MayChangeResources) -> Response:
     async with request.form() as posted:
         file = posted.get("file")
         content = await file.read() if isinstance(file, UploadFile) else b""
-        upload = _Upload(content, str(posted.get("snapshot_at", "")).strip())
+        zone, _ = offered_zones("UTC", str(posted.get("time_zone", "")))
+        upload = _Upload(content, str(posted.get("snapshot_at", "")).strip(), zone, access.clock.now())
     if not content.strip():
         return _asked(request, access, problem="no_file", snapshot=upload.snapshot)
     return await _reported(request, access, upload)
@@ -85,7 +94,9 @@ async def confirmed(request: Request, context: Context, access: MayChangeResourc
     content = unpacked_file(str(posted.get("packed", "")), context.settings.limits.max_body_bytes)
     if content is None:
         return _asked(request, access, problem="no_file")
-    upload, digest = _Upload(content, str(posted.get("snapshot_at", ""))), str(posted.get("digest", ""))
+    # The report stated the time with its offset.
+    upload = _Upload(content, str(posted.get("snapshot_at", "")), "UTC", access.clock.now())
+    digest = str(posted.get("digest", ""))
     try:
         transfer = await asyncio.to_thread(upload.transfer, dry_run=False)
     except ValueError:
@@ -125,7 +136,7 @@ async def _reported(request: Request, access: Access, upload: _Upload, *, change
         "runs": telling[:_SHOWN_RUNS],
         "more_runs": len(telling) > _SHOWN_RUNS,
         "packed": upload.packed,
-        "snapshot": upload.snapshot,
+        "snapshot": "" if upload.snapshot_at is None else upload.snapshot_at.isoformat(),
         "digest": _digest(found),
         "is_changed": changed,
     }
@@ -148,7 +159,9 @@ def _asked(
     snapshot: str = "",
     faults: list[str] | None = None,
 ) -> Response:
+    zone, zones = offered_zones(reader_zone(access.caller), "")
     values = {
+        "zone": zone, "zones": [(each, each) for each in zones],
         "columns": COLUMNS, "changed": changed, "problem": problem, "snapshot": snapshot, "faults": faults or [],
     }  # fmt: skip
     status = _UNPROCESSABLE if problem else 200

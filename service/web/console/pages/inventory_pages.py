@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -29,7 +29,8 @@ from service.web.api.resources.resources import lookup_out, require_lookup
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, write_once
 from service.web.console.listing import access_under
-from service.web.console.rendering import page
+from service.web.console.moments import CLOCKS_CHANGED, MomentError, offered_zones, parse_moment
+from service.web.console.rendering import page, reader_zone
 
 router = APIRouter(prefix="/inventory", route_class=PageRoute, include_in_schema=False)
 
@@ -88,7 +89,7 @@ async def look_up(request: Request, access: MayReadResources) -> Response:
     """Look up whom it concerns, record the proposal, and show it."""
     form = await form_of(request, _LONGEST_FIELD)
     try:
-        failed = _failed(form)
+        failed = _failed(form, access.clock.now())
 
         def work(tx: AccessTransaction, act: AuditContext) -> str:
             return f"/inventory/lookups/{look_up_customers(tx, act, failed).id}"
@@ -130,17 +131,6 @@ async def confirm(request: Request, access: MayChangeIncidents, lookup_id: UUID)
         return await _proposed(request, reading, lookup_id, error=error, form=form)
 
 
-def utc_moment(text: str) -> datetime | None:
-    """Return the time of a field, in UTC where it names no offset; None for an empty one. Raises ValueError."""
-    if not text.strip():
-        return None
-    stated = datetime.fromisoformat(text.strip())
-    try:
-        return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is outside the years 1 to 9999 in UTC") from None
-
-
 def _customer(text: str) -> UUID:
     try:
         return UUID(text)
@@ -148,15 +138,16 @@ def _customer(text: str) -> UUID:
         raise InvalidInputError(Fault("customer_ids", "is no identifier")) from None
 
 
-def _failed(form: Form) -> FailedPart:
+def _failed(form: Form, now: datetime) -> FailedPart:
     """Return what a form states as failed; raises InvalidInputError with every fault."""
+    zone, _ = offered_zones("UTC", form["time_zone"])
     faults: list[Fault] = []
 
     def moment(name: str) -> datetime | None:
         try:
-            return utc_moment(form[name])
-        except ValueError:
-            faults.append(Fault(name, "is no time"))
+            return parse_moment(form[name], zone, now) if form[name].strip() else None
+        except MomentError as error:
+            faults.append(Fault(name, error.key))
             return None
 
     def terms(name: str, lines: Sequence[str], most: int) -> tuple[str, ...]:
@@ -184,12 +175,20 @@ def _failed(form: Form) -> FailedPart:
 def _asked(request: Request, access: Access, form: Form, *, error: InvalidInputError | None = None) -> Response:
     names = (*_FIELDS, "starts_at", "ends_at", "identifiers")
     faults = () if error is None else error.faults
+    zone, zones = offered_zones(reader_zone(access.caller), form["time_zone"])
     values: dict[str, Any] = {
         "filled": {name: form[name] for name in names},
         "span": form["span"] or "since",
         "kinds": [kind.value for kind in InventoryKind],
         "chosen_kinds": form.all("kinds"),
-        "wrong": {fault.field or "all": f"inventory.wrong.{fault.field or 'all'}" for fault in faults},
+        "wrong": {
+            fault.field or "all": fault.reason
+            if fault.reason in CLOCKS_CHANGED
+            else f"inventory.wrong.{fault.field or 'all'}"
+            for fault in faults
+        },
+        "zone": zone,
+        "zones": [(each, each) for each in dict.fromkeys((*zones, zone))],
         "form_id": form["form_id"] or new_form_id(),
     }
     return page(request, "inventory_lookup", access.caller, values, status=_UNPROCESSABLE if faults else 200)

@@ -32,6 +32,7 @@ from service.delivery.acknowledgements import (
     record_opening,
 )
 from service.ports.store import AccessTransaction
+from service.web.api.notices.notice_pdf import pdf_response
 from service.web.api.notices.questions import names_of
 from service.web.api.requests import ApiContext, Context
 from service.web.console.failures import PageRoute
@@ -172,6 +173,7 @@ async def show_notice(
         "at_provider": access.scope.at_provider,
         "sees_incidents": access.may(Permission.INCIDENT_READ),
         "event_uri": lambda event: EvidenceEvent(event).uri,
+        "makes_pdfs": context.sealing.pdf_maker is not None,
         "shown": None,
         "document": None,
     }
@@ -215,6 +217,14 @@ async def sealed_words(request: Request, access: MayReadNotices, notice_id: UUID
     )
     headers = {"Content-Security-Policy": policy, "Content-Language": rendering.language}
     return HTMLResponse(rendering.html, headers=headers)
+
+
+@router.get("/notices/{notice_id}/notice.pdf")
+async def notice_pdf(
+    request: Request, context: Context, access: MayReadNotices, notice_id: UUID, language: str = ""
+) -> Response:
+    """Return the PDF of a notice in a language."""
+    return await pdf_response(request, context, access, notice_id, language or reader_language(request, access.caller))
 
 
 def _rendering(sealed: SealedNotice, language: str) -> SealedRendering | None:

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from notifications.errors import GreffierError, InvalidInputError
+from notifications.time_zones import time_zone_names
 from service.auth.memberships import OwnMembership, own_memberships
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, ForbiddenError, Requires
@@ -26,7 +27,7 @@ Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
 #: Names of completed changes, as in the address of the page after a form.
 _DONE = frozenset({
     "password", "totp", "totp_removed", "passkey", "passkey_named", "passkey_removed", "session", "token",
-    "membership_accepted", "membership_left",
+    "membership_accepted", "membership_left", "time_zone",
 })  # fmt: skip
 
 
@@ -106,6 +107,7 @@ async def account_page(
         "tokens": own.tokens,
         "permissions": [each.value for each in Permission if caller.scope(each) is not None],
         "must_enrol": caller.must_enrol,
+        "time_zones": sorted(time_zone_names()),
         "done": done if done in _DONE else "",
         "problems": problems(error),
     }

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from notifications.errors import Fault, InvalidInputError
 from notifications.use_cases.audit_context import AuditContext
+from service.auth.accounts import choose_time_zone
 from service.auth.authentication import SESSION_COOKIE
 from service.auth.memberships import accept_membership, leave_membership
 from service.auth.permissions import Permission
@@ -52,6 +53,18 @@ async def leave(access: Person, member_id: UUID) -> Response:
     """Leave a customer, or decline its invitation."""
     await access.write_own(lambda tx, act: leave_membership(tx, act, access.caller.account_id, member_id))
     return see_other("/account?done=membership_left")
+
+
+@router.post("/time-zone")
+async def choose_zone(request: Request, access: Person) -> Response:
+    """Choose the zone in which the pages show times and take typed ones."""
+    form = await form_of(request)
+    chosen = form["time_zone"].strip() or None
+    try:
+        await access.write_own(lambda tx, act: choose_time_zone(tx, act, access.caller.account_id, chosen))
+    except InvalidInputError as error:
+        return await account_page(request, access, error=error, status=422)
+    return see_other("/account?done=time_zone")
 
 
 @router.post("/tokens")

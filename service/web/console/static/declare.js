@@ -71,10 +71,10 @@ form.addEventListener("click", (event) => {
 const zone = form.elements.namedItem("time_zone");
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
 if (own && ![...zone.options].some((option) => option.value === own)) zone.add(new Option(own, own));
-// A form in which nothing is stated yet begins with the zone that the person lives in.
+// A form in which nothing is stated yet begins with the zone that the person lives in, unless it chose one.
 const moments = [...form.querySelectorAll("[data-now]")].map((button) => form.elements.namedItem(button.dataset.now));
 const isNew = form.elements.namedItem("draft_version").value === "0" && !form.querySelector("[aria-invalid]");
-if (own && isNew && moments.every((field) => !field.value)) zone.value = own;
+if (own && isNew && !form.dataset.zone && moments.every((field) => !field.value)) zone.value = own;
 
 const localNow = () => {
   const parts = new Intl.DateTimeFormat("en-GB", {

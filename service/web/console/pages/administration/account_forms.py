@@ -1,7 +1,7 @@
 """Forms on the page of an account: change, roles, invitation, tokens, signing out. Each calls the API's own rule."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import NoReturn
 from uuid import UUID
 
@@ -31,7 +31,8 @@ from service.web.api.requests import Context, MayChangeAccounts, MayReadAccounts
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, write_once
 from service.web.console.pages.administration.one_account import account_page
-from service.web.console.rendering import page
+from service.web.console.pages.customers.days import start_of_day
+from service.web.console.rendering import page, reader_zone
 
 router = APIRouter(prefix="/administration/accounts/{account_id}", route_class=PageRoute, include_in_schema=False)
 
@@ -67,7 +68,7 @@ async def change(request: Request, access: MayChangeAccounts, account_id: UUID) 
 @router.post("/grants")
 async def grant(request: Request, access: MayChangeAccounts, account_id: UUID) -> Response:
     """Grant a role; a person is only invited to act for a customer."""
-    form = await form_of(request)
+    form, zone = await form_of(request), reader_zone(access.caller)
 
     def work(tx: AccessTransaction, act: AuditContext) -> None:
         if form["role"] not in set(Role):
@@ -75,8 +76,8 @@ async def grant(request: Request, access: MayChangeAccounts, account_id: UUID) -
         draft = GrantDraft(
             role=Role(form["role"]),
             customer_id=_customer(tx, form["customer"].strip(), act.now),
-            starts_at=_day(form["starts_on"].strip(), "starts_on"),
-            ends_at=_day(form["ends_on"].strip(), "ends_on"),
+            starts_at=_day(form["starts_on"].strip(), "starts_on", zone),
+            ends_at=_day(form["ends_on"].strip(), "ends_on", zone),
         )
         grant_role(tx, act, account_id, draft)
 
@@ -215,14 +216,9 @@ def _line(text: str, field: str) -> str:
     return line
 
 
-def _day(text: str, field: str) -> datetime | None:
-    """Return when a day begins, in UTC: an auditor's period is of records, which are in UTC."""
-    if not text:
-        return None
-    try:
-        return datetime.combine(date.fromisoformat(text), time.min, UTC)
-    except ValueError:
-        _refuse(field, "must be a day")
+def _day(text: str, field: str, zone: str) -> datetime | None:
+    """Return when a day begins in the administrator's zone, in which the page shows the period."""
+    return start_of_day(text, zone, field) if text else None
 
 
 def _customer(tx: AccessTransaction, text: str, now: datetime) -> UUID | None:

@@ -21,7 +21,7 @@ from service.web.console.pages.audit.entry_query import (
     parsed_period,
     typed_values,
 )
-from service.web.console.rendering import page, reader_language
+from service.web.console.rendering import page, reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -53,7 +53,7 @@ async def bundles_page(request: Request, access: MayReadLog) -> Response:
     asked = any(values[name] for name in ("incident", "customer", "from", "to"))
 
     def work(tx: AccessTransaction) -> tuple[EntryQuery, ChosenBundle | None]:
-        query = EntryQuery(values)
+        query = EntryQuery(values, reader_zone(access.caller))
         return query, _chosen(tx, query) if asked else None
 
     query, chosen = await access.read(work)

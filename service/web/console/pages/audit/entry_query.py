@@ -7,11 +7,13 @@ from uuid import UUID
 
 from notifications.customer.records import Customer
 from notifications.ports import EntryFilter
+from notifications.time_zones import time_zone
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.console.catalogues import CATALOGUES
 from service.web.console.listing import access_under
+from service.web.console.rendering import reader_zone
 
 FIELDS = ("from", "to", "type", "incident", "customer", "actor", "first", "last")
 _FIELD_CHARACTERS = 200
@@ -34,14 +36,17 @@ def day_of(stated: str) -> date | None:
         return None
 
 
-def midnight(day: date) -> datetime:
-    """Return the moment at which a day begins (UTC)."""
-    return datetime.combine(day, time(), UTC)
+def midnight(day: date, zone: str = "UTC") -> datetime:
+    """Return the moment at which a day begins in a zone; where the clocks skip midnight, when they are changed."""
+    try:
+        return datetime.combine(day, time(), time_zone(zone)).astimezone(UTC)
+    except OverflowError:
+        return datetime.combine(day, time(), UTC)
 
 
-def day_after(day: date) -> datetime:
-    """Return the moment at which a day ends (UTC); the last day of the calendar has no next day."""
-    return datetime.max.replace(tzinfo=UTC) if day == date.max else midnight(day + timedelta(days=1))
+def day_after(day: date, zone: str = "UTC") -> datetime:
+    """Return the moment at which a day ends in a zone; the last day of the calendar has no next day."""
+    return datetime.max.replace(tzinfo=UTC) if day == date.max else midnight(day + timedelta(days=1), zone)
 
 
 @dataclass(slots=True)
@@ -49,6 +54,8 @@ class EntryQuery:
     """The filters as they were typed, with the errors by field, and what they mean where there is no error."""
 
     values: dict[str, str]
+    #: in which the days ``from`` and ``to`` are meant
+    zone: str
     errors: dict[str, str] = field(default_factory=dict)
     #: where several customers have such a name
     candidates: list[Customer] = field(default_factory=list)
@@ -65,7 +72,7 @@ def parsed_query(tx: AccessTransaction, access: Access, values: dict[str, str]) 
 
     What the caller may not see does not exist: it is an unknown ticket or customer.
     """
-    query = EntryQuery(values)
+    query = EntryQuery(values, reader_zone(access.caller))
     starts_at, ends_at = parsed_period(query)
     subjects: list[tuple[str, str]] = []
     if values["incident"]:
@@ -98,7 +105,8 @@ def parsed_period(query: EntryQuery) -> tuple[datetime | None, datetime | None]:
             query.errors[name] = "no_day"
     if begins is not None and ends is not None and begins > ends:
         query.errors["to"] = "to_before_from"
-    return None if begins is None else midnight(begins), None if ends is None else day_after(ends)
+    zone = query.zone
+    return None if begins is None else midnight(begins, zone), None if ends is None else day_after(ends, zone)
 
 
 def incident_of(tx: AccessTransaction, stated: str) -> UUID | None:

@@ -1,5 +1,6 @@
 """The numbers of the notification report: time from awareness to notice, and the share in time by month."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ _SPAN_ENDS = tuple(timedelta(hours=hours) for hours in (1, 4, 12, 24, 48, 72))
 _PERCENT = 100
 #: Newest months that are drawn and listed.
 _MONTHS_MAX = 24
+#: Statuses of customers that had to be notified by now.
+_COUNTED = (ReportStatus.NOTIFIED, ReportStatus.AFTER_AIM, ReportStatus.LATE, ReportStatus.MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class Month:
     name: str
     owed: int
     in_time: int
+    #: notified after a time that is to be met where possible, or after the provider's own target
+    after_aim: int = 0
+    #: notified after a limit of the agreement
+    late: int = 0
+    missing: int = 0
 
     @property
     def percent(self) -> int:
@@ -90,13 +98,11 @@ def _times_taken(report: NotificationReport) -> Iterator[timedelta]:
 
 def _months(report: NotificationReport) -> tuple[Month, ...]:
     aware = _aware(report)
-    counted: dict[str, list[int]] = {}
-    for line in report.with_status(ReportStatus.NOTIFIED, ReportStatus.LATE, ReportStatus.MISSING):
+    counted: dict[str, Counter[ReportStatus]] = {}
+    for line in report.with_status(*_COUNTED):
         if (aware_at := aware.get(line.incident)) is not None:
-            month = counted.setdefault(f"{aware_at:%Y-%m}", [0, 0])
-            month[0] += 1
-            month[1] += line.status is ReportStatus.NOTIFIED
-    found = [Month(name, owed, in_time) for name, (owed, in_time) in sorted(counted.items())]
+            counted.setdefault(f"{aware_at:%Y-%m}", Counter())[line.status] += 1
+    found = [Month(name, by.total(), *(by[status] for status in _COUNTED)) for name, by in sorted(counted.items())]
     return tuple(found[-_MONTHS_MAX:])
 
 

@@ -1,4 +1,4 @@
-"""The page of the notification report: missing, late and overridden first, then every incident of a period.
+"""The page of the notification report: the lists for an auditor first, then every incident of a period.
 
 The charts show how long the notices took after awareness, and how many were in time, by month of awareness.
 """
@@ -26,7 +26,7 @@ _DAYS = 90
 _NAME_CHARACTERS = 200
 #: Longest list on the page. An incident of 10,000 customers is for ``greffier audit``.
 _SHOWN = 200
-_FIRST = (ReportStatus.MISSING, ReportStatus.LATE)
+_FIRST = (ReportStatus.MISSING, ReportStatus.LATE, ReportStatus.AFTER_AIM)
 
 
 @router.get("/audit")

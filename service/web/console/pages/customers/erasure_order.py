@@ -39,7 +39,7 @@ async def order(request: Request, context: Context, access: MayChangeCustomers, 
                 tx, act, customer_id, served_by=ServedBy.LETTER, reference=form["reference"], served_at=served_at
             )
         else:
-            order_by_mail(tx, act, customer_id, context.settings.provider)
+            order_by_mail(tx, act, customer_id, context.settings.provider, context.agreements)
         return f"/customers/{customer_id}?done=erasure_ordered#erasure"
 
     try:

@@ -1,7 +1,7 @@
 """The form of a customer: to register one, and to change what is stated of one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from notifications.customer.records import Customer
+from notifications.customer.records import Customer, NewsChannel
 from notifications.errors import Fault, InvalidInputError, VersionMismatchError
 from notifications.incident import LANGUAGES
 from notifications.time_zones import time_zone_names
@@ -21,6 +21,7 @@ from service.web.api.customers.customer_schemas import CustomerIn
 from service.web.api.requests import Context, MayChangeCustomers
 from service.web.console.failures import PageRoute, invalid_fields
 from service.web.console.forms import Form, form_of, new_form_id, write_once
+from service.web.console.pages.customers.agreement_fields import FIELDS, agreement_fields, stated_terms
 from service.web.console.pages.customers.days import start_of_day
 from service.web.console.rendering import page, reader_language
 
@@ -29,7 +30,7 @@ router = APIRouter(prefix="/customers", route_class=PageRoute, include_in_schema
 _UNPROCESSABLE, _OUTDATED = 422, 412
 _SECONDS_PER_MINUTE = 60
 _LISTS = ("services", "regions", "availability_zones")
-_FIELDS = ("name", "language", "time_zone", *_LISTS, "acknowledge_within_minutes", "four_eyes")
+_FIELDS = ("name", "language", "time_zone", *_LISTS, "acknowledge_within_minutes", "four_eyes", "news_channel")
 #: What the browser proposes; every IANA zone is taken.
 _PROPOSED_ZONES = sorted(name for name in time_zone_names() if name.startswith("Europe/"))
 
@@ -51,14 +52,16 @@ async def register(request: Request, context: Context, access: MayChangeCustomer
     def work(tx: AccessTransaction, act: AuditContext) -> str:
         draft = customer_draft(form)
         effective_at = start_of_day(form["effective_on"], draft.time_zone, "effective_on")
-        made = register_customer(tx, act, draft, form["agreement_id"], effective_at, context.agreements)
+        made = register_customer(
+            tx, act, draft, form["agreement_id"], effective_at, context.agreements, **stated_terms(form)
+        )
         return f"/customers/{made.id}?done=registered"
 
     try:
         return await write_once(access, form, work)
     except InvalidInputError as error:
-        entered = {name: form[name] for name in (*_FIELDS, "agreement_id", "effective_on", "form_id")}
-        return _shown(request, context, access, entered, error=error)
+        entered = {name: form[name] for name in (*_FIELDS, *FIELDS, "form_id")}
+        return _shown(request, context, access, entered, error=error, products=form.all("products"))
 
 
 @router.get("/{customer_id}/change")
@@ -92,6 +95,7 @@ def customer_draft(form: Form) -> CustomerDraft:
         "language": form["language"],
         "time_zone": form["time_zone"].strip(),
         "four_eyes": form["four_eyes"] == "yes",
+        "news_channel": form["news_channel"] or NewsChannel.SAME.value,
         "acknowledge_within_seconds": _seconds(form["acknowledge_within_minutes"].strip()),
         **{name: tuple(re.split(r"[\s,;]+", form[name].strip())) if form[name].strip() else () for name in _LISTS},
     }
@@ -125,6 +129,7 @@ def _entered(customer: Customer) -> dict[str, str]:
         "language": customer.language,
         "time_zone": customer.time_zone,
         "four_eyes": "yes" if customer.four_eyes else "",
+        "news_channel": customer.news_channel.value,
         "acknowledge_within_minutes": "" if within is None else f"{within / _SECONDS_PER_MINUTE:.10g}",
         "version": str(customer.version),
         **{name: ", ".join(getattr(customer, name)) for name in _LISTS},
@@ -139,17 +144,18 @@ def _shown(
     *,
     customer: Customer | None = None,
     error: InvalidInputError | VersionMismatchError | None = None,
+    products: Sequence[str] = (),
 ) -> Response:
     language = reader_language(request, access.caller)
     values = {
         "customer": customer,
-        "entered": dict.fromkeys((*_FIELDS, "agreement_id", "effective_on", "version"), "") | dict(entered),
+        "entered": dict.fromkeys((*_FIELDS, *FIELDS, "version"), "") | dict(entered),
         "form_id": entered.get("form_id") or new_form_id(),
         "languages": list(LANGUAGES),
+        "news_channels": list(NewsChannel),
         "zones": _PROPOSED_ZONES,
-        "agreements": [(item.id, item.title.in_language(language)[1]) for item in context.agreements.by_id.values()],
         "wrong": invalid_fields(error) if isinstance(error, InvalidInputError) else set(),
         "is_outdated": isinstance(error, VersionMismatchError),
-    }
+    } | agreement_fields(context.agreements, language, products)
     status = 200 if error is None else _UNPROCESSABLE if isinstance(error, InvalidInputError) else _OUTDATED
     return page(request, "customer_form", access.caller, values, status=status)

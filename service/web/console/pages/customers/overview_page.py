@@ -1,6 +1,6 @@
 """One customer: what is stated of it, its agreements from their dates, and the ways to everything that is its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ from service.web.api.requests import Context, MayChangeCustomers, MayReadCustome
 from service.web.console.failures import PageRoute, invalid_fields
 from service.web.console.forms import form_of, new_form_id, write_once
 from service.web.console.listing import access_under
+from service.web.console.pages.customers.agreement_fields import FIELDS, agreement_fields, stated_terms
 from service.web.console.pages.customers.days import day_shown, start_of_day
 from service.web.console.rendering import page, reader_language
 
@@ -54,14 +55,18 @@ async def bind(request: Request, context: Context, access: MayChangeCustomers, c
     def work(tx: AccessTransaction, act: AuditContext) -> str:
         zone = tx.customers.require(customer_id).time_zone
         effective_at = start_of_day(form["effective_on"], zone, "effective_on")
-        bind_agreement(tx, act, customer_id, form["agreement_id"], effective_at, context.agreements)
+        bind_agreement(
+            tx, act, customer_id, form["agreement_id"], effective_at, context.agreements, **stated_terms(form)
+        )
         return f"/customers/{customer_id}?done=bound#agreements"
 
     try:
         return await write_once(access, form, work)
     except InvalidInputError as error:
-        entered = {name: form[name] for name in ("agreement_id", "effective_on", "form_id")}
-        return await customer_page(request, context, access, customer_id, error=error, entered=entered)
+        entered = {name: form[name] for name in (*FIELDS, "form_id")}
+        return await customer_page(
+            request, context, access, customer_id, error=error, entered=entered, products=form.all("products")
+        )
 
 
 async def customer_page(
@@ -73,8 +78,12 @@ async def customer_page(
     done: str = "",
     error: InvalidInputError | StateConflictError | None = None,
     entered: Mapping[str, str] | None = None,
+    products: Sequence[str] = (),
 ) -> Response:
-    """Return the page of a customer, also after a form that was not right: ``entered`` is what it held."""
+    """Return the page of a customer, also after a form that was not right: ``entered`` is what it held.
+
+    ``products``: the ids that were ticked in it.
+    """
     now, language = access.clock.now(), reader_language(request, access.caller)
     reads_contacts = access_under(access, Permission.CONTACT_READ) is not None
 
@@ -91,17 +100,17 @@ async def customer_page(
         "bindings": sorted(found.listed.bindings, key=_in_time, reverse=True),
         "contacts": found.contacts,
         "erasure": found.erasure,
-        "agreements": [(item.id, item.title.in_language(language)[1]) for item in context.agreements.by_id.values()],
         "titles": {item.id: item.title.in_language(language)[1] for item in context.agreements.by_id.values()},
         "day": day_shown(language),
         "now": now,
         "done": done,
         "wrong": invalid_fields(error) if isinstance(error, InvalidInputError) else set(),
         "is_refused": isinstance(error, StateConflictError),
-        "entered": {"agreement_id": "", "effective_on": "", "served_by": "mail", "reference": "", "served_on": "",
-                    "confirmed": "", "reason": ""} | dict(entered or {}),
+        "dpa_titles": {item.id: item.title.in_language(language)[1] for item in context.agreements.dpas.values()},
+        "entered": {"agreement_id": "", "dpa_id": "", "effective_on": "", "served_by": "mail",
+                    "reference": "", "served_on": "", "confirmed": "", "reason": ""} | dict(entered or {}),
         "form_id": (entered or {}).get("form_id") or new_form_id(),
-    }  # fmt: skip
+    } | agreement_fields(context.agreements, language, products)  # fmt: skip
     status = 200 if error is None else _UNPROCESSABLE if isinstance(error, InvalidInputError) else _CONFLICT
     return page(request, "customer", access.caller, values, status=status)
 

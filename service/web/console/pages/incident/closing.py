@@ -1,6 +1,7 @@
 """Follow-up and closing of one incident: the next notice to its customers, the final one, and opening it again."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.decision import Verdict
-from notifications.errors import InvalidInputError, StateConflictError, VersionMismatchError
+from notifications.errors import Fault, InvalidInputError, StateConflictError, VersionMismatchError
 from notifications.incident import LANGUAGES, Cause, Incident, IncidentFacts
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import public_fact_id
@@ -19,6 +20,7 @@ from service.web.api.incidents.incidents import patched_facts
 from service.web.api.requests import ApiContext
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, write_once
+from service.web.console.moments import CLOCKS_CHANGED, MomentError, local_text, offered_zones, parse_moment
 from service.web.console.pages.incident.fact_words import FactWords
 from service.web.console.pages.incident.frame import (
     STALE,
@@ -34,14 +36,13 @@ from service.web.console.pages.incident.frame import (
     stated_version,
     unix_lines,
 )
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 TEXTS = ("measures_taken", "recommendations", "not_known_yet")
 _TIMES = ("ended_at", "next_update_by")
 _DONE = frozenset({"saved", "closed", "reopened"})
-_MINUTES = 16
 Work = Callable[[AccessTransaction, AuditContext], str]
 
 
@@ -102,16 +103,19 @@ def _change(tx: AccessTransaction, act: AuditContext, context: ApiContext, incid
     """Apply what the form states; facts that stay as they are make no new version."""
     incident = tx.incidents.require(incident_id)
     version = stated_version(form["version"])
-    facts = patched_facts(context, incident.facts, _patch(form, incident.facts))
+    facts = patched_facts(context, incident.facts, _patch(form, incident.facts, act.now))
     if facts == incident.facts and version == incident.version:
         return incident
     return change_facts(tx, act, incident_id, version, facts, context.agreements).incident
 
 
-def _patch(form: Form, facts: IncidentFacts) -> dict[str, Any]:
+def _patch(form: Form, facts: IncidentFacts, now_at: datetime) -> dict[str, Any]:
     """Return what the form states otherwise than the facts, as a merge patch; a language that is empty has no text."""
     patch: dict[str, Any] = {}
-    now = _filled(facts)
+    zone, _ = offered_zones("UTC", form["time_zone"])
+    # A time that nobody typed is that of the facts, in whichever zone the form showed it.
+    shown_zone, _ = offered_zones(zone, form["shown_zone"])
+    now = _filled(facts, shown_zone)
     for name in TEXTS:
         said = {language: unix_lines(form[f"{name}_{language}"]) for language in LANGUAGES}
         if any(text != now[f"{name}_{language}"].strip() for language, text in said.items()):
@@ -119,14 +123,21 @@ def _patch(form: Form, facts: IncidentFacts) -> dict[str, Any]:
     for name in _TIMES:
         stated = form[name].strip()
         if stated != now[name]:
-            patch[name] = f"{stated}:00Z" if len(stated) == _MINUTES else stated or None
+            patch[name] = _moment(name, stated, zone, now_at) if stated else None
     if form["cause"]:
         patch["cause"] = form["cause"]
     return patch
 
 
-def _filled(facts: IncidentFacts) -> dict[str, str]:
-    """Return the fields of the form as the facts have them; times in UTC, to the minute."""
+def _moment(name: str, stated: str, zone: str, now: datetime) -> str:
+    try:
+        return parse_moment(stated, zone, now).isoformat()
+    except MomentError as error:
+        raise InvalidInputError(Fault(name, error.key)) from None
+
+
+def _filled(facts: IncidentFacts, zone: str) -> dict[str, str]:
+    """Return the fields of the form as the facts have them; times in the zone, to the minute."""
     filled = {"cause": facts.cause.value}
     for name in TEXTS:
         stated = getattr(facts, name)
@@ -134,7 +145,7 @@ def _filled(facts: IncidentFacts) -> dict[str, str]:
         filled |= {f"{name}_{language}": said.get(language, "") for language in LANGUAGES}
     for name in _TIMES:
         at = getattr(facts, name)
-        filled[name] = "" if at is None else f"{at:%Y-%m-%dT%H:%M}"
+        filled[name] = "" if at is None else local_text(at.replace(second=0, microsecond=0), zone)
     return filled
 
 
@@ -154,14 +165,22 @@ async def _shown(
 
     standing, base = await access.read(work)
     incident = standing.incident
-    filled = _filled(incident.facts)
+    own = reader_zone(access.caller)
+    zone, zones = offered_zones(own, "" if form is None else form["time_zone"])
+    shown_zone, _ = offered_zones(zone, "" if form is None else form["shown_zone"])
+    filled = _filled(incident.facts, shown_zone)
     problems, status = problems_of(error)
     if isinstance(error, StateConflictError) and _open_facts(standing):
         problems = ["incident.problem.pending"]
-    said = FactWords(reader_language(request, access.caller), context_of(request).agreements.reference, {})
+    if isinstance(error, InvalidInputError):
+        problems += [fault.reason for fault in error.faults if fault.reason in CLOCKS_CHANGED]
+    said = FactWords(reader_language(request, access.caller), context_of(request).agreements.reference, {}, own)
     values: dict[str, Any] = {
-        "filled": kept_entries(filled, form, None if base is None else _filled(base)),
+        "filled": kept_entries(filled, form, None if base is None else _filled(base, shown_zone)),
         "now_filled": filled,
+        "zone": zone,
+        "shown_zone": shown_zone,
+        "zones": [(each, each) for each in dict.fromkeys((*zones, zone))],
         "texts": TEXTS,
         "languages": LANGUAGES,
         "causes": [(cause.value, said.answer("cause", cause.value)) for cause in Cause],

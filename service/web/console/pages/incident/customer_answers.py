@@ -23,6 +23,7 @@ CODES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_HARMS, tuple(Answer)),
     "breach": tuple(PersonalDataBreach),
     "controller": tuple(Controller),
+    "health_data": tuple(Answer),
 }
 COUNTS = ("data_subjects_approx", "records_approx")
 COLUMNS = (*CODES, *COUNTS)
@@ -51,6 +52,7 @@ def codes_of(stated: AffectedCustomer) -> dict[str, str]:
         **{name: stated.data_harm.of(Property(name)).value for name in _HARMS},
         "breach": data.breach.value,
         "controller": data.controller.value,
+        "health_data": data.health_data.value,
         **{name: "" if (count := getattr(data, name)) is None else str(count) for name in COUNTS},
     }
 
@@ -67,6 +69,8 @@ def answered(customer_id: UUID, stated: AffectedCustomer | None, codes: Mapping[
         data = replace(data, breach=PersonalDataBreach(codes["breach"]))
     if "controller" in codes:
         data = replace(data, controller=Controller(codes["controller"]))
+    if "health_data" in codes:
+        data = replace(data, health_data=Answer(codes["health_data"]))
     for name in COUNTS:
         if name in codes:
             data = replace(data, **{name: None if codes[name] == UNKNOWN else int(codes[name])})  # type: ignore[arg-type]  # a count

@@ -30,7 +30,7 @@ from service.web.console.pages.incident.frame import (
     shown_in_frame,
     stated_version,
 )
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -95,7 +95,9 @@ async def read_back(request: Request, access: MayChangeIncidents, incident_id: U
         "changing": sum(bool(line.changes) for line in lines),
         "problems": problems,
         "form_id": form["form_id"] if confirmed else new_form_id(),
-        "said": FactWords(reader_language(request, access.caller), context.agreements.reference, {}),
+        "said": FactWords(
+            reader_language(request, access.caller), context.agreements.reference, {}, reader_zone(access.caller)
+        ),
     }
     status = status if error is not None else UNPROCESSABLE if faulty or not lines else 200
     return shown_in_frame(

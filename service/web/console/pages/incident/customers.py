@@ -39,7 +39,7 @@ from service.web.console.pages.incident.frame import (
     shown_in_frame,
     stated_version,
 )
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -149,7 +149,12 @@ async def _shown(
     kept = [row for row in rows if wanted.keeps(row)]
     kept.sort(key=lambda row: str(row.customer.id) not in confirmed)
     problems, status = problems_of(error)
-    said = FactWords(reader_language(request, access.caller), context_of(request).agreements.reference, {})
+    said = FactWords(
+        reader_language(request, access.caller),
+        context_of(request).agreements.reference,
+        {},
+        reader_zone(access.caller),
+    )
     values: dict[str, Any] = {
         "rows": kept[: max(_SHOWN, len(confirmed))],
         "kept": len(kept),

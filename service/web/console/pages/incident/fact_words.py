@@ -23,7 +23,10 @@ from notifications.wording.formats import moment, number, on_one_line, visible
 from service.web.console.catalogues import has_text, text
 
 _OF_CUSTOMER = re.compile(r"affected_customers\.([0-9a-f-]{36})\.(.+)")
-_ANSWERS = ("inside_perimeter", "security_measures_harmed", "normal_operation_disrupted")
+_ANSWERS = (
+    "inside_perimeter", "security_measures_harmed", "normal_operation_disrupted", "service_level_breached",
+    "damage_to_customer", "may_cause",
+)  # fmt: skip
 _TIMES = ("aware_at", "detected_at", "started_at", "ended_at")
 
 
@@ -46,10 +49,10 @@ class FactRow:
 
 
 class FactWords:
-    """Names facts and values for one reader. ``customers``: the names by id."""
+    """Names facts and values for one reader. ``customers``: the names by id; ``zone``: of the moments."""
 
-    def __init__(self, language: str, agreement: Agreement, customers: Mapping[UUID, str]) -> None:
-        self.language, self._agreement, self._customers = language, agreement, customers
+    def __init__(self, language: str, agreement: Agreement, customers: Mapping[UUID, str], zone: str) -> None:
+        self.language, self._agreement, self._customers, self._zone = language, agreement, customers, zone
 
     def fact(self, fact: str) -> str:
         """Return the name of a fact by its id as the API has it, such as ``service_harm.integrity``."""
@@ -79,8 +82,8 @@ class FactWords:
         return answer
 
     def when(self, at: datetime | None) -> str:
-        """Return a moment in UTC, or that it is not known yet."""
-        return self._unknown if at is None else moment(timestamp_text(at), self.language, "UTC")
+        """Return a moment in the reader's zone, or that it is not known yet."""
+        return self._unknown if at is None else moment(timestamp_text(at), self.language, self._zone)
 
     @property
     def _unknown(self) -> str:
@@ -126,6 +129,7 @@ class FactWords:
             *self._harm("customers", "data_harm", stated.data_harm),
             self._row("customers", "breach", self.answer("breach", data.breach)),
             self._row("customers", "controller", self.answer("controller", data.controller)),
+            self._row("customers", "health_data", self.answer("health_data", data.health_data)),
             *self._personal_data(data),
             *self._texts("customers", "effect", stated.effect),
         ]

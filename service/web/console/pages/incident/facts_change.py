@@ -179,7 +179,9 @@ async def _shown(
     else:
         fields = _rebased_fields(fields_of(form), customers, facts_json(base), now_facts, access)
     values: dict[str, Any] = {
-        "facts_form": facts_form(fields, faults or {}, context.agreements.reference, customers, language),
+        "facts_form": facts_form(
+            fields, faults or {}, context.agreements, customers, language, access.caller.time_zone
+        ),
         "form_id": (form["form_id"] if form is not None else "") or new_form_id(),
         "differences": differences,
         "picker": statement_picker(fields, context.statements, language, refused_statement),

@@ -38,7 +38,7 @@ from service.web.console.pages.incident.frame import (
     stated_version,
     unix_lines,
 )
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -112,6 +112,7 @@ async def _customer_shown(
         reader_language(request, access.caller),
         context_of(request).agreements.reference,
         {customer_id: row.customer.name},
+        reader_zone(access.caller),
     )
     before = None if base is None else _filled(base.for_customer(customer_id))
     values: dict[str, Any] = {

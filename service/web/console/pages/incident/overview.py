@@ -14,10 +14,11 @@ from notifications.classification import Classification, classify
 from notifications.decision import Verdict
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.delivery import DeliveryState
-from notifications.incident import Incident, IncidentState
+from notifications.incident import Incident, IncidentState, Intervention
 from notifications.notice import NoticeState
 from notifications.ports import StoredDecision
 from notifications.use_cases.incidents.apply_facts import public_fact_id
+from notifications.use_cases.incidents.other_agreements import OtherClassification, other_classifications
 from notifications.use_cases.incidents.release_notice import four_eyes_rule
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
@@ -33,7 +34,7 @@ from service.web.console.pages.incident.frame import (
     standing_of,
 )
 from service.web.console.pages.question_list import ShownQuestion, questions_of_incident
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -78,6 +79,10 @@ class Overview:
     names: Mapping[UUID, str]
     #: what customers asked about the notices of the incident
     asked: Sequence[ShownQuestion] = ()
+    #: other agreements that bind customers and give another nature or priority
+    other_agreements: tuple[OtherClassification, ...] = ()
+    #: when the first intervention started, and corrections
+    interventions: Sequence[Intervention] = ()
 
 
 @router.get("/incidents/{incident_id}")
@@ -85,7 +90,7 @@ async def overview_page(request: Request, access: MayReadIncidents, incident_id:
     """Show how an incident is."""
     context = context_of(request)
     found = await access.read(lambda tx: overview_of(tx, access, context, tx.incidents.require(incident_id)))
-    values = overview_values(context, found, reader_language(request, access.caller))
+    values = overview_values(context, found, reader_language(request, access.caller), reader_zone(access.caller))
     return shown_in_frame(request, access, found.standing.incident, "overview", values)
 
 
@@ -103,15 +108,26 @@ def overview_of(tx: AccessTransaction, access: Access, context: ApiContext, inci
         {state.value: states[state.value] for state in NoticeState if states[state.value]},
         {each.id: each.name for each in customers if each is not None},
         questions_of_incident(tx, access, incident.id),
+        _other_agreements(tx, access, context, incident),
+        tx.incidents.interventions(incident.id),
     )
 
 
-def overview_values(context: ApiContext, found: Overview, language: str) -> dict[str, Any]:
+def _other_agreements(
+    tx: AccessTransaction, access: Access, context: ApiContext, incident: Incident
+) -> tuple[OtherClassification, ...]:
+    if not access.scope.at_provider:
+        return ()
+    reference = classify(incident.facts, context.agreements.reference)
+    return other_classifications(tx, incident.facts, reference, context.agreements)
+
+
+def overview_values(context: ApiContext, found: Overview, language: str, zone: str) -> dict[str, Any]:
     """Return the values of the template."""
     incident, agreement = found.standing.incident, context.agreements.reference
     classification = classify(incident.facts, agreement)
     level = next((each for each in agreement.priorities if each.id == classification.priority), None)
-    said = FactWords(language, agreement, found.names)
+    said = FactWords(language, agreement, found.names, zone)
     return {
         "classification": classification,
         "grounds": [
@@ -120,18 +136,21 @@ def overview_values(context: ApiContext, found: Overview, language: str) -> dict
         ],
         "priority_level": level,
         "priority_text": "" if level is None else level.text.in_language(language)[1],
-        "clocks": clocks_of(found.standing, classification),
+        "clocks": clocks_of(found.standing, classification, has_intervention=bool(found.interventions)),
+        "interventions": found.interventions,
+        "gti_seconds": classification.gti_seconds,
         "step": found.step,
         "verdicts": found.verdicts,
         "states": found.states,
         "questions": questions_of(found.standing, classification, said),
         "opened_by": found.standing.name_of(incident.opened_by),
         "asked_questions": found.asked,
+        "other_agreements": found.other_agreements,
     }
 
 
-def clocks_of(standing: Standing, classification: Classification) -> list[Clock]:
-    """Return the times that run, the nearest first; what was met comes last."""
+def clocks_of(standing: Standing, classification: Classification, *, has_intervention: bool) -> list[Clock]:
+    """Return the times that run, the nearest first; what was met comes last. The GTI ends with the intervention."""
     incident = standing.incident
     found = [Clock(notice.due_kind, notice.due_at) for notice in standing.drafts]
     # One time for each kind: the nearest of the drafts, and of the decisions that wait for a fact.
@@ -144,7 +163,7 @@ def clocks_of(standing: Standing, classification: Classification) -> list[Clock]
     for clock in sorted(found, key=lambda each: each.due_at):
         nearest.setdefault(clock.name, clock)
     clocks = list(nearest.values())
-    if classification.gti_seconds is not None:
+    if classification.gti_seconds is not None and not has_intervention:
         clocks.append(Clock("gti", incident.opened_at + timedelta(seconds=classification.gti_seconds)))
     if incident.facts.next_update_by is not None and incident.state is IncidentState.OPEN:
         updated = [

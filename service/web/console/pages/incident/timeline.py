@@ -19,7 +19,7 @@ from service.web.console.catalogues import has_text, text
 from service.web.console.failures import PageRoute
 from service.web.console.pages.incident.fact_words import FactWords
 from service.web.console.pages.incident.frame import MayReadLog, context_of, shown_in_frame
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -37,17 +37,18 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "notices": ("notice.",),
     "decisions": ("decision.",),
     "facts": ("incident.",),
+    "interventions": ("intervention.",),
 }
 KINDS = (
-    "facts", "decisions", "notices", "releases", "overrides", "deliveries", "bounces", "acknowledgements", "calls",
-    "other",
+    "facts", "interventions", "decisions", "notices", "releases", "overrides", "deliveries", "bounces",
+    "acknowledgements", "calls", "other",
 )  # fmt: skip
 #: What is shown of an entry's details, and the vocabulary of its value.
 _DETAILS = {
     "version": "", "sequence": "", "kind": "kind", "verdict": "verdict", "nature": "nature", "priority": "",
     "channel": "channel", "event": "", "code": "", "outcome": "", "via": "acknowledgement.via", "reason": "",
     "affected": "answer",
-    "due_at": "moment",
+    "due_at": "moment", "started_at": "moment",
 }  # fmt: skip
 
 
@@ -71,7 +72,12 @@ async def timeline_page(
 ) -> Response:
     """Show what happened, newest first."""
     wanted = kind if kind in KINDS else ""
-    said = FactWords(reader_language(request, access.caller), context_of(request).agreements.reference, {})
+    said = FactWords(
+        reader_language(request, access.caller),
+        context_of(request).agreements.reference,
+        {},
+        reader_zone(access.caller),
+    )
 
     def work(tx: AccessTransaction) -> tuple[Incident, list[Occurrence], str | None]:
         incident = tx.incidents.require(incident_id)

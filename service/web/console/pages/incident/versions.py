@@ -22,7 +22,7 @@ from service.web.console.listing import access_under
 from service.web.console.pages.incident.differences import fact_differences
 from service.web.console.pages.incident.fact_words import FactRow, FactWords
 from service.web.console.pages.incident.frame import MayReadIncidents, context_of, shown_in_frame, stated_version
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -48,7 +48,12 @@ def fact_words(request: Request, access: Access, tx: AccessTransaction, *version
     ids = {stated.customer_id for facts in versions for stated in facts.affected_customers}
     found = (tx.customers.get(customer_id) for customer_id in ids)
     names = {each.id: each.name for each in found if each is not None}
-    return FactWords(reader_language(request, access.caller), context_of(request).agreements.reference, names)
+    return FactWords(
+        reader_language(request, access.caller),
+        context_of(request).agreements.reference,
+        names,
+        reader_zone(access.caller),
+    )
 
 
 def by_group(rows: list[FactRow]) -> list[tuple[str, list[FactRow]]]:

@@ -1,0 +1,116 @@
+"""Read the commitments beside the classification: support hours, retention, service levels, kinds of notice."""
+
+from notifications.agreement.commitments import (
+    DayCount,
+    DeadlineBinding,
+    NoticeChannel,
+    NoticeItem,
+    NoticeKind,
+    NoticeTime,
+    Retention,
+    ServiceLevel,
+    SupportHours,
+    Weekday,
+)
+from notifications.agreement.parts import Parts, binding_of, named
+from notifications.agreement.table import Table
+
+_DAYS_MAX, _MONTHS_MAX = 366, 1_200
+
+
+def support_hours(root: Table, parts: Parts) -> SupportHours | None:
+    """Return when support is given; None if the file does not say."""
+    if not root.has("support_hours"):
+        return None
+    table = root.table("support_hours")
+    days = table.names("days")
+    for day in days:
+        if day not in set(Weekday):
+            table.fail("days", f"{day!r} is not one of {', '.join(Weekday)}")
+    hours = SupportHours(
+        clause=parts.clause(table),
+        days=tuple(map(Weekday, days)),
+        from_at=table.clock_time("from"),
+        until_at=table.clock_time("until"),
+        time_zone=table.words("time_zone"),
+        holidays=table.words("holidays"),
+    )
+    if hours.until_at <= hours.from_at:
+        table.fail("until", f"{hours.until_at} is not after {hours.from_at}")
+    table.finish()
+    return hours
+
+
+def retention(root: Table, parts: Parts) -> tuple[Retention, ...]:
+    """Return how long records are kept."""
+
+    def parse(table: Table) -> Retention:
+        return Retention(
+            id=table.identifier("id"),
+            clause=parts.clause(table),
+            text=table.texts("text"),
+            months=table.integer("months", 1, _MONTHS_MAX),
+            products=parts.only_for(table),
+        )
+
+    return named(root, "retention", parse, optional=True)
+
+
+def service_levels(root: Table, parts: Parts) -> tuple[ServiceLevel, ...]:
+    """Return the service levels."""
+
+    def parse(table: Table) -> ServiceLevel:
+        return ServiceLevel(
+            id=table.identifier("id"),
+            clause=parts.clause(table),
+            text=table.texts("text"),
+            indicator=table.words("indicator") if table.has("indicator") else None,
+            products=parts.only_for(table),
+        )
+
+    return named(root, "service_levels", parse, optional=True)
+
+
+def notice_kinds(root: Table, parts: Parts) -> tuple[NoticeKind, ...]:
+    """Return the kinds of notice beside that of incidents."""
+
+    def parse(table: Table) -> NoticeKind:
+        channels = table.names("channels")
+        for channel in channels:
+            if channel not in set(NoticeChannel):
+                table.fail("channels", f"{channel!r} is not one of {', '.join(NoticeChannel)}")
+        if table.has("lead") and table.has("after"):
+            table.fail("after", "a notice is owed before an event or after one, not both")
+        return NoticeKind(
+            id=table.identifier("id"),
+            clause=parts.clause(table),
+            title=table.texts("title"),
+            channels=tuple(map(NoticeChannel, channels)),
+            items=named(table, "items", _item),
+            lead=_time(table, "lead"),
+            after=_time(table, "after"),
+            consent_first=table.boolean("consent_first") if table.has("consent_first") else False,
+            products=parts.only_for(table),
+        )
+
+    return named(root, "notices", parse, optional=True)
+
+
+def _item(table: Table) -> NoticeItem:
+    return NoticeItem(table.identifier("id"), table.texts("text"), table.boolean("mandatory"))
+
+
+def _time(table: Table, key: str) -> NoticeTime | None:
+    if not table.has(key):
+        return None
+    inner = table.table(key)
+    binding = binding_of(inner)
+    days = inner.integer("days", 1, _DAYS_MAX) if inner.has("days") else None
+    months = inner.integer("months", 1, _MONTHS_MAX) if inner.has("months") else None
+    if days is not None and months is not None:
+        inner.fail("months", "exactly one of days and months can be given")
+    if (days is None and months is None) != (binding is DeadlineBinding.NO_NUMBER):
+        inner.fail("binding", f"is {binding.value!r}: a number of days or months is given exactly if it is another")
+    count = inner.one_of("calendar", DayCount) if inner.has("calendar") else DayCount.CALENDAR.value
+    inner.finish()
+    return NoticeTime(days, months, DayCount(count), binding)

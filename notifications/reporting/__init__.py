@@ -1,0 +1,4 @@
+"""Reports of a month or a year, computed from the leaves of the log and nothing else.
+
+Imports ``evidence`` and below. Its input is leaves, a period and a moment; it knows no names of customers.
+"""

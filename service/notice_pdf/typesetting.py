@@ -1,0 +1,145 @@
+"""Lay out a letter as a tagged PDF/A-3 by Typst.
+
+Every word reaches Typst as data, in a JSON file: Typst sets the value of a string as text and never parses it. The
+template is a file of this package, and it opens only the files that are given to it in memory.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import typst
+
+from notifications.ports import PdfFile
+from notifications.wording.letter import Block, Letter, Phrase, Quote, Rows, Table
+
+#: PDF/A-3 with the accessible level a, and PDF/UA-1: Typst refuses to write a file that breaks a rule it knows.
+STANDARDS = ("a-3a", "ua-1")
+_FOLDER = Path(str(resources.files(__package__)))
+_FONTS = _FOLDER / "fonts"
+_TEMPLATE = (_FOLDER / "letter.typ").read_bytes()
+#: How Typst names text that no font can show.
+_NO_GLYPH = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
+_ESCAPE = re.compile(r"\\u\{([0-9a-f]+)\}")
+#: Typst reports every such text of one run, so the second run succeeds; the limit is for a defect.
+_MOST_RUNS = 4
+
+
+def typeset(letter: Letter, files: Sequence[PdfFile], *, author: str, at: datetime) -> bytes:
+    """Return an unsigned PDF; the same arguments give the same bytes.
+
+    A character that no font of the package has is shown by its name, such as ``⟨U+E000⟩``.
+    """
+    data = json.dumps(_letter_data(letter, files, author), ensure_ascii=False)
+    for _ in range(_MOST_RUNS - 1):
+        try:
+            return _compiled(data, files, at)
+        except typst.TypstError as error:
+            missing = _without_glyph(error.diagnostic)
+            if not missing:
+                raise
+            data = _named(data, missing)
+    return _compiled(data, files, at)
+
+
+def _compiled(data: str, files: Sequence[PdfFile], at: datetime) -> bytes:
+    sources = {"main.typ": _TEMPLATE, "letter.json": data.encode()}
+    sources |= {file.name: file.content for file in files if _is_text(file.content)}
+    # Its declared types lack a folder in memory, which is a mapping.
+    content: object = typst.compile(  # type: ignore[call-overload]
+        sources,
+        font_paths=_fonts(),
+        ignore_system_fonts=True,
+        format="pdf",
+        pdf_standards=list(STANDARDS),
+        timestamp=int(at.timestamp()),
+    )
+    if not isinstance(content, bytes):
+        raise TypeError("Typst returned no PDF")
+    return content
+
+
+def _is_text(content: bytes) -> bool:
+    """Return whether Typst takes a file in memory: it takes UTF-8 only."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@cache
+def _fonts() -> typst.Fonts:
+    # Reading the fonts takes longer than the layout.
+    return typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=[_FONTS])
+
+
+def _without_glyph(diagnostic: str) -> set[str]:
+    """Return the characters that Typst could not show."""
+    found: set[str] = set()
+    for quoted in _NO_GLYPH.findall(diagnostic):
+        text = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), quoted)
+        found.update(character for character in text if not character.isascii())
+    return found
+
+
+def _named(data: str, characters: set[str]) -> str:
+    return "".join(f"⟨U+{ord(each):04X}⟩" if each in characters else each for each in data)
+
+
+def _letter_data(letter: Letter, files: Sequence[PdfFile], author: str) -> Mapping[str, Any]:
+    return {
+        "language": letter.language,
+        "subject": letter.subject,
+        "author": author,
+        "tlp": letter.tlp,
+        "tlp_colour": letter.tlp_colour,
+        "heading": letter.heading,
+        "opening": [_block_data(block) for block in letter.opening],
+        "sections": [
+            {"heading": section.heading, "blocks": [_block_data(block) for block in section.blocks]}
+            for section in letter.sections
+        ],
+        "footer": list(letter.footer),
+        "files": [
+            {
+                "name": file.name,
+                "media_type": file.media_type,
+                "relationship": file.relationship.value,
+                "description": file.description,
+                # Bytes that are no text are data like every word.
+                "bytes": None if _is_text(file.content) else list(file.content),
+            }
+            for file in files
+        ],
+    }
+
+
+def _block_data(block: Block) -> Mapping[str, Any]:
+    match block:
+        case Quote():
+            return {
+                "kind": block.kind,
+                "lines": list(block.lines),
+                "language": block.language,
+                "note": block.language_note,
+            }
+        case Rows():
+            return {
+                "kind": block.kind,
+                "rows": [{"label": label, "phrase": _phrase_data(phrase)} for label, phrase in block.rows],
+            }
+        case Table():
+            return {"kind": block.kind, "headings": list(block.headings), "rows": [list(row) for row in block.rows]}
+        case _:
+            members = {name: getattr(block, name) for name in block.__slots__}
+            return {name: list(value) if isinstance(value, tuple) else value for name, value in members.items()}
+
+
+def _phrase_data(phrase: Phrase) -> Mapping[str, Any]:
+    return {"text": phrase.text, "language": phrase.language, "note": phrase.language_note}

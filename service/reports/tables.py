@@ -1,0 +1,294 @@
+"""The tables of a report in a reader's language: the page, the XLSX file and the PDF show the same ones."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from notifications.reporting.corrections import Correction, Figure
+from service.reports.shown_report import ShownReport
+
+
+class Says(Protocol):
+    """Gives the words for a key, in one language."""
+
+    def __call__(self, key: str, /, **values: object) -> str:
+        """Return the words with the values filled in."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A number of seconds."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share in thousandths."""
+
+    permille: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment, as in the JSON form."""
+
+    text: str
+
+
+Cell = str | int | Duration | Share | Moment | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """One table. The first columns name the row, the others are values."""
+
+    name: str
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    #: number of columns that name the row
+    names: int = 1
+    #: a sentence below the title
+    note: str = ""
+    #: what the rows are of, for links; empty without links
+    keys: tuple[str, ...] = ()
+    #: rows that need attention
+    marked: frozenset[int] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class TableWords:
+    """What the tables are written with."""
+
+    say: Says
+    #: whether there are words for a key
+    has: Callable[[str], bool]
+    #: title of an agreement by id
+    agreements: Mapping[str, str]
+    #: name of a customer by pseudonym
+    names: Mapping[str, str]
+
+    def code(self, area: str, code: object) -> str:
+        """Return the words of a code, or the code if there are none."""
+        if code in {None, ""}:
+            return self.say("report.not_established")
+        key = f"report.{area}.{code}"
+        return self.say(key) if self.has(key) else str(code)
+
+    def agreement(self, agreement_id: str) -> str:
+        """Return the title of an agreement, or its id."""
+        return self.agreements.get(agreement_id, agreement_id)
+
+    def customer(self, pseudonym: str) -> str:
+        """Return the name of a customer, or the beginning of its pseudonym."""
+        return self.names.get(pseudonym, f"{pseudonym[:16]}…")
+
+    def head(self, *columns: str) -> tuple[str, ...]:
+        """Return the words of columns."""
+        return tuple(self.say(f"report.column.{column}") for column in columns)
+
+
+def tables_of(shown: ShownReport, words: TableWords) -> list[ReportTable]:
+    """Return the tables of a report in the order of their importance; those without a row are left out."""
+    stated, figures = shown.stated, shown.stated["figures"]
+    found = [
+        _service_levels(figures["service_levels"], words),
+        _times(figures, words),
+        _timeliness(figures["timeliness"], words),
+        _customers(stated.get("customers", ()), words),
+        _incidents(stated["incidents"], words),
+        _statistics(stated["statistics"], words),
+    ]
+    found += [
+        _corrections(f"corrections_{each.issued.number}", each.changes, words, number=each.issued.number)
+        for each in shown.corrections
+    ]
+    found.append(_corrections("unissued", shown.unissued_changes, words))
+    return [table for table in found if table.rows]
+
+
+def _service_levels(rows: Sequence[Mapping[str, Any]], words: TableWords) -> ReportTable:
+    made: list[tuple[Cell, ...]] = [
+        (
+            words.agreement(row["agreement"]),
+            words.code("priority", row["priority"]),
+            _duration(row["gti_seconds"]),
+            row["opened"],
+            row["in_time"],
+            row["late"],
+            row["missing"],
+            row["running"],
+            row["not_recorded"],
+            row["without_gti"],
+            row["changed"],
+            _share(row["share_permille"]),
+            None if row["target_percent"] is None else Share(10 * row["target_percent"]),
+            words.say(
+                f"report.target.{'none' if row['target_met'] is None else 'met' if row['target_met'] else 'missed'}"
+            ),
+        )
+        for row in rows
+    ]
+    head = words.head(
+        "agreement", "priority", "gti", "opened", "in_time", "late", "missing", "running", "not_recorded",
+        "without_gti", "changed", "share", "target", "result",
+    )  # fmt: skip
+    missed = frozenset(number for number, row in enumerate(rows) if row["target_met"] is False)
+    return _table("service_levels", words, head, made, names=2, marked=missed)
+
+
+def _times(figures: Mapping[str, Any], words: TableWords) -> ReportTable:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            words.say(f"report.start.{start}"),
+            spread["notices"],
+            *(_duration(spread[f"{name}_seconds"]) for name in ("minimum", "mean", "percentile_95", "maximum")),
+            spread["not_recorded"],
+        )
+        for start in ("from_detection", "from_awareness")
+        if (spread := figures[start])["notices"] or spread["not_recorded"]
+    ]
+    head = words.head("start", "notices", "minimum", "mean", "percentile_95", "maximum", "start_not_recorded")
+    return _table("times", words, head, rows)
+
+
+def _timeliness(rows: Sequence[Mapping[str, Any]], words: TableWords) -> ReportTable:
+    made: list[tuple[Cell, ...]] = [
+        (
+            words.say(f"report.binding.{row['binding']}"),
+            row["due"],
+            row["in_time"],
+            row["after"],
+            row["missing"],
+            _share(row["share_permille"]),
+        )
+        for row in rows
+        if row["due"]
+    ]
+    head = words.head("binding", "due", "by_deadline", "after", "not_notified", "share")
+    return _table("timeliness", words, head, made)
+
+
+def _customers(customers: Sequence[Mapping[str, Any]], words: TableWords) -> ReportTable:
+    rows: list[tuple[Cell, ...]] = []
+    for item in customers:
+        figures = item["figures"]
+        due, levels, spread = figures["timeliness"], figures["service_levels"], figures["from_awareness"]
+        rows.append(
+            (
+                words.customer(item["customer"]),
+                sum(level["opened"] for level in levels),
+                _total_share(levels, "measured"),
+                sum(row["due"] for row in due),
+                _total_share(due, "due"),
+                _duration(spread["mean_seconds"]),
+                _duration(spread["percentile_95_seconds"]),
+            )
+        )
+    head = words.head("customer", "incidents", "gti_share", "due", "notice_share", "mean", "percentile_95")
+    return replace(_table("customers", words, head, rows), keys=tuple(item["customer"] for item in customers))
+
+
+def _total_share(rows: Sequence[Mapping[str, Any]], of: str) -> Share | None:
+    whole = sum(row[of] for row in rows)
+    return Share(1000 * sum(row["in_time"] for row in rows) // whole) if whole else None
+
+
+def _incidents(incidents: Sequence[Mapping[str, Any]], words: TableWords) -> ReportTable:
+    rows: list[tuple[Cell, ...]] = []
+    for item in incidents:
+        levels: Sequence[Mapping[str, Any]] = item["service_levels"] or ({},)
+        for level in levels:
+            changed = level.get("opened_priority") not in {None, level.get("priority")}
+            priority = words.code("priority", level.get("priority"))
+            rows.append(
+                (
+                    item["ticket"] or item["incident"],
+                    words.agreement(level["agreement"]) if level else None,
+                    Moment(item["opened_at"]),
+                    words.say("report.changed_from", priority=priority, opened=level["opened_priority"])
+                    if changed
+                    else priority,
+                    None if item["intervened_at"] is None else Moment(item["intervened_at"]),
+                    _duration(level.get("elapsed_seconds")),
+                    words.code("outcome", level.get("outcome"))
+                    + (f" {words.say('report.corrected')}" if item["corrected"] else ""),
+                    None if item.get("notified_at") is None else Moment(item["notified_at"]),
+                    words.code("notice", item["outcome"]) if "outcome" in item else None,
+                )
+            )
+    head = words.head(
+        "ticket", "agreement", "opened_at", "priority", "intervened_at", "elapsed", "intervention", "notified_at",
+        "notice",
+    )  # fmt: skip
+    if not any("outcome" in item for item in incidents):
+        # In the report on all customers an incident has many notices.
+        return _table("incidents", words, head[:-2], [row[:-2] for row in rows])
+    return _table("incidents", words, head, rows)
+
+
+def _statistics(statistics: Mapping[str, Any], words: TableWords) -> ReportTable:
+    rows: list[tuple[Cell, ...]] = [
+        (words.say(f"report.statistics.{name}"), "", statistics[name]) for name in ("incidents", "customers_notified")
+    ]
+    for name in ("by_nature", "by_priority", "by_rsit_class", "by_personal_data_breach"):
+        rows += [
+            (words.say(f"report.statistics.{name}"), words.code(name, item["code"]), item["incidents"])
+            for item in statistics[name]
+        ]
+    return _table("statistics", words, words.head("statistic", "of", "count"), rows, names=2)
+
+
+def _corrections(
+    name: str, changes: Sequence[Correction], words: TableWords, *, number: int | None = None
+) -> ReportTable:
+    rows = tuple(tuple(_correction(change, words)) for change in changes)
+    key = "unissued" if number is None else "corrections"
+    title = words.say(f"report.table.{key}", number=0 if number is None else number - 1)
+    return ReportTable(
+        name, title, words.head("figure", "before", "after_correction"), rows, note=words.say(f"report.note.{key}")
+    )
+
+
+def _correction(change: Correction, words: TableWords) -> Iterator[Cell]:
+    figure = change.figure
+    parts = [words.say(f"report.figures.{figure.table}")]
+    parts += [words.customer(figure.customer)] if figure.customer and figure.customer in words.names else []
+    parts += [words.agreements.get(part, part) for part in figure.row if part]
+    parts.append(words.code("measure", figure.measure))
+    yield " · ".join(parts)
+    for value in (change.before, change.after):
+        yield _value(figure, value)
+
+
+def _value(figure: Figure, value: object) -> Cell:
+    if isinstance(value, bool) or value is None:
+        return None if value is None else str(value).lower()
+    if isinstance(value, int):
+        if figure.measure.endswith("_seconds"):
+            return Duration(value)
+        return Share(value) if figure.measure == "share_permille" else value
+    return Moment(str(value)) if figure.measure.endswith("_at") else str(value)
+
+
+def _table(
+    name: str,
+    words: TableWords,
+    head: tuple[str, ...],
+    rows: Sequence[tuple[Cell, ...]],
+    *,
+    names: int = 1,
+    marked: frozenset[int] = frozenset(),
+) -> ReportTable:
+    title, note = words.say(f"report.table.{name}"), words.say(f"report.note.{name}")
+    return ReportTable(name, title, head, tuple(rows), names, note, marked=marked)
+
+
+def _duration(seconds: int | None) -> Duration | None:
+    return None if seconds is None else Duration(seconds)
+
+
+def _share(permille: int | None) -> Share | None:
+    return None if permille is None else Share(permille)

@@ -1,0 +1,104 @@
+"""The words of reports in fr, en and de, and cells of tables as text."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any
+
+from notifications.agreement import Agreement
+from notifications.canonical_json import parse_timestamp
+from notifications.time_zones import time_zone
+from notifications.wording.formats import number, set_in_french
+from service.reports.shown_report import ShownReport
+from service.reports.tables import Cell, Duration, Moment, Share, TableWords
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_DECIMAL = {"en": ".", "fr": ",", "de": ","}
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)
+
+
+def _read() -> dict[str, dict[str, str]]:
+    stated = tomllib.loads((files(__package__) / "report_words.toml").read_text(encoding="utf-8"))
+    words = {language: dict(_flat(table)) for language, table in stated.items()}
+    words["fr"] = {key: set_in_french(text) for key, text in words["fr"].items()}
+    return words
+
+
+REPORT_WORDS: Mapping[str, Mapping[str, str]] = _read()
+
+
+def report_text(key: str, language: str, **values: object) -> str:
+    """Return the words for a key; raises KeyError for a key that there is not."""
+    text = REPORT_WORDS[language][key]
+    return text.format_map(values) if values else text
+
+
+def table_words(language: str, agreements: Mapping[str, Agreement], shown: ShownReport) -> TableWords:
+    """Return what the tables of a report are written with."""
+    return TableWords(
+        say=lambda key, /, **values: report_text(key, language, **values),
+        has=lambda key: key in REPORT_WORDS[language],
+        agreements={each.id: f"{each.title.in_language(language)[1]} {each.version}" for each in agreements.values()},
+        names=shown.names,
+    )
+
+
+def cell_text(cell: Cell, language: str, zone: str) -> str:
+    """Return a cell as text: ``1 h 05 min``, ``94.9 %``, ``2026-11-29 02:40``; what is not there is a dash."""
+    match cell:
+        case None:
+            return "–"
+        case str():
+            return cell
+        case int():
+            return number(cell, language)
+        case Share(permille):
+            whole, part = divmod(permille, 10)
+            return f"{whole}{_DECIMAL[language] + str(part) if part else ''}\u202f%"
+        case Moment(text):
+            return f"{parse_timestamp(text).astimezone(time_zone(zone)):%Y-%m-%d %H:%M:%S}"
+        case Duration(seconds):
+            return _duration_text(seconds, language)
+
+
+def _duration_text(seconds: int, language: str) -> str:
+    if seconds >= 2 * _DAY:
+        days, rest = divmod(seconds, _DAY)
+        return report_text("report.duration", language, days=days, hours=rest // _HOUR)
+    if seconds >= _HOUR:
+        hours, rest = divmod(seconds, _HOUR)
+        return report_text("report.hours", language, hours=hours, minutes=f"{rest // _MINUTE:02d}")
+    minutes, rest = divmod(seconds, _MINUTE)
+    return report_text("report.minutes", language, minutes=minutes, seconds=f"{rest:02d}")
+
+
+def about_lines(shown: ShownReport, words: TableWords, provider: str, *, index: int | None) -> list[tuple[str, str]]:
+    """Return what a report says of itself, as (label, value); the first line is its title.
+
+    ``index``: the entry of the log, or None.
+    """
+    stated, say = shown.stated, words.say
+    title = say("report.monthly" if "-" in stated["period"] else "report.yearly")
+    lines = [
+        ("report", f"{title} {stated['period']}"),
+        ("provider", provider),
+        ("period", f"{stated['starts_at']} – {stated['ends_at']} ({stated['time_zone']})"),
+        ("customer", words.customer(shown.customer) if shown.customer else say("report.all.customers")),
+        ("state", say(f"report.state.{shown.state.value}")),
+        ("as_of", stated["as_of"]),
+        ("tree_size", str(stated["tree_size"])),
+        ("sha256", shown.sha256),
+        ("percentile", say("report.all.nearest_rank")),
+    ]
+    if index is not None:
+        lines.append(("entry", str(index)))
+    if "exercises" in stated:
+        lines.append(("exercises", str(stated["exercises"])))
+    return [(say(f"report.about_line.{name}"), value) for name, value in lines]

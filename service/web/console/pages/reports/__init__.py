@@ -1,0 +1,1 @@
+"""Pages of monthly reports and yearly statistics."""

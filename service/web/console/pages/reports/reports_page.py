@@ -1,0 +1,215 @@
+"""Pages of monthly reports and yearly statistics: the list of periods, and one report with charts, tables and files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from notifications.errors import Fault, InvalidInputError
+from notifications.reporting.period import month_of
+from service.auth.route_guard import Access
+from service.ports.store import AccessTransaction
+from service.reports.finding import find_report
+from service.reports.shown_report import ReportState, ShownReport
+from service.reports.tables import Share, TableWords, tables_of
+from service.reports.wording import about_lines, cell_text, table_words
+from service.web.api.reports.report_files import wanted_customer
+from service.web.api.requests import Context, MayReadReports
+from service.web.console.charts import Bar, Chart, bar_chart
+from service.web.console.failures import PageRoute
+from service.web.console.rendering import page, reader_language
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+#: Longest table on the page. The files have every row.
+_SHOWN = 200
+_PERCENT, _MINUTE, _HOUR = 100, 60, 3_600
+_FILES = ("csv", "xlsx", "json")
+_SPREAD = ("minimum", "mean", "percentile_95", "maximum")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChart:
+    """A chart of a table: its caption, its description, and the chart."""
+
+    name: str
+    caption: str
+    described: str
+    chart: Chart
+    #: (label, value in words), the same numbers as in the chart
+    rows: Sequence[tuple[str, str]]
+
+
+@router.get("/reports")
+async def reports_page(request: Request, context: Context, access: MayReadReports) -> Response:
+    """Show the periods with an issued report, newest first, and for the provider the month that runs."""
+
+    def work(tx: AccessTransaction) -> tuple[Sequence[str], Sequence[tuple[UUID, str]]]:
+        return tx.reports.periods(), _own_customers(tx, access)
+
+    periods, customers = await access.read(work)
+    running = month_of(access.clock.now(), context.settings.reports.time_zone)
+    values: dict[str, Any] = {
+        "months": [name for name in reversed(periods) if "-" in name],
+        "years": [name for name in reversed(periods) if "-" not in name],
+        "running": running if access.scope.is_unlimited else "",
+        "at_provider": access.scope.at_provider,
+        "customers": customers,
+        "issued_after_days": context.settings.reports.issued_after_days,
+    }
+    return page(request, "reports", access.caller, values)
+
+
+def _own_customers(tx: AccessTransaction, access: Access) -> Sequence[tuple[UUID, str]]:
+    """Return id and name of the customers that the caller acts for; none for the provider's side."""
+    if access.scope.at_provider:
+        return ()
+    own = access.scope.customer_ids or frozenset()
+    found = (tx.customers.get(customer_id) for customer_id in sorted(own))
+    return [(each.id, each.name) for each in found if each is not None]
+
+
+@router.get("/reports/{period}")
+async def report_page(
+    request: Request,
+    context: Context,
+    access: MayReadReports,
+    period: str,
+    customer_id: UUID | None = None,
+    current: Annotated[str, Query(max_length=5)] = "",
+) -> Response:
+    """Show one report: what it says of itself, charts, tables, corrections, and its files."""
+    of = wanted_customer(access, customer_id)
+    if of is not None and "-" not in period:
+        raise InvalidInputError(Fault("period", "statistics of a year are on all customers"))
+    shown = await find_report(access, context.settings.reports, period, of, current=current == "yes")
+    index = await _entry_index(access, shown)
+    ids = await _customer_ids(access, shown)
+    language = reader_language(request, access.caller)
+    words = table_words(language, context.agreements.by_id, shown)
+    zone = str(shown.stated["time_zone"])
+    tables = tables_of(shown, words)
+    values: dict[str, Any] = {
+        "shown": shown,
+        "period": period,
+        "is_year": "-" not in period,
+        "of_customer": words.customer(shown.customer) if shown.customer else "",
+        "customer_id": of,
+        "customer_links": ids,
+        "about": about_lines(shown, words, context.settings.provider.name, index=index),
+        "index": index,
+        "tables": tables,
+        "charts": charts_of(shown, words, language),
+        "shown_max": _SHOWN,
+        "cell": lambda value: cell_text(value, language, zone),
+        "files": _files(shown, of, current=current == "yes", language=language),
+        "is_provisional": shown.state is ReportState.PROVISIONAL,
+        "can_be_current": access.scope.is_unlimited and shown.state is not ReportState.PROVISIONAL,
+    }
+    return page(request, "report", access.caller, values)
+
+
+async def _entry_index(access: Access, shown: ShownReport) -> int | None:
+    """Return the entry of the log that has the digest of an issued report, once it is sequenced."""
+    issued = shown.issued
+    if issued is None:
+        return None
+    entry = await access.store.read(lambda tx: access.view(tx).audit.get(issued.entry_id))
+    return None if entry is None else entry.index
+
+
+async def _customer_ids(access: Access, shown: ShownReport) -> dict[str, UUID]:
+    """Return the customers of the table by their place in it, for links to their reports."""
+    wanted = {item["customer"] for item in shown.stated.get("customers", ())}
+    found = await access.store.read(lambda tx: access.view(tx).customers.by_pseudonyms(wanted))
+    return {pseudonym: customer.id for pseudonym, customer in found.items()}
+
+
+def _files(shown: ShownReport, of: UUID | None, *, current: bool, language: str) -> list[tuple[str, str]]:
+    """Return (ending, path) of the files of a report."""
+    period = shown.stated["period"]
+    kind = "monthly" if "-" in period else "yearly"
+    asked = {} if of is None else {"customer_id": str(of)}
+    asked |= {"current": "true"} if current else {}
+    return [
+        (ending, f"/api/v1/reports/{kind}/{period}.{ending}?{urlencode(asked | _language(ending, language))}")
+        for ending in _FILES
+    ]
+
+
+def _language(ending: str, language: str) -> dict[str, str]:
+    return {"language": language} if ending == "xlsx" else {}
+
+
+def charts_of(shown: ShownReport, words: TableWords, language: str) -> list[ShownChart]:
+    """Return the charts of a report: GTI by priority, times to notice, notices in time. Each has its numbers beside."""
+    figures = shown.stated["figures"]
+    return [
+        chart
+        for chart in (
+            *_service_level_charts(figures["service_levels"], words, language),
+            _times_chart(figures["from_awareness"], words, language),
+            _timeliness_chart(figures["timeliness"], words, language),
+        )
+        if chart is not None
+    ]
+
+
+def _service_level_charts(rows: Sequence[Any], words: TableWords, language: str) -> list[ShownChart]:
+    """Return a chart for each agreement."""
+    by_agreement: dict[str, list[Any]] = {}
+    for row in rows:
+        if row["share_permille"] is not None:
+            by_agreement.setdefault(row["agreement"], []).append(row)
+    charts = []
+    for number, (agreement, found) in enumerate(by_agreement.items()):
+        bars, listed = [], []
+        for row in found:
+            share = _share(row["share_permille"], language)
+            priority = words.code("priority", row["priority"])
+            target = words.say("report.target.none")
+            if row["target_percent"] is not None:
+                target = f"{words.say('report.column.target')} {_share(10 * row['target_percent'], language)}"
+            bars.append(Bar(priority, row["share_permille"] / 10, share))
+            listed.append((priority, f"{share} ({target})"))
+        chart = bar_chart(bars, top=_PERCENT)
+        caption = f"{words.say('report.table.service_levels')}: {words.agreement(agreement)}"
+        charts.append(ShownChart(f"gti-{number}", caption, words.say("report.note.service_levels"), chart, listed))
+    return charts
+
+
+def _times_chart(spread: Any, words: TableWords, language: str) -> ShownChart | None:
+    if not spread["notices"]:
+        return None
+    unit = _HOUR if spread["maximum_seconds"] > 2 * _HOUR else _MINUTE
+    bars, listed = [], []
+    for name in _SPREAD:
+        seconds = spread[f"{name}_seconds"]
+        label = words.say(f"report.column.{name}")
+        shown = f"{seconds / unit:.1f}".replace(".", "." if language == "en" else ",")
+        bars.append(Bar(label, seconds / unit, f"{shown} {'h' if unit == _HOUR else 'min'}"))
+        listed.append((label, bars[-1].shown))
+    caption = f"{words.say('report.table.times')} ({words.say('report.start.from_awareness')})"
+    return ShownChart("times", caption, words.say("report.note.times"), bar_chart(bars), listed)
+
+
+def _timeliness_chart(rows: Sequence[Any], words: TableWords, language: str) -> ShownChart | None:
+    found = [row for row in rows if row["due"]]
+    if not found:
+        return None
+    bars, listed = [], []
+    for row in found:
+        share = _share(row["share_permille"], language)
+        bars.append(Bar(words.say(f"report.binding_short.{row['binding']}"), row["share_permille"] / 10, share))
+        listed.append((words.say(f"report.binding.{row['binding']}"), f"{share} ({row['in_time']}/{row['due']})"))
+    chart = bar_chart(bars, top=_PERCENT)
+    caption = words.say("report.table.timeliness")
+    return ShownChart("timeliness", caption, words.say("report.note.timeliness"), chart, listed)
+
+
+def _share(permille: int, language: str) -> str:
+    return cell_text(Share(permille), language, "UTC")
