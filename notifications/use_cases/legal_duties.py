@@ -21,6 +21,6 @@ class LegalDuties:
     #: yearly turnover, for the significance test; None if it is not set
     turnover_eur: int | None = None
     #: duty id -> the authority to which the provider reports, in its own words
-    authorities: Mapping[str, str] = MappingProxyType({})
+    authorities: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     #: parts of a clock after which people are reminded, ascending
     reminders_percent: tuple[int, ...] = DEFAULT_REMINDERS_PERCENT
