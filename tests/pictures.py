@@ -19,15 +19,12 @@ from service.cli.demo.environment import embedded_service
 from service.system.http_server import bound_socket
 from service.system.logging import configure_logging
 from support.chromium import opened_page, started_chromium
-from support.page_tour import add_waiting_work, tour_of
+from support.page_tour import HARD_WORDS, LONG_NAME, LONG_TEXT, RIGHT_TO_LEFT, add_waiting_work, tour_of
 from support.records import make_binding, make_contact, make_customer
 from support.scenario import change, ok
 from support.world import World, build_world
 
 WIDTHS = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 360, "height": 740}}
-LONG_NAME = "Rechtsschutzversicherungsgesellschaften-Datenverarbeitungszentrum Donaudampfschifffahrt AG"
-RIGHT_TO_LEFT = "مستشفى الوادي"
-LONG_TEXT = ("Le stockage de la zone est indisponible depuis cette nuit. " * 170)[:10_000]
 #: Pixels of a picture; the print view of a large incident has hundreds of thousands.
 TALLEST = 16_000
 #: Customers that are stored in one transaction.
@@ -38,10 +35,8 @@ async def filled(running, api, customers):
     """Return a world with this number of customers, and an incident that concerns all of them."""
     if not customers:
         return World()
-    title = {"fr": LONG_TEXT[:190], "de": f"{LONG_NAME} nicht erreichbar"}
-    texts = {"summary": {"fr": LONG_TEXT, "en": LONG_TEXT}, "measures_taken": {"fr": LONG_TEXT[:3000]}}
     names = (LONG_NAME, RIGHT_TO_LEFT)[:customers]
-    world = await build_world(running, api, customer_names=names, title=title, **texts)
+    world = await build_world(running, api, customer_names=names, **HARD_WORDS)
     await add_waiting_work(running, api, world, LONG_TEXT[:1900])
     others = [make_customer(name=f"Customer {number:05}") for number in range(customers - len(names))]
     for start in range(0, len(others), AT_ONCE):

@@ -16,7 +16,6 @@ from notifications.agreement.terms import (
     Definition,
     Doubt,
     DpaPeriod,
-    LegalClock,
     Limb,
     Priority,
     Product,
@@ -26,9 +25,6 @@ from notifications.agreement.terms import (
 
 #: Version 1 is read for the files of customers' own agreements that exist. It has no products and contains its DPA.
 SCHEMA_1, SCHEMA_2 = "greffier.agreement/1", "greffier.agreement/2"
-
-#: The moments that ``LegalClock.starts`` may name; it may also name another clock.
-_MOMENTS = ("aware", "classified")
 
 
 def parse_agreement(data: bytes, file: str) -> Agreement:
@@ -62,6 +58,9 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
     plain_incident = parts.level(plain_table, vocabulary, deadlines, joins_dpa=joins_dpa)
     if plain_incident.id in {level.id for level in default_levels}:
         plain_table.fail("id", f"{plain_incident.id!r} is also the id of a default level")
+    if root.has("legal_clocks"):
+        # Files of earlier releases have it. ``notifications.duties`` has the law.
+        root.take("legal_clocks")
     four_eyes = root.boolean("four_eyes") if root.has("four_eyes") else False
     agreement = Agreement(
         id=root.identifier("id"),
@@ -78,7 +77,6 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
         default_levels=default_levels,
         plain_incident=plain_incident,
         deadlines=deadlines,
-        legal_clocks=_legal_clocks(root, parts),
         four_eyes=four_eyes,
         four_eyes_clause=parts.clause(root, "four_eyes_clause") if four_eyes else None,
         references=parts.references(root),
@@ -219,25 +217,3 @@ def _limbs(
         limbs.append(Limb(limb_id, parts.clause(table), table.texts("text"), when))
         table.finish()
     return tuple(limbs)
-
-
-def _legal_clocks(root: Table, parts: Parts) -> tuple[LegalClock, ...]:
-    known = set(_MOMENTS)
-
-    def parse(table: Table) -> LegalClock:
-        clock_id, starts = table.identifier("id"), table.identifier("starts")
-        if starts not in known:
-            table.fail("starts", f"{starts!r} is neither {' nor '.join(_MOMENTS)} nor a clock defined earlier")
-        if table.has("seconds") == table.has("months"):
-            table.fail("seconds", "exactly one of seconds and months must be given")
-        known.add(clock_id)
-        return LegalClock(
-            id=clock_id,
-            clause=parts.clause(table),
-            text=table.texts("text"),
-            starts=starts,
-            seconds=table.integer("seconds", 1, SECONDS_MAX) if table.has("seconds") else None,
-            months=table.integer("months", 1, 12) if table.has("months") else None,
-        )
-
-    return named(root, "legal_clocks", parse, optional=parts.products is not None)

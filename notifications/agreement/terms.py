@@ -117,20 +117,6 @@ class Deadline:
 
 
 @dataclass(frozen=True, slots=True)
-class LegalClock:
-    """A legal deadline of the customer. Exactly one of ``seconds`` and ``months`` is set."""
-
-    id: str
-    clause: str
-    text: LocalizedText
-    #: ``aware``, ``classified``, or the id of the clock whose report starts this one
-    starts: str
-    seconds: int | None
-    #: calendar months
-    months: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Product:
     """A service that customers order under an agreement."""
 
@@ -249,7 +235,6 @@ class Agreement:
     #: information on incidents that are not security incidents
     plain_incident: Level
     deadlines: Mapping[str, Deadline]
-    legal_clocks: tuple[LegalClock, ...]
     #: whether a notice must be released by another person than its last author
     four_eyes: bool = False
     #: the clause that requires it

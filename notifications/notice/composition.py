@@ -9,8 +9,10 @@ from typing import Any
 from notifications.agreement import Agreement
 from notifications.canonical_json import canonicalize
 from notifications.classification import Classification
+from notifications.customer.legal_profile import NOTHING_STATED, Entity
 from notifications.customer.records import Customer
 from notifications.decision import Decision
+from notifications.duties import Law, bundled_law
 from notifications.incident import Incident, IncidentFacts
 from notifications.notice.document import Provider, notice_document
 from notifications.notice.life import Notice
@@ -48,12 +50,15 @@ def compose_notice(
     timestamp_independent: bool | None,
     languages: Sequence[str],
     zones: Sequence[tuple[str, str]] = (),
+    entity: Entity = NOTHING_STATED,
+    law: Law | None = None,
 ) -> ComposedNotice:
     """Return the notice of one customer on one version of the facts.
 
     ``previous_facts``: the facts of the previous notice. ``supersedes``: the sequence of that notice and the SHA-256 of
     its document in hex. ``timestamp_independent``: whether the timestamp authority is independent of the provider; None
-    if not known. ``zones``: the languages and time zones of contacts whose time zone is not the customer's.
+    if not known. ``entity``: what the customer states of itself. ``law``: None for the bundled one.
+    ``zones``: the languages and time zones of contacts whose time zone is not the customer's.
 
     1. Put the affected resources into a table if there are many.
     2. Build the document.
@@ -81,6 +86,8 @@ def compose_notice(
         supersedes=supersedes,
         timestamp_independent=timestamp_independent,
         resources_csv=table,
+        entity=entity,
+        law=bundled_law() if law is None else law,
     )
     # 3.
     rendered = {language: render(document, language) for language in sorted(set(languages))}

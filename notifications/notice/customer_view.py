@@ -114,6 +114,9 @@ def changes(
     if is_now[_BREACH] in _NO_BREACH:
         # Without a personal-data breach its other facts (controller, counts) do not exist, not even as "not known yet".
         is_now = {fact: value for fact, value in is_now.items() if fact == _BREACH or not fact.startswith(_OF_BREACH)}
+    if not current[1].possible_priorities:
+        # Without a matrix, criticality means nothing to the customer.
+        is_now = {fact: value for fact, value in is_now.items() if fact != "criticality"}
     return [
         {"fact": fact, "from": was[fact], "to": value}
         for fact, value in is_now.items()

@@ -14,8 +14,10 @@ from typing import Any
 from notifications.agreement import Agreement, Reference
 from notifications.canonical_json import timestamp_text
 from notifications.classification import Classification, classify
+from notifications.customer.legal_profile import Entity
 from notifications.customer.records import Customer, NewsChannel
 from notifications.decision import Decision, Reason
+from notifications.duties import Law
 from notifications.incident import (
     LANGUAGES,
     UNKNOWN,
@@ -29,6 +31,7 @@ from notifications.incident import (
 )
 from notifications.notice.customer_view import CustomerView, changes, customer_view, unknown_facts
 from notifications.notice.life import Notice
+from notifications.notice.own_deadlines import own_deadlines
 from notifications.notice.resource_csv import RESOURCES_LISTED_MAX
 from notifications.wording import words
 
@@ -70,6 +73,8 @@ def notice_document(
     supersedes: tuple[int, str] | None,
     timestamp_independent: bool | None,
     resources_csv: bytes | None,
+    entity: Entity,
+    law: Law,
 ) -> dict[str, Any]:
     """Return the document without its ``renderings``, which are made from it.
 
@@ -120,6 +125,11 @@ def notice_document(
             "aware_at": timestamp_text(facts.aware_at),
             "ended_at": _time(facts.ended_at),
         },
+        "cause_of_incident": {
+            "cause": _known(facts.cause.value),
+            "intent": _known(facts.intent.value),
+            "unavailable": facts.service_harm.availability is Answer.YES,
+        },
         "classification": _classification(facts, classification, agreement),
         "why_you_are_told": [_reason(reason, agreement) for reason in _obliging(decision)],
         "due": {"at": timestamp_text(notice.due_at), "kind": notice.due_kind, "binding": notice.binding.value},
@@ -134,6 +144,7 @@ def notice_document(
         # Exercises go to nobody by another way, so that they follow no choice of a channel.
         "news_channel": NewsChannel.SAME.value if notice.exercise else customer.news_channel.value,
         "personal_data": _personal_data(view, provider, agreement) if decision.personal_data_breach else None,
+        "your_deadlines": own_deadlines(facts, view, entity, law),
         "changes": changed,
         "timestamping": _TIMESTAMPING,
         "timestamp_independent": timestamp_independent,
@@ -149,8 +160,10 @@ def _classification(facts: IncidentFacts, classification: Classification, agreem
         "priority": classification.priority,
         "gti_seconds": classification.gti_seconds,
         "impact": _known(facts.impact),
-        "criticality": _known(facts.criticality),
+        "criticality": _known(facts.criticality) if agreement.criticalities else None,
         "grounds": [*_definition_grounds(classification, agreement), *_level_grounds(facts, classification, agreement)],
+        # Only notices under terms without a matrix have it: they say nothing of criticality, priority and their times.
+        **({} if agreement.matrix else {"without_matrix": True}),
     }
 
 

@@ -14,6 +14,7 @@ from notifications.ports.customers import CustomerRepository as CustomerReposito
 from notifications.ports.deliveries import DeliveryRepository as DeliveryRepository
 from notifications.ports.deliveries import DueDelivery as DueDelivery
 from notifications.ports.deliveries import InboxItem as InboxItem
+from notifications.ports.duties import DutyRepository as DutyRepository
 from notifications.ports.erasures import ErasureRepository as ErasureRepository
 from notifications.ports.escalations import EscalationRepository as EscalationRepository
 from notifications.ports.incidents import IncidentOverview as IncidentOverview

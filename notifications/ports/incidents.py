@@ -42,6 +42,8 @@ class IncidentOverview:
     #: what the facts name; empty if no narrower scope is established
     services: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    #: how strictly ``pending_due_at`` binds, a ``DeadlineBinding`` value; None without one, and in earlier releases
+    pending_binding: str | None = None
 
 
 class IncidentRepository(Protocol):

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 from notifications.ports.audit import AuditRepository
 from notifications.ports.customers import CustomerRepository
 from notifications.ports.deliveries import DeliveryRepository
+from notifications.ports.duties import DutyRepository
 from notifications.ports.erasures import ErasureRepository
 from notifications.ports.escalations import EscalationRepository
 from notifications.ports.incidents import IncidentRepository
@@ -49,6 +50,11 @@ class Transaction(Protocol):
     @property
     def questions(self) -> QuestionRepository:
         """Questions about notices with their answers, and feedback on notices."""
+        ...
+
+    @property
+    def duties(self) -> DutyRepository:
+        """What customers state of themselves, and the records of the provider's own legal duties."""
         ...
 
     @property

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from notifications.agreement import DeadlineBinding
+
 _PERMILLE = 1000
 _PERCENT = 100
 _PERCENTILE = 95
@@ -34,16 +36,6 @@ class NoticeOutcome(StrEnum):
     MISSING = "missing"
     #: the deadline is not over, and the customer is not notified
     AWAITED = "awaited"
-
-
-class Binding(StrEnum):
-    """How a deadline binds the provider, as the agreement says it."""
-
-    HARD = "hard"
-    #: "where possible". Also every deadline of the contract in entries that do not say how it binds
-    SOFT = "soft"
-    #: the agreement names no number; the deadline is the provider's internal target
-    NO_NUMBER = "no_number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +98,7 @@ class TimeSpread:
 class TimelinessRow:
     """The notices that were due, by how their deadline binds."""
 
-    binding: Binding
+    binding: DeadlineBinding
     in_time: int
     after: int
     missing: int

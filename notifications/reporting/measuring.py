@@ -17,18 +17,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from notifications.agreement import DeadlineBinding
 from notifications.audit.entry import Leaf
 from notifications.canonical_json import parse_timestamp
 from notifications.evidence.notification_report import ReportLine
 from notifications.evidence.notification_report_builder import ReportBuilder
-from notifications.reporting.figures import Binding, InterventionOutcome, NoticeOutcome
+from notifications.reporting.figures import InterventionOutcome, NoticeOutcome
 from notifications.reporting.period import Period
 from notifications.reporting.service_level import ServiceLevel, parse_service_level
 
 _FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.closed", "incident.reopened"})
 _INTERVENTIONS = frozenset({"intervention.recorded", "intervention.corrected"})
-#: Where an entry does not say how its deadline binds: the DPA of agreement 3.0 says "where possible".
-_BINDING_OF_KIND = {"contractual": Binding.SOFT, "internal_target": Binding.NO_NUMBER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,10 @@ class NoticeMeasure:
 
     #: the customer's pseudonym
     customer: str
-    #: the agreement of the customer's last decision
+    #: the agreement of the customer's last decision, and whether that decision states a priority
     agreement: str
-    binding: Binding
+    has_priority: bool
+    binding: DeadlineBinding
     due_at: datetime | None
     notified_at: datetime | None
     outcome: NoticeOutcome
@@ -124,9 +124,8 @@ class PeriodReader:
         self._notices = ReportBuilder()
         self._incidents: dict[str, _Kept] = {}
         self._exercises: set[str] = set()
-        #: by the entry of a decision: its agreement and the binding of its deadline
-        self._decisions: dict[int, tuple[str, Binding]] = {}
-        self._agreements: dict[tuple[str, str], str] = {}
+        #: by incident and customer: agreement of the last decision, and whether it states a priority
+        self._agreements: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def take(self, index: int, leaf: Leaf) -> None:
         """Take the next leaf."""
@@ -149,8 +148,8 @@ class PeriodReader:
             kept.is_corrected = leaf.type == "intervention.corrected"
         elif leaf.type == "decision.recorded":
             agreement = str(leaf.detail.get("agreement") or "")
-            self._decisions[index] = (agreement, _binding_of(leaf))
-            self._agreements[incident, leaf.subjects.get("customer", "")] = agreement
+            has_priority = leaf.detail.get("priority") is not None
+            self._agreements[incident, leaf.subjects.get("customer", "")] = agreement, has_priority
 
     def measured(self, as_of: datetime, tree_size: int) -> MeasuredPeriod:
         """Return the measurement at a moment, from the leaves that were taken."""
@@ -183,13 +182,12 @@ class PeriodReader:
 
     def _notice(self, line: ReportLine, as_of: datetime) -> NoticeMeasure | None:
         """Return the measure of a line, or None if the customer neither had to be notified nor was."""
-        decided = None if line.decided_index is None else self._decisions.get(line.decided_index)
-        agreement = self._agreements.get((line.incident, line.customer), "")
-        binding = Binding.NO_NUMBER if decided is None or line.due_at is None else decided[1]
         outcome = _notice_outcome(line, as_of)
         if outcome is None:
             return None
-        return NoticeMeasure(line.customer, agreement, binding, line.due_at, line.notified_at, outcome)
+        agreement, has_priority = self._agreements.get((line.incident, line.customer), ("", False))
+        binding = line.binding or DeadlineBinding.NO_NUMBER
+        return NoticeMeasure(line.customer, agreement, has_priority, binding, line.due_at, line.notified_at, outcome)
 
 
 def _notice_outcome(line: ReportLine, as_of: datetime) -> NoticeOutcome | None:
@@ -250,13 +248,6 @@ def _intervention_outcome(kept: _Kept, level: ServiceLevel, as_of: datetime) -> 
 def seconds_between(start: datetime, end: datetime) -> int:
     """Return the whole seconds from one moment to another; 0 if the other is earlier."""
     return max(0, (end - start) // timedelta(seconds=1))
-
-
-def _binding_of(leaf: Leaf) -> Binding:
-    stated = leaf.detail.get("binding")
-    if isinstance(stated, str) and stated in set(Binding):
-        return Binding(stated)
-    return _BINDING_OF_KIND.get(str(leaf.detail.get("due_kind")), Binding.NO_NUMBER)
 
 
 def _time(value: object) -> datetime | None:

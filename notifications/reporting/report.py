@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from notifications.agreement import DeadlineBinding
 from notifications.canonical_json import Json, timestamp_text
 from notifications.reporting.figures import (
-    Binding,
     Figures,
     InterventionOutcome,
     NoticeOutcome,
@@ -94,7 +94,12 @@ def _by_customer(measured: MeasuredPeriod) -> dict[str, tuple[MeasuredIncident, 
 
 
 def _as_seen_by(incident: MeasuredIncident, notice: NoticeMeasure) -> MeasuredIncident:
-    own = tuple(each for each in incident.interventions if each.level.agreement == notice.agreement)
+    # A customer whose products have no priority (PaaS) has no GTI, although the agreement has one for others.
+    own = tuple(
+        each
+        for each in incident.interventions
+        if each.level.agreement == notice.agreement and (notice.has_priority or each.level.priority is None)
+    )
     return replace(incident, priority=own[0].level.priority if own else None, interventions=own, notices=(notice,))
 
 
@@ -107,7 +112,7 @@ def _figures(incidents: Sequence[MeasuredIncident]) -> Figures:
         _service_levels(measure for incident in incidents for measure in incident.interventions),
         spread_of(detected, len(notified) - len(detected)),
         spread_of(aware, len(notified) - len(aware)),
-        tuple(_timeliness(binding, [notice for _, notice in notices]) for binding in Binding),
+        tuple(_timeliness(binding, [notice for _, notice in notices]) for binding in DeadlineBinding),
     )
 
 
@@ -138,7 +143,7 @@ def _service_level(
     )
 
 
-def _timeliness(binding: Binding, notices: Iterable[NoticeMeasure]) -> TimelinessRow:
+def _timeliness(binding: DeadlineBinding, notices: Iterable[NoticeMeasure]) -> TimelinessRow:
     counts = Counter(notice.outcome for notice in notices if notice.binding is binding)
     return TimelinessRow(
         binding, counts[NoticeOutcome.IN_TIME], counts[NoticeOutcome.AFTER], counts[NoticeOutcome.MISSING]

@@ -1,4 +1,4 @@
-"""The last sections of every notice: the customer's own deadlines, the contact point, and how to verify the notice."""
+"""The last sections of every notice: the contact point, and how to verify the notice."""
 
 from notifications.wording.letter import Block, Commands, Items, Paragraph, Phrase, Remark, Rows, Section
 from notifications.wording.personal_data import contact_point
@@ -12,37 +12,6 @@ _NOTICE_COMMAND = (
 )
 _TIMESTAMP_COMMAND = "openssl ts -verify -in notice.json.tsr -data notice.json.p7s -CAfile tsa.pem"
 _GREFFIER_COMMAND = "greffier verify mail.eml --trust DIR"
-
-
-def clocks(reader: Reader) -> Section:
-    """Return when the provider became aware, and the legal deadlines that the customer may have to count from it."""
-    say = reader.say
-    return Section(
-        say("Your own deadlines"),
-        (
-            Paragraph(
-                say(
-                    "%(provider)s became aware on: %(time)s.",
-                    provider=reader.name(reader.document["provider"]["name"]),
-                    time=reader.when(reader.document["times"]["aware_at"]),
-                )
-            ),
-            Paragraph(say("Your own legal deadlines may run, depending on what you are and on what is affected:")),
-            Items(
-                (
-                    say("GDPR, article 33: 72 hours, from the controller to its supervisory authority"),
-                    say("NIS2, article 23: early warning within 24 hours, notification within 72 hours"),
-                    say(
-                        "DORA, article 19 (financial entities): initial notification within 4 hours of classification"
-                        " and at the latest 24 hours after becoming aware"
-                    ),
-                )
-            ),
-            Paragraph(
-                say("This is information and no legal advice: whether and from when they run is for you to judge.")
-            ),
-        ),
-    )
 
 
 def contact(reader: Reader) -> Section:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from notifications.incident import is_restated
-from notifications.wording.closing import checking, clocks, contact
+from notifications.wording.closing import checking, contact
 from notifications.wording.letter import Block, Items, Paragraph, Phrase, Quote, Remark, Rows, Section, Table
 from notifications.wording.opening import PROPERTIES, affected
+from notifications.wording.own_deadlines import own_deadlines
 from notifications.wording.personal_data import personal_data
 from notifications.wording.reader import Reader
 from notifications.wording.vocabulary import due_words
@@ -25,7 +26,7 @@ def sections(reader: Reader) -> tuple[Section, ...]:
         _not_known_yet(reader),
         _classification(reader),
         _why(reader),
-        clocks(reader),
+        own_deadlines(reader),
         contact(reader),
         checking(reader),
     )
@@ -96,6 +97,10 @@ def _what_happened(reader: Reader) -> Section:
         (say("The provider became aware"), Phrase(reader.when(times["aware_at"]))),
         (say("Ended"), Phrase(_ended(reader))),
     ]
+    # Documents of earlier releases do not have the cause.
+    for name, value in document.get("cause_of_incident", {}).items():
+        if isinstance(value, str):
+            rows.append((reader.words(f"fact.{name}"), Phrase(reader.value(name, value))))
     if rsit is not None:
         rows.append((say("RSIT taxonomy"), Phrase(" / ".join(part for part in (rsit["class"], rsit["type"]) if part))))
     return Section(say("What happened"), (reader.quote(document["what_happened"]), Rows(tuple(rows))))
@@ -228,7 +233,8 @@ def _classification(reader: Reader) -> Section:
         blocks += [Paragraph(say("What is established:")), _cited(reader, holding)]
     if open_grounds:
         blocks += [Paragraph(say("What is still open:")), _cited(reader, open_grounds)]
-    blocks.append(Rows(tuple(_level_row(reader, scale, levels) for scale in ("impact", "criticality", "priority"))))
+    scales = ("impact",) if classification.get("without_matrix") else ("impact", "criticality", "priority")
+    blocks.append(Rows(tuple(_level_row(reader, scale, levels) for scale in scales)))
     return Section(say("How the incident is classified"), tuple(blocks))
 
 

@@ -26,6 +26,9 @@ _MESSAGES = {
     "due.hard": N_("limit under the agreement"),
     "due.soft": N_("time to meet where possible under the agreement"),
     "due.no_number": N_("internal target of the provider, not a time of the agreement"),
+    "past.hard": N_("Late: the limit has passed."),
+    "past.soft": N_("After the time aimed at."),
+    "past.no_number": N_("After the provider's own target."),
     # As documents of earlier releases state it, whose agreement said "where possible".
     "due.contractual": N_("time to meet where possible under the agreement"),
     "due.internal_target": N_("internal target of the provider, not a time of the agreement"),

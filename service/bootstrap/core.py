@@ -1,7 +1,7 @@
 """Build the parts that every process needs: agreements, keys, store, log, signer, timestamp authority."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import structlog
@@ -16,6 +16,7 @@ from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.audit_log.witness.client import WitnessClient, heads_elsewhere
 from service.auth.authentication import Authenticator
 from service.bootstrap.agreements import load_agreements
+from service.bootstrap.duties import load_duties
 from service.bootstrap.signing import address_or, record_known_keys, timestamp_authority, witness_clients
 from service.bootstrap.store import index_all_incidents, open_configured_store, start_leadership
 from service.channels.webhook_https import WebhookHttps
@@ -94,7 +95,7 @@ async def build_core(
     """
     # 1.
     clock, identifiers = clock or SystemClock(), identifiers or SystemIdentifiers()
-    agreements = load_agreements(settings.agreements)
+    agreements = replace(load_agreements(settings.agreements), duties=load_duties(settings.duties))
     masters = load_masters(settings)
     passphrases = key_passphrases(settings, masters)
     files = KeyFiles(settings.keys_dir, settings.trust_dir)

@@ -41,6 +41,7 @@ from service.drafts.expiry import DraftExpiry
 from service.monitoring.alerts import AlertSources, AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import free_bytes
+from service.monitoring.duty_reminders import DutyReminders
 from service.notice_pdf.installation import ADVICE
 from service.reports.issuing import ReportIssue
 from service.settings import Settings
@@ -98,10 +99,12 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
     checks, second_channels = _contact_checks(core, checker), _second_channel_tests(core, checker)
     drafts = DraftExpiry(core.store, clock=core.clock)
     reports = ReportIssue(core.store, core.settings.reports, clock=core.clock, identifiers=core.identifiers)
+    reminders = _duty_reminders(core)
     tasks = [
         BackgroundTask("worker", worker.run, worker.wake, "worker", worker.health, leader_only=False),
         BackgroundTask("mailer", mailer.run, mailer.wake, "alerts", mailer.health),
         BackgroundTask("alerting", alerts.run, alerts.wake, "alerts", alerts.health),
+        BackgroundTask("duty_reminders", reminders.run, reminders.wake, "alerts", reminders.health),
         BackgroundTask("escalating", escalation.run, escalation.wake, "escalation", escalation.health),
         BackgroundTask("checks", checks.run, None, "checks", checks.health),
         BackgroundTask("second_channel_tests", second_channels.run, None, "checks", second_channels.health),
@@ -258,6 +261,17 @@ def _alerts(core: Core, cosigning: Cosigning, timestamper: CheckpointTimestamper
             lambda: timestamper.state,
             lambda: fsck.last,
         ),
+    )
+
+
+def _duty_reminders(core: Core) -> DutyReminders:
+    return DutyReminders(
+        core.store,
+        core.agreements.duties,
+        core.settings.provider,
+        clock=core.clock,
+        identifiers=core.identifiers,
+        metrics=core.metrics,
     )
 
 

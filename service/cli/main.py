@@ -26,6 +26,7 @@ _COMMANDS = LazyCommands(
         "keys": "service.cli.keys:keys_command",
         "log": "service.cli.log:log_command",
         "migrate": "service.cli.migrate:migrate_command",
+        "report": "service.cli.report:report_command",
         "serve": "service.cli.serve:serve_command",
         "succeed-log": "service.cli.recover_log:succeed_log_command",
         "verify": "service.cli.verify:verify_command",

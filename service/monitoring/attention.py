@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from notifications.canonical_json import timestamp_text
-from notifications.decision import Verdict
+from notifications.decision import Verdict, binding_of
 from notifications.delivery.delivery import DeliveryState
 from notifications.delivery.reachability import CALL_TO_MAKE, CheckSubject, ReachabilityCheck, second_channel
 from notifications.delivery.webhook import EndpointState
@@ -67,6 +67,8 @@ class AttentionItem:
     delivery_id: UUID | None = None
     call_task_id: UUID | None = None
     alert_id: UUID | None = None
+    #: how strictly ``due_at`` binds, a ``DeadlineBinding`` value; None where it is no deadline of a notice
+    binding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,8 +345,12 @@ def _pending(tx: Transaction, now: datetime, limit: int) -> tuple[list[Attention
         if not decisions:
             continue
         missing = sorted({public_fact_id(fact) for stored in decisions for fact in stored.decision.missing})
-        due = [stored.decision.due_at for stored in decisions if stored.decision.due_at is not None]
-        due_at = min(due, default=incident.facts.aware_at)
+        due = [
+            (decision.due_at, binding_of(decision.due_kind, decision.binding).value)
+            for decision in (stored.decision for stored in decisions)
+            if decision.due_at is not None and decision.due_kind is not None
+        ]
+        due_at, binding = min(due, default=(incident.facts.aware_at, None))
         count = f"more than {len(decisions)}" if more else str(len(decisions))
         items.append(
             AttentionItem(
@@ -353,6 +359,7 @@ def _pending(tx: Transaction, now: datetime, limit: int) -> tuple[list[Attention
                 overdue=due_at < now,
                 incident_id=incident.id,
                 ticket=incident.ticket,
+                binding=binding,
                 what=f"{count} customer(s) wait for: {', '.join(missing)}",
             )
         )
@@ -382,6 +389,7 @@ def _notice_item(
         ticket=tickets.of(notice.incident_id),
         customer_id=notice.customer_id,
         notice_id=notice.id,
+        binding=notice.binding.value,
         what=what,
     )
 
@@ -421,6 +429,7 @@ def _troubled(tx: Transaction, tickets: _Tickets, now: datetime, limit: int) -> 
                 customer_id=delivery.customer_id,
                 notice_id=notice.id,
                 delivery_id=delivery.id,
+                binding=notice.binding.value,
                 what=f"{delivery.channel.value}: {delivery.last_error}",
             )
         )

@@ -62,10 +62,8 @@ def verify_notice_pdf(content: bytes, trust: Trust) -> Iterator[VerifiedStep]:
     yield VerifiedStep(3, PDF_SIGNATURE, f"by {', '.join(addresses)}, valid at {stamped.at:%Y-%m-%d %H:%M:%S} UTC")
     # 4. to 9.
     for step in verify_notice_files(files, trust):
-        if step.number == 1 and not any(step.finding == f"by {each}" for each in addresses):
-            raise VerificationError(
-                step.step, f"the notice is signed {step.finding}, the PDF by {', '.join(addresses)}"
-            )
+        if step.number == 1 and step.finding not in {f"by {each}" for each in addresses}:
+            raise VerificationError(step.step, f"is {step.finding}, and the PDF is by {', '.join(addresses)}")
         yield replace(step, number=step.number + 3)
 
 
@@ -167,8 +165,8 @@ def _verify_signature(signature: EmbeddedPdfSignature, trust: Trust, at: datetim
     except Exception as error:  # noqa: BLE001 - as above
         raise VerificationError(PDF_SIGNATURE, f"does not hold: {_said(error)}") from None
     _require(status)
-    path = set() if status.validation_path is None else set(status.validation_path)
-    if not set(signature.other_embedded_certs) <= path:
+    path = {each.dump() for each in status.validation_path or ()}
+    if not {each.dump() for each in signature.other_embedded_certs} <= path:
         raise VerificationError(PDF_SIGNATURE, "carries a certificate that its chain does not need")
     if not addresses:
         raise VerificationError(PDF_SIGNATURE, "the certificate names no mail address")

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from notifications.agreement import DeadlineBinding
 from notifications.incident import Incident
 from notifications.ports import IncidentOverview, Page
 
@@ -44,6 +45,8 @@ class IncidentFigures:
 
     #: the nearest deadline of what is still due: a pending decision, a notice that is not sealed, a call
     due_at: datetime | None = None
+    #: how strictly it binds; None without a deadline, and for a pending decision of an earlier release
+    binding: DeadlineBinding | None = None
     #: customers with a sealed notice
     notified: int = 0
     #: notices that nobody released

@@ -99,7 +99,7 @@ def tables_of(shown: ShownReport, words: TableWords) -> list[ReportTable]:
         _timeliness(figures["timeliness"], words),
         _customers(stated.get("customers", ()), words),
         _incidents(stated["incidents"], words),
-        _statistics(stated["statistics"], words),
+        _statistics(stated["statistics"], words, of_one=bool(shown.customer)),
     ]
     found += [
         _corrections(f"corrections_{each.issued.number}", each.changes, words, number=each.issued.number)
@@ -229,9 +229,10 @@ def _incidents(incidents: Sequence[Mapping[str, Any]], words: TableWords) -> Rep
     return _table("incidents", words, head, rows)
 
 
-def _statistics(statistics: Mapping[str, Any], words: TableWords) -> ReportTable:
+def _statistics(statistics: Mapping[str, Any], words: TableWords, *, of_one: bool) -> ReportTable:
     rows: list[tuple[Cell, ...]] = [
-        (words.say(f"report.statistics.{name}"), "", statistics[name]) for name in ("incidents", "customers_notified")
+        (words.say(f"report.statistics.{name}"), "", statistics[name])
+        for name in (("incidents",) if of_one else ("incidents", "customers_notified"))
     ]
     for name in ("by_nature", "by_priority", "by_rsit_class", "by_personal_data_breach"):
         rows += [
@@ -260,17 +261,21 @@ def _correction(change: Correction, words: TableWords) -> Iterator[Cell]:
     parts.append(words.code("measure", figure.measure))
     yield " · ".join(parts)
     for value in (change.before, change.after):
-        yield _value(figure, value)
+        yield _value(figure, value, words)
 
 
-def _value(figure: Figure, value: object) -> Cell:
-    if isinstance(value, bool) or value is None:
-        return None if value is None else str(value).lower()
+def _value(figure: Figure, value: object, words: TableWords) -> Cell:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return words.say("report.target.met" if value else "report.target.missed")
     if isinstance(value, int):
         if figure.measure.endswith("_seconds"):
             return Duration(value)
         return Share(value) if figure.measure == "share_permille" else value
-    return Moment(str(value)) if figure.measure.endswith("_at") else str(value)
+    if figure.measure.endswith("_at"):
+        return Moment(str(value))
+    return words.code("binding" if figure.measure == "binding" else "outcome", value)
 
 
 def _table(

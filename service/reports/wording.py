@@ -45,7 +45,7 @@ def table_words(language: str, agreements: Mapping[str, Agreement], shown: Shown
     return TableWords(
         say=lambda key, /, **values: report_text(key, language, **values),
         has=lambda key: key in REPORT_WORDS[language],
-        agreements={each.id: f"{each.title.in_language(language)[1]} {each.version}" for each in agreements.values()},
+        agreements={each.id: each.title.in_language(language)[1] for each in agreements.values()},
         names=shown.names,
     )
 
@@ -74,25 +74,35 @@ def _duration_text(seconds: int, language: str) -> str:
         return report_text("report.duration", language, days=days, hours=rest // _HOUR)
     if seconds >= _HOUR:
         hours, rest = divmod(seconds, _HOUR)
+        if rest < _MINUTE:
+            return report_text("report.whole_hours", language, hours=hours)
         return report_text("report.hours", language, hours=hours, minutes=f"{rest // _MINUTE:02d}")
     minutes, rest = divmod(seconds, _MINUTE)
+    if minutes and not rest:
+        return report_text("report.whole_minutes", language, minutes=minutes)
     return report_text("report.minutes", language, minutes=minutes, seconds=f"{rest:02d}")
 
 
-def about_lines(shown: ShownReport, words: TableWords, provider: str, *, index: int | None) -> list[tuple[str, str]]:
+def about_lines(
+    shown: ShownReport, words: TableWords, language: str, provider: str, *, index: int | None = None
+) -> list[tuple[str, str]]:
     """Return what a report says of itself, as (label, value); the first line is its title.
 
     ``index``: the entry of the log, or None.
     """
     stated, say = shown.stated, words.say
+    zone = str(stated["time_zone"])
+    starts, ends, as_of = (
+        cell_text(Moment(stated[name]), language, zone) for name in ("starts_at", "ends_at", "as_of")
+    )
     title = say("report.monthly" if "-" in stated["period"] else "report.yearly")
     lines = [
         ("report", f"{title} {stated['period']}"),
         ("provider", provider),
-        ("period", f"{stated['starts_at']} – {stated['ends_at']} ({stated['time_zone']})"),
+        ("period", f"{starts} – {ends} ({zone})"),
         ("customer", words.customer(shown.customer) if shown.customer else say("report.all.customers")),
         ("state", say(f"report.state.{shown.state.value}")),
-        ("as_of", stated["as_of"]),
+        ("as_of", as_of),
         ("tree_size", str(stated["tree_size"])),
         ("sha256", shown.sha256),
         ("percentile", say("report.all.nearest_rank")),

@@ -11,6 +11,7 @@ from notifications.errors import Fault, InvalidInputError
 from service.settings.access import AccessSettings, LimitSettings, MetricsSettings
 from service.settings.alerts import AlertSettings, EscalationSettings
 from service.settings.database import DatabaseSettings
+from service.settings.duties import DutySettings
 from service.settings.incoming_alerts import IncomingAlertSettings
 from service.settings.log import LogSettings, WitnessSettings
 from service.settings.mail import BounceSettings, ContactCheckSettings, MailSettings
@@ -42,6 +43,7 @@ class Settings(Part):
 
     provider: ProviderSettings = ProviderSettings()
     agreements: AgreementSettings = AgreementSettings()
+    duties: DutySettings = DutySettings()
     statements: StatementSettings = StatementSettings()
     database: DatabaseSettings = DatabaseSettings()
     mail: MailSettings = MailSettings()

@@ -15,6 +15,7 @@ from service.web.api.customers import (
     customer_export,
     customers,
     erasures,
+    legal_profile,
     profiles,
     reachability,
     transfer,
@@ -28,14 +29,25 @@ from service.web.api.incidents import (
     assessments,
     board,
     drafts,
+    duties,
     events,
     incidents,
     interventions,
+    law,
     people,
     statements,
 )
 from service.web.api.limits import RequestLimits
-from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notice_pdf, notices, questions
+from service.web.api.notices import (
+    acknowledgements,
+    call_tasks,
+    escalation,
+    inbox,
+    notice_pdf,
+    notices,
+    own_duties,
+    questions,
+)
 from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.reports import reports
 from service.web.api.requests import ApiContext
@@ -91,6 +103,8 @@ def create_app(
         board,
         incidents,
         interventions,
+        duties,
+        law,
         drafts,
         alerts,
         events,
@@ -98,6 +112,7 @@ def create_app(
         acknowledgements,
         questions,
         notice_pdf,
+        own_duties,
         inbox,
         # This router comes before the one whose paths have an identifier in the place of ``export``.
         transfer,
@@ -106,6 +121,7 @@ def create_app(
         contacts,
         reachability,
         profiles,
+        legal_profile,
         agreements,
         statements,
         attention,

@@ -60,6 +60,7 @@ SCOPED = {
     " latest_reachability_checks named page profiles pseudonym reached require require_contact save_contact some",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
     "drafts": "add alerts_count by_alert get of_alerts of_owner remove save",
+    "duties": "add_legal_profile assessments assessments_since drafts legal_profile legal_profiles submissions",
     "erasures": "obstacles order orders",
     "escalations": "call_records call_task call_tasks call_tasks_of_notice get hasten require_call_task save"
     " save_call_task",

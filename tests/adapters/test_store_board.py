@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from notifications.agreement import DeadlineBinding
 from notifications.customer.erasure import ErasureOrder, ServedBy
 from notifications.decision import Verdict
 from notifications.delivery.delivery import DeliveryState
@@ -165,11 +166,37 @@ async def test_the_figures_say_how_far_each_incident_is(store):
     figures = await store.read(lambda tx: tx.board.figures([busy, idle, busy]))
     assert figures == {
         busy: IncidentFigures(
-            due_at=after(minutes=5), notified=1, drafts=1, released=2, held=1, failed=1, calls=2, next_call_id=call
+            due_at=after(minutes=5), binding=DeadlineBinding.NO_NUMBER,
+            notified=1, drafts=1, released=2, held=1, failed=1, calls=2, next_call_id=call,
         ),
         idle: IncidentFigures(),
-    }
+    }  # fmt: skip
     assert await store.read(lambda tx: tx.board.figures([])) == {}
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        (("contractual", "hard"), DeadlineBinding.HARD),
+        (("contractual", "soft"), DeadlineBinding.SOFT),
+        (("internal_target", "no_number"), DeadlineBinding.NO_NUMBER),
+        # As earlier releases stored them.
+        (("contractual", None), DeadlineBinding.SOFT),
+        (("internal_target", None), DeadlineBinding.NO_NUMBER),
+    ],
+)
+async def test_the_nearest_deadline_says_how_strictly_it_binds(store, stated, expected):
+    kind, binding = stated
+
+    def work(tx):
+        world = World(tx)
+        incident, (draft, _) = world.incident(NoticeState.DRAFT, NoticeState.DRAFT)
+        tx.notices.save(replace(draft, due_kind=kind, stated_binding=binding, due_at=after(minutes=1), version=2), 1)
+        return incident.id
+
+    incident = await store.write(work)
+    figures = (await store.read(lambda tx: tx.board.figures([incident])))[incident]
+    assert (figures.due_at, figures.binding) == (after(minutes=1), expected)
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "ZHVlOjE", "aW5jaWRlbnRzOjE"])

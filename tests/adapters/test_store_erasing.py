@@ -21,6 +21,7 @@ from service.store import open_store
 from service.store.engines.compaction import COMPACTED
 from service.store.tables import metadata
 from support.access_records import make_account, make_alert, make_grant, make_link, make_mail, make_session
+from support.duty_records import make_legal_profile
 from support.postgresql_server import postgresql_server
 from support.question_records import make_feedback, make_question
 from support.records import (
@@ -73,9 +74,13 @@ KEPT = {
     "checkpoint_timestamps": "the log",
     "channel_pauses": "of the provider",
     "directory_version": "a counter",
+    "duty_assessments": "of the provider, on its own duties",
+    "duty_timers": "of the provider, a time",
     "erasures": "by pseudonym",
     "incident_drafts": "encrypted, and erased after 14 days at most",
     "incidents": "shared; what they say of a customer stands in the facts",
+    "report_drafts": "of the provider, to authorities",
+    "report_submissions": "of the provider, to authorities",
     "resource_snapshots": "a number and a time",
     "throttles": "keyed digests that end by themselves",
     "ticket_counters": "a counter",
@@ -135,6 +140,7 @@ class House:
         tx.customers.add_contact(self.contact)
         tx.customers.add_binding(make_binding(self.customer))
         tx.customers.add_profile(make_profile(self.customer))
+        tx.duties.add_legal_profile(make_legal_profile(self.customer, lei=None))
         tx.incidents.add_decisions([make_decision(incident, self.customer)])
         tx.notices.add([self.notice])
         words = (SealedRendering("fr", f"INC {word}", word, word),)

@@ -42,6 +42,7 @@ from support.records import (
     make_profile,
     make_sealed,
 )
+from support.report_records import make_intervention, make_issued_report
 from support.serving_records import (
     make_acknowledgement,
     make_call_record,
@@ -139,6 +140,8 @@ class TestAppendOnly:
             tx.customers.add_binding(make_binding(customer))
             tx.customers.add_profile(make_profile(customer))
             tx.incidents.add(incident)
+            tx.incidents.add_intervention(make_intervention(incident))
+            tx.reports.add(make_issued_report())
             tx.incidents.add_decisions([make_decision(incident, customer)])
             tx.notices.add([notice])
             tx.notices.add_seal(make_sealed(notice, timestamp=b"t", log_proof=b"p"), uuid4())

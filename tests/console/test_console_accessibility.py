@@ -1,5 +1,6 @@
 """Every page, judged by axe-core (WCAG 2.2 A and AA): light and dark, narrow and wide, in every language."""
 
+import re
 import shutil
 import subprocess
 from contextlib import AsyncExitStack
@@ -12,7 +13,8 @@ import pytest_asyncio
 from service.cli.demo.environment import embedded_service
 from service.system.http_server import bound_socket
 from support.chromium import opened_page, started_chromium
-from support.page_tour import tour_of
+from support.page_tour import HARD_WORDS, LONG_NAME, RIGHT_TO_LEFT, add_waiting_work, tour_of
+from support.people import browser
 from support.world import build_world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
@@ -20,6 +22,25 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 FOLDER = Path(__file__).parents[1] / "axe"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LANGUAGES = ("fr", "en", "de")
+#: What is folded is on the page too.
+OPEN_ALL = "document.querySelectorAll('details').forEach(each => { each.open = true })"
+FORM = re.compile(r'<form[^>]*method="post"[^>]*action="([^"]+)"[^>]*>(.*?)</form>', re.DOTALL)
+#: What a person fills.
+FIELD = re.compile(r'<textarea|<select|<input(?![^>]*type="(?:hidden|file)")')
+#: Send a form without what a person types, and without the checks of the browser.
+SEND_EMPTY = """action => {
+    const form = [...document.forms].findLast(each => each.getAttribute('action') === action)
+    if (!form) throw new Error(`${action} is not on ${location.pathname}`)
+    for (const field of form.elements) if (field.matches('textarea, input:is([type=text], [type=search], [type=email],'
+        + '[type=password], [type=number], [type=date], [type=datetime-local], [type=url], :not([type]))'))
+        field.value = ''
+    HTMLFormElement.prototype.submit.call(form)
+}"""
+#: A wrong field says what is wrong with it.
+UNEXPLAINED = """() => [...document.querySelectorAll('[aria-invalid]')].filter(field =>
+    !(field.getAttribute('aria-describedby') ?? '').split(' ')
+        .some(id => document.getElementById(id)?.textContent.trim()))
+    .map(field => field.outerHTML.slice(0, 160))"""
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 
 
@@ -56,7 +77,9 @@ async def site(prepared_folder, tmp_path_factory):
         ) as api,
         started_chromium() as chromium,
     ):
-        yield running, origin, chromium, await build_world(running, api)
+        world = await build_world(running, api, customer_names=(LONG_NAME, RIGHT_TO_LEFT), **HARD_WORDS)
+        await add_waiting_work(running, api, world)
+        yield running, origin, chromium, world
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -76,6 +99,7 @@ async def test_no_page_has_a_violation_and_none_is_wider_than_a_phone(site, axe,
             # A page with a stream of events is never idle.
             await page.goto(stop.path, wait_until="domcontentloaded")
             await page.evaluate(axe)
+            await page.evaluate(OPEN_ALL)
             found = await page.evaluate("tags => axe.run({runOnly: tags})", RULES)
             wrong += [_said(stop, violation) for violation in found["violations"]]
             await page.emulate_media(color_scheme="dark")
@@ -87,6 +111,44 @@ async def test_no_page_has_a_violation_and_none_is_wider_than_a_phone(site, axe,
             wrong += [f"{stop.name}: {text}" for text in page.complaints if "Content Security Policy" in text]
             page.complaints.clear()
     assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_no_answer_to_a_form_has_a_violation(site, axe, language):
+    """Each form with fields is sent empty once, a third of them in each language: most answers say what is wrong."""
+    running, origin, chromium, world = site
+    wrong, opened = [], {}
+    forms = await _filled_forms(running, await tour_of(running, world, language))
+    assert len(forms) > 30, sorted(forms)
+    async with AsyncExitStack() as stack:
+        for action, stop in sorted(forms.items())[LANGUAGES.index(language) :: len(LANGUAGES)]:
+            if stop.whom not in opened:
+                look = opened_page(chromium, origin, stop.whom, locale=language, viewport=PHONE)
+                opened[stop.whom] = await stack.enter_async_context(look)
+            page = opened[stop.whom]
+            await page.goto(stop.path, wait_until="domcontentloaded")
+            async with page.expect_navigation(wait_until="domcontentloaded"):
+                await page.evaluate(SEND_EMPTY, action)
+            await page.evaluate(axe)
+            await page.evaluate(OPEN_ALL)
+            found = await page.evaluate("tags => axe.run({runOnly: tags})", RULES)
+            wrong += [f"{action} sent empty: {_said(stop, violation)}" for violation in found["violations"]]
+            wrong += [f"{action} sent empty: not explained: {field}" for field in await page.evaluate(UNEXPLAINED)]
+            if await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                wrong.append(f"{action} sent empty: wider than {PHONE['width']} px")
+    assert wrong == [], "\n".join(wrong)
+
+
+async def _filled_forms(running, stops):
+    """Return the forms that a person fills: the address that each is sent to, and a page that has it."""
+    found = {}
+    for stop in stops:
+        async with browser(running, stop.whom) as client:
+            text = (await client.get(stop.path)).text
+        for action, content in FORM.findall(text) if "?" not in stop.path else ():
+            if FIELD.search(content):
+                found.setdefault(action, stop)
+    return found
 
 
 def _said(stop, violation):

@@ -320,8 +320,8 @@ async def test_a_member_reads_and_changes_nothing_and_a_stranger_finds_nothing(h
 @pytest.mark.parametrize(
     ("language", "headings"),
     [
-        ("fr", ("Contacts désignés", "Niveaux de notification", "Membres", "Ce que le journal dit de vous")),
-        ("de", ("Ansprechpartner", "Benachrichtigungsstufen", "Mitglieder", "Was das Protokoll über Sie sagt")),
+        ("fr", ("Contacts désignés", "Niveaux de notification", "Membres", "Ce que dit le journal")),
+        ("de", ("Ansprechpartner", "Benachrichtigungsstufen", "Mitglieder", "Was das Protokoll sagt")),
     ],
 )
 async def test_pages_speak_the_readers_language(house, language, headings):

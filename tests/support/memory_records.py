@@ -15,6 +15,7 @@ class Records:
     incidents: dict = field(default_factory=dict)
     overviews: dict = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
+    interventions: dict = field(default_factory=dict)
     customers: dict = field(default_factory=dict)
     salts: dict = field(default_factory=dict)
     bindings: list = field(default_factory=list)
@@ -53,6 +54,11 @@ class Records:
     call_records: dict = field(default_factory=dict)
     checks: dict = field(default_factory=dict)
     pauses: dict = field(default_factory=dict)
+    legal_profiles: dict = field(default_factory=dict)
+    assessments: dict = field(default_factory=dict)
+    submissions: dict = field(default_factory=dict)
+    report_drafts: dict = field(default_factory=dict)
+    timers: dict = field(default_factory=dict)
 
     def copied(self):
         return Records(**{member.name: copy.copy(getattr(self, member.name)) for member in fields(self)})

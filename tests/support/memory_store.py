@@ -222,6 +222,14 @@ class MemoryIncidents(MemoryRepository):
         found = within(page, found, at=lambda item: item.opened_at)
         return page_of("incidents", page, found, lambda item: item.id, newest_first=True)
 
+    def add_intervention(self, intervention):
+        self._writing("incidents")
+        self._refer(self._records.incidents, intervention.incident_id)
+        self._add(self._records.interventions, (intervention.incident_id, intervention.number), intervention)
+
+    def interventions(self, incident_id):
+        return [item for item in self._records.interventions.values() if item.incident_id == incident_id]
+
     def add_decisions(self, decisions):
         self._writing()
         for stored in decisions:
@@ -531,6 +539,61 @@ class MemoryQuestions(MemoryRepository):
         return of(self._records.feedback.values(), "notice_id", notice_id)
 
 
+class MemoryDuties(MemoryRepository):
+    def add_legal_profile(self, profile):
+        self._writing("customers")
+        self._refer(self._records.customers, profile.customer_id)
+        self._add(self._records.legal_profiles, (profile.customer_id, profile.version), profile)
+
+    def legal_profile(self, customer_id):
+        return max(self.legal_profiles(customer_id), key=lambda each: each.version, default=None)
+
+    def legal_profiles(self, customer_id):
+        return of(self._records.legal_profiles.values(), "customer_id", customer_id)
+
+    def add_assessment(self, assessment):
+        self._writing("duties")
+        self._refer(self._records.incidents, assessment.incident_id)
+        self._add(self._records.assessments, (assessment.incident_id, assessment.version), assessment)
+
+    def assessments(self, incident_id):
+        return of(self._records.assessments.values(), "incident_id", incident_id)
+
+    def assessments_since(self, moment, limit):
+        found = [each for each in self._records.assessments.values() if each.recorded_at >= moment]
+        return sorted(found, key=lambda each: each.recorded_at, reverse=True)[:limit]
+
+    def add_submission(self, submission):
+        self._writing("duties")
+        self._refer(self._records.incidents, submission.incident_id)
+        self._add(self._records.submissions, submission.id, submission)
+
+    def submissions(self, incident_id):
+        return of(self._records.submissions.values(), "incident_id", incident_id)
+
+    def add_draft(self, draft):
+        self._writing("duties")
+        self._refer(self._records.incidents, draft.incident_id)
+        self._add(self._records.report_drafts, (draft.incident_id, draft.duty_id, draft.version), draft)
+
+    def drafts(self, incident_id):
+        return of(self._records.report_drafts.values(), "incident_id", incident_id)
+
+    def set_timer(self, incident_id, look_at):
+        self._writing("duties")
+        self._records.timers.pop(incident_id, None)
+        if look_at is not None:
+            self._refer(self._records.incidents, incident_id)
+            self._records.timers[incident_id] = look_at
+
+    def due_timers(self, now, limit):
+        due = [(look_at, incident_id) for incident_id, look_at in self._records.timers.items() if look_at <= now]
+        return [incident_id for _, incident_id in sorted(due)][:limit]
+
+    def next_timer_at(self):
+        return min(self._records.timers.values(), default=None)
+
+
 class MemoryTransaction:
     def __init__(self, records, *, read_only):
         self.records, self.read_only = records, read_only
@@ -542,6 +605,7 @@ class MemoryTransaction:
         self.customers = MemoryCustomers(self)
         self.notices = MemoryNotices(self)
         self.questions = MemoryQuestions(self)
+        self.duties = MemoryDuties(self)
         self.deliveries = MemoryDeliveries(self)
         self.escalations = MemoryEscalations(self)
         self.webhooks = MemoryWebhooks(self)

@@ -88,7 +88,7 @@ def _rules(pdf, content):
     yield "structure", "/K" in root.StructTreeRoot
     yield "language", bool(str(root.Lang))
     yield "title is shown", bool(root.ViewerPreferences.DisplayDocTitle)
-    files = list(root.AF)
+    files = list(root.get("/AF", []))
     yield "files", len(files) == len(pdf.attachments)
     for file in files:
         wanted = {"/AFRelationship", "/Desc", "/EF", "/F", "/UF"}

@@ -82,20 +82,14 @@ def test_the_default_levels():
     assert AGREEMENT.plain_incident.waivable is False
 
 
-def test_the_deadline_and_the_clocks_of_the_law():
+def test_the_deadline_of_the_dpa():
     deadline = AGREEMENT.deadlines[AGREEMENT.level("personal_data_customer_controller").deadline]
     assert (deadline.seconds, deadline.binding, deadline.clause) == (48 * 3600, DeadlineBinding.SOFT, "DPA 7")
-    clocks = {clock.id: (clock.starts, clock.seconds, clock.months) for clock in AGREEMENT.legal_clocks}
-    assert clocks == {
-        "gdpr_authority": ("aware", 72 * 3600, None),
-        "nis2_early_warning": ("aware", 24 * 3600, None),
-        "nis2_notification": ("aware", 72 * 3600, None),
-        "nis2_final_report": ("nis2_notification", None, 1),
-        "dora_initial_after_classification": ("classified", 4 * 3600, None),
-        "dora_initial_after_awareness": ("aware", 24 * 3600, None),
-        "dora_intermediate_report": ("dora_initial_after_awareness", 72 * 3600, None),
-        "dora_final_report": ("dora_intermediate_report", None, 1),
-    }
+
+
+def test_legal_clocks_in_a_file_of_an_earlier_release_are_read_and_ignored():
+    clock = '[[legal_clocks]]\nid = "gdpr_authority"\nstarts = "aware"\n\n[[default_levels]]'
+    parse_agreement(changed("[[default_levels]]", clock), "other.toml")
 
 
 def test_natures_are_those_of_classification_most_protective_first():
@@ -169,8 +163,6 @@ def test_look_ups_by_id():
         ("waivable = true", 'waivable = "yes"', "default_levels.0.waivable"),
         ('deadline = "personal_data_breach"', 'deadline = "soon"', "default_levels.2.deadline"),
         ("seconds = 172800\nbinding", "seconds = -1\nbinding", "deadlines.0.seconds"),
-        ('starts = "nis2_notification"', 'starts = "dora_final_report"', "legal_clocks.3.starts"),
-        ("months = 1", "months = 1\nseconds = 5", "legal_clocks.3.seconds"),
         ('schema = "greffier.agreement/1"', 'schema = "greffier.agreement/3"', "schema"),
         ('id = "secnumcloud_iaas_3_0"', 'id = "../other"', "id"),
         ("dated_on = 2025-01-17", 'dated_on = "2025-01-17"', "dated_on"),

@@ -50,6 +50,7 @@ KEYS = {
     "why_you_are_told", "due", "effect", "measures_taken", "recommendations", "not_known_yet", "next_update_by",
     "news_channel",
     "personal_data", "changes", "timestamping", "timestamp_independent", "renderings",
+    "cause_of_incident", "your_deadlines",
 }  # fmt: skip
 PERSONAL_DATA_KEYS = {
     "breach", "controller", "nature_of_breach", "categories_of_data_subjects", "data_subjects_approx",

@@ -28,10 +28,16 @@ from notifications.incident import (
 )
 from service.cli.demo.public_incidents import load_public_incidents
 
-AGREEMENT = bundled_agreements()["secnumcloud_iaas_3_0"]
+AGREEMENT, SECOND = (bundled_agreements()[name] for name in ("secnumcloud_iaas_3_0", "secnumcloud_2026"))
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 INCIDENTS = load_public_incidents()
 every_incident = pytest.mark.parametrize("incident", INCIDENTS, ids=lambda incident: incident.slug)
+both_agreements = pytest.mark.parametrize("agreement", [AGREEMENT, SECOND], ids=lambda agreement: agreement.id)
+
+
+def expected_of(incident, agreement):
+    return incident.expected if agreement is AGREEMENT else incident.expected_2026
+
 
 TEXTS = ("title", "summary", "measures_taken", "recommendations", "not_known_yet", "effect", "likely_consequences")
 TIMES = ("aware_at", "detected_at", "started_at", "ended_at", "next_update_by")
@@ -106,11 +112,11 @@ def customer_of(customer) -> Customer:
     )
 
 
-def decided(incident):
+def decided(incident, agreement):
     facts = facts_of(incident)
-    classification = classify(facts, AGREEMENT)
+    classification = classify(facts, agreement)
     return facts, {
-        key: decide(facts, classification, AGREEMENT, customer_of(customer), None)
+        key: decide(facts, classification, agreement, customer_of(customer), None)
         for key, customer in incident.customers.items()
     }
 
@@ -125,13 +131,14 @@ def test_facts_are_such_that_an_analyst_could_declare_them(incident):
     }
     assert incident.sources
     assert incident.note
-    assert set(incident.expected["customers"]) == set(incident.customers)
+    assert set(incident.expected["customers"]) == set(incident.customers) == set(incident.expected_2026["customers"])
 
 
+@both_agreements
 @every_incident
-def test_nature_grounds_and_priority_are_those_worked_out_by_hand(incident):
-    expected = incident.expected
-    result = classify(facts_of(incident), AGREEMENT)
+def test_nature_grounds_and_priority_are_those_worked_out_by_hand(incident, agreement):
+    expected = expected_of(incident, agreement)
+    result = classify(facts_of(incident), agreement)
     assert result.nature.value == expected["nature"]
     assert [nature.value for nature in result.possible_natures] == expected["possible_natures"]
     assert result.provisional is expected["provisional"]
@@ -149,10 +156,11 @@ def test_nature_grounds_and_priority_are_those_worked_out_by_hand(incident):
     assert asked == set(expected["open_questions"])
 
 
+@both_agreements
 @every_incident
-def test_each_customer_is_told_or_not_as_worked_out_by_hand(incident):
-    facts, decisions = decided(incident)
-    for key, expected in incident.expected["customers"].items():
+def test_each_customer_is_told_or_not_as_worked_out_by_hand(incident, agreement):
+    facts, decisions = decided(incident, agreement)
+    for key, expected in expected_of(incident, agreement)["customers"].items():
         decision = decisions[key]
         assert decision.verdict.value == expected["verdict"], (key, decision)
         holding = {

@@ -20,6 +20,7 @@ from notifications.reporting.corrections import corrections_of, figures_of
 from notifications.reporting.figures import nearest_rank
 from notifications.reporting.measuring import PeriodReader
 from notifications.reporting.period import month_of, parse_period
+from notifications.reporting.recomputing import recomputed_reports
 from notifications.reporting.report import customer_reports, report_json, report_of
 from notifications.reporting.service_level import ServiceLevel, parse_service_level
 
@@ -83,6 +84,7 @@ class Log:
             {"incident": incident_id(number), "customer": customer},
             verdict=verdict,
             agreement=AGREEMENTS[1],
+            priority="P1",
             due_at=timestamp_text(due_at) if due_at else None,
             **more,
         )
@@ -379,6 +381,49 @@ def test_every_number_of_a_report_is_a_figure_with_its_own_place():
     found = list(figures_of(log.report()))
     places = [(each.table, each.customer, each.row, each.measure) for each in found]
     assert len(places) == len(set(places)) > 100
+
+
+def issue(log, content, *, customer=None, number=1, size=None):
+    """Add the entry of an issued document."""
+    log.add(
+        "report.issued" if number == 1 else "report.corrected",
+        PERIOD.cut_at,
+        {} if customer is None else {"customer": customer},
+        period=PERIOD.name,
+        number=number,
+        time_zone=PERIOD.time_zone,
+        starts_at=timestamp_text(PERIOD.starts_at),
+        ends_at=timestamp_text(PERIOD.ends_at),
+        as_of=timestamp_text(PERIOD.cut_at),
+        tree_size=len(log.leaves) if size is None else size,
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def test_an_issued_report_is_computed_again_from_the_log_and_another_one_is_found_out():
+    log = Log()
+    log.declare(1, OPENED)
+    log.decide(1, CUSTOMERS[0], OPENED, OPENED + minutes(60), due_kind="contractual")
+    log.serve(1, CUSTOMERS[0], OPENED + minutes(10))
+    size, measured = len(log.leaves), log.measured()
+    content = canonicalize(report_json(report_of(measured)))
+    issue(log, canonicalize(report_json(customer_reports(measured)[CUSTOMERS[0]])), customer=CUSTOMERS[0], size=size)
+    issue(log, content, size=size)
+    log.intervene(1, PERIOD.cut_at + timedelta(days=3), OPENED + minutes(12))
+    issue(log, content, number=2)
+    issue(log, b"{}", customer=CUSTOMERS[1], size=size)
+    found = recomputed_reports(lambda: iter(log.leaves), PERIOD.name)
+    # The correction claims the old numbers, and the last document is about a customer that has none.
+    assert [each.is_same for each in found] == [True, True, False, False]
+    assert found[1].content == content
+    assert recomputed_reports(lambda: iter(log.leaves), "2026-04") == []
+
+
+def test_an_entry_that_states_no_basis_is_refused():
+    log = Log()
+    issue(log, b"{}", size=99)
+    with pytest.raises(InvalidInputError, match="entry 0 does not state"):
+        recomputed_reports(lambda: iter(log.leaves), PERIOD.name)
 
 
 # -- against a naive calculation, and against SQL

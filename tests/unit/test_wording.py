@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications import classification, decision
+from notifications.agreement import DeadlineBinding
 from notifications.agreement.reading import FACTS
 from notifications.decision import Verdict
 from notifications.incident import (
@@ -119,6 +120,7 @@ class TestWords:
             *(f"nature.{each}" for each in classification.Nature),
             *(f"verdict.{each}" for each in Verdict),
             *(f"due.{each}" for each in decision.DueKind),
+            *(f"{kind}.{each}" for kind in ("due", "past") for each in DeadlineBinding),
             *(f"kind.{each}" for each in NoticeKind),
             *(f"tlp.{each}" for each in Tlp),
             *(f"language.{each}" for each in LANGUAGES),

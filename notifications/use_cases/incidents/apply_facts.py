@@ -60,8 +60,8 @@ def apply_facts(
     3. A customer without a contact that takes part in exercises has no notice of one; the decision says so.
        For each other customer: draft a notice that is owed, update an unreleased draft, or withdraw a draft that is no
        longer owed. If the customer was already notified and relevant facts changed, draft an update or a correction.
-    4. Write everything with its audit entries, and the overview by which lists find the incident, in the caller's
-       transaction.
+    4. Write everything with its audit entries, the overview by which lists find the incident, and the timer of the
+       provider's own duties, in the caller's transaction.
     """
     decider = CustomerDecider(incident.facts, agreements)
     before = tx.incidents.current_decisions(incident.id) if incident.version > 1 else {}
@@ -95,6 +95,8 @@ def apply_facts(
         elif notice is not None:
             entries.append(_notice_entry(act, notice, incident.ticket, pseudonym))
     tx.incidents.add_decisions(decided)
+    if not incident.exercise:
+        tx.duties.set_timer(incident.id, act.now)
     tx.incidents.save_overview(overview_of(incident, decider.reference, pending, tally[Verdict.NOTIFY]))
     tx.notices.add(added)
     for notice in saved:
@@ -115,6 +117,11 @@ def overview_of(
     incident: Incident, classification: Classification, pending: Sequence[Decision], to_notify: int
 ) -> IncidentOverview:
     """Return what lists need of the facts in force; ``pending`` holds the decisions with this verdict."""
+    earliest = min(
+        (each for each in pending if each.due_at is not None),
+        key=lambda each: (each.due_at, each.binding),
+        default=None,
+    )
     return IncidentOverview(
         incident_id=incident.id,
         nature=classification.nature.value,
@@ -127,6 +134,7 @@ def overview_of(
         missing=tuple(sorted({public_fact_id(fact) for facts in {each.missing for each in pending} for fact in facts})),
         services=incident.facts.services,
         regions=incident.facts.regions,
+        pending_binding=None if earliest is None or earliest.binding is None else earliest.binding.value,
     )
 
 

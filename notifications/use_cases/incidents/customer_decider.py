@@ -21,11 +21,12 @@ from notifications.errors import Fault, InvalidInputError
 from notifications.incident import Answer, IncidentFacts
 from notifications.ports import Transaction
 from notifications.reporting.service_level import ServiceLevel
+from notifications.use_cases.legal_duties import LegalDuties
 
 
 @dataclass(frozen=True, slots=True)
 class Agreements:
-    """The agreement versions of this installation."""
+    """The agreement versions of this installation, and the law beside them."""
 
     #: each with the DPA that it names last, for all its products
     by_id: Mapping[str, Agreement]
@@ -36,6 +37,8 @@ class Agreements:
     #: whether every notice must be released by a person other than its last author
     four_eyes: bool = False
     dpas: Mapping[str, Dpa] = field(default_factory=dict)
+    #: the law, and the provider under it
+    duties: LegalDuties = field(default_factory=LegalDuties)
 
     @property
     def reference(self) -> Agreement:
@@ -131,14 +134,16 @@ class CustomerDecider:
         return self.agreements.reference if binding is None else self.agreements.terms(binding, at)
 
     def service_levels(self) -> list[ServiceLevel]:
-        """Return the priority and the GTI (8.3) by each agreement that was applied, in the order of their ids."""
-        found = []
-        for agreement_id, classification in sorted(self._classifications.items()):
-            priorities = self.agreements.by_id[agreement_id].priorities
-            level = next((each for each in priorities if each.id == classification.priority), None)
+        """Return the priority and the GTI by the terms that were applied, in the order of their agreements' ids.
+
+        Terms of one agreement without a matrix, for customers of other products, are a level of their own.
+        """
+        found = set()
+        for terms, classification in self._classifications.items():
+            level = next((each for each in terms.priorities if each.id == classification.priority), None)
             seconds, percent = (None, None) if level is None else (level.gti_seconds, level.target_percent)
-            found.append(ServiceLevel(agreement_id, classification.priority, seconds, percent))
-        return found
+            found.add(ServiceLevel(terms.id, classification.priority, seconds, percent))
+        return sorted(found, key=lambda each: (each.agreement, each.priority or ""))
 
     def seen_by(self, customer_id: UUID) -> IncidentFacts:
         """Return the facts that one customer may see: without the facts about other customers."""

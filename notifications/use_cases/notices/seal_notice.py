@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from notifications.audit.proof import format_notice_extra
+from notifications.customer.legal_profile import entity_of
 from notifications.customer.records import Contact
 from notifications.delivery.delivery import ChannelKind
 from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY, EscalationPolicy
@@ -213,6 +214,8 @@ def compose_from_store(
                 if contact.time_zone is not None and contact.time_zone != customer.time_zone
             }
         ),
+        entity=entity_of(tx.duties.legal_profile(customer.id)),
+        law=sealing.agreements.duties.law,
     )
     return composed, incident.ticket
 

@@ -6,6 +6,7 @@ from service.auth.caller import Scope
 from service.auth.scope.accounts import ScopedAccounts, ScopedCredentials, ScopedSessions, ScopedTokens
 from service.auth.scope.customers import ScopedCustomers, ScopedErasures
 from service.auth.scope.deliveries import ScopedDeliveries, ScopedEscalations
+from service.auth.scope.duties import ScopedDuties
 from service.auth.scope.incidents import ScopedBoard, ScopedIncidents
 from service.auth.scope.log import ScopedAudit, ScopedLog
 from service.auth.scope.notices import ScopedNotices
@@ -39,6 +40,7 @@ class ScopedTransaction:
         self.erasures = ScopedErasures(tx, scope)
         self.notices = ScopedNotices(tx, scope)
         self.questions = ScopedQuestions(tx, scope)
+        self.duties = ScopedDuties(tx, scope)
         self.deliveries = ScopedDeliveries(tx, scope)
         self.escalations = ScopedEscalations(tx, scope)
         self.webhooks = ScopedWebhooks(tx, scope)

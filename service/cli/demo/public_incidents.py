@@ -45,8 +45,10 @@ class PublicIncident:
     facts: dict[str, Any]
     #: by key
     customers: Mapping[str, IncidentCustomer]
-    #: the result worked out by hand from the agreement; ``customers`` by key
+    #: the result worked out by hand from version 3.0 of the agreement; ``customers`` by key
     expected: dict[str, Any]
+    #: the same from the second agreement, for customers of all its products
+    expected_2026: dict[str, Any]
 
 
 def load_public_incidents(customer_ids: Mapping[str, UUID] | None = None) -> tuple[PublicIncident, ...]:
@@ -89,4 +91,5 @@ def _incident(slug: str, table: dict[str, Any], customer_ids: Mapping[str, UUID]
         facts=facts,
         customers=MappingProxyType(customers),
         expected=table["expected"],
+        expected_2026=table["under_secnumcloud_2026"],
     )

@@ -29,6 +29,7 @@ from service.cli.verify import load_trust, print_verification
 from service.system.logging import configure_logging
 
 _STYLES = {"notify": "bold green", "do_not_notify": "dim", "pending": "bold yellow"}
+_DUE = {"hard": "limit", "soft": "where possible", "no_number": "our own target"}
 
 
 class DemoError(GreffierError):
@@ -222,7 +223,7 @@ async def _show_assessments(api: httpx2.AsyncClient, console: Console, incident:
         table.add_column(heading, overflow="fold")
     for item in page["items"]:
         why = "\n".join(f"{reason['clause']}: {reason['text']['en']}" for reason in _telling(item))
-        due = f"{item['due_at'][:16]}Z\n({item['due_kind']})" if item["due_at"] else "—"
+        due = f"{item['due_at'][:16]}Z\n({_DUE[item['binding']]})" if item["due_at"] else "—"
         verdict = f"[{_STYLES[item['verdict']]}]{item['verdict']}[/]"
         table.add_row(item["customer_name"], verdict, why, due)
     console.print(table)

@@ -41,7 +41,7 @@ _log = structlog.get_logger(__name__)
 _CHANNEL = "greffier"
 #: All kinds of changes. They are all reported after notifications of other processes may have been missed.
 _ALL_KINDS = frozenset({
-    "access", "acknowledgements", "audit", "call_tasks", "checks", "customers", "decisions", "deliveries",
+    "access", "acknowledgements", "audit", "call_tasks", "checks", "customers", "decisions", "deliveries", "duties",
     "erasures", "escalations", "incidents", "log", "messages", "notices", "questions", "returns", "webhooks",
 })  # fmt: skip
 #: Greatest number of runs of a group of jobs that conflicts with another group.

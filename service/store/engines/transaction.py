@@ -21,6 +21,7 @@ from service.store.incidents.contacts import ContactRecords
 from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
 from service.store.incidents.drafts import DraftRecords
+from service.store.incidents.duties import DutyRecords
 from service.store.incidents.erasure import ErasureRecords
 from service.store.incidents.idempotency import ResponseRecords
 from service.store.incidents.inbox import InboxRecords
@@ -94,6 +95,7 @@ class SqlTransaction:
     customers = Repository(_Customers)
     notices = Repository(_Notices)
     questions = Repository(QuestionRecords)
+    duties = Repository(DutyRecords)
     deliveries = Repository(_Deliveries)
     escalations = Repository(EscalationRecords)
     webhooks = Repository(WebhookRecords)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import literal_column
 
+from notifications.agreement import DeadlineBinding
 from notifications.ports import Page
 from service.ports.board import IncidentFigures, IncidentFilters, ListedIncident
 from service.store.incidents.incidents import INCIDENT, OVERVIEWS, incident_of_row
@@ -42,6 +43,28 @@ _DEADLINES = (
     " WHERE c.state = 'open'"
     " UNION ALL SELECT o.incident_id, o.pending_due_at FROM incident_overviews o JOIN incidents i"
     " ON i.id = o.incident_id WHERE o.pending > 0 AND o.pending_due_at IS NOT NULL AND i.state = 'open'"
+)
+#: How strictly a deadline binds, as a digit: of two equal deadlines the stricter one counts.
+_BINDINGS = (DeadlineBinding.HARD, DeadlineBinding.SOFT, DeadlineBinding.NO_NUMBER, None)
+
+
+def _strictness(binding: str) -> str:
+    return f"CASE {binding} WHEN 'hard' THEN 0 WHEN 'soft' THEN 1 WHEN 'no_number' THEN 2 ELSE 3 END"
+
+
+#: Notices of earlier releases state no binding; see ``notifications.decision.binding_of``.
+_OF_NOTICE = _strictness(
+    "coalesce(binding, CASE due_kind WHEN 'contractual' THEN 'soft' WHEN 'internal_target' THEN 'no_number' END)"
+)
+#: The same deadlines, each followed by its digit. A call has no time of the agreement.
+_BOUND_DEADLINES = (
+    f"SELECT incident_id, due_at * 10 + {_OF_NOTICE} AS bound FROM notices WHERE state = 'draft'"  # noqa: S608
+    f" UNION ALL SELECT incident_id, due_at * 10 + {_OF_NOTICE} FROM notices WHERE state = 'released'"
+    " UNION ALL SELECT n.incident_id, c.due_at * 10 + 2 FROM call_tasks c JOIN notices n ON n.id = c.notice_id"
+    " WHERE c.state = 'open'"
+    f" UNION ALL SELECT o.incident_id, o.pending_due_at * 10 + {_strictness('o.pending_binding')}"
+    " FROM incident_overviews o JOIN incidents i"
+    " ON i.id = o.incident_id WHERE o.pending > 0 AND i.state = 'open'"
 )
 _NEAREST = f"SELECT incident_id, min(due_at) AS due_at FROM ({_DEADLINES}) AS running GROUP BY incident_id"  # noqa: S608 - this file's own words, as below
 #: Conditions by filter. A service or region is in a JSON list, with its quotation marks.
@@ -147,7 +170,10 @@ def _of_incidents(count: int, column: str = "incident_id") -> str:
 def _figure_statements(count: int) -> tuple[str, str, str, str]:
     """Return the statements of deadlines, notices, failed deliveries and calls of so many incidents."""
     of_notices = _of_incidents(count, "n.incident_id")
-    deadlines = f"SELECT incident_id, due_at FROM ({_NEAREST}) AS nearest WHERE {_of_incidents(count)}"  # noqa: S608
+    deadlines = (
+        f"SELECT incident_id, bound FROM (SELECT incident_id, min(bound) AS bound FROM ({_BOUND_DEADLINES}) AS running"  # noqa: S608
+        f" GROUP BY incident_id) AS nearest WHERE {_of_incidents(count)}"
+    )
     notices = (
         "SELECT incident_id, count(DISTINCT CASE WHEN state = 'sealed' THEN customer_id END),"  # noqa: S608
         " count(CASE WHEN state = 'draft' THEN 1 END), count(CASE WHEN state = 'released' THEN 1 END),"
@@ -172,8 +198,10 @@ def _figures_of(
     deadline: tuple[int | None], notices: tuple[int, int, int, int], failed: tuple[int], calls: tuple[bytes | None, int]
 ) -> IncidentFigures:
     notified, drafts, released, held = notices
+    due_at, strictness = (None, -1) if deadline[0] is None else divmod(int(deadline[0]), 10)
     return IncidentFigures(
-        due_at=from_optional_microseconds(deadline[0]),
+        due_at=from_optional_microseconds(due_at),
+        binding=_BINDINGS[strictness],
         notified=notified,
         drafts=drafts,
         released=released,

@@ -79,6 +79,7 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM decisions WHERE customer_id = ?",
     "DELETE FROM resources WHERE customer_id = ?",
     "DELETE FROM profiles WHERE customer_id = ?",
+    "DELETE FROM legal_profiles WHERE customer_id = ?",
     "DELETE FROM agreement_bindings WHERE customer_id = ?",
     "DELETE FROM links WHERE subject_id IN (SELECT id FROM contacts WHERE customer_id = ?)",
     "DELETE FROM contacts WHERE customer_id = ?",

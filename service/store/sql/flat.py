@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from enum import Enum
 from types import NoneType
-from typing import Any, Generic, TypeVar, get_args, get_type_hints
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
@@ -17,7 +17,6 @@ from service.store.tables import table
 
 RecordT = TypeVar("RecordT")
 _Convert = Callable[[Any], Any]
-_NAMES: JsonCodec[tuple[str, ...]] = JsonCodec(tuple[str, ...])
 
 
 class FlatTable(Generic[RecordT]):
@@ -104,8 +103,9 @@ def _pair(kind: Any) -> tuple[_Convert, _Convert]:
         return bool, bool
     if isinstance(kind, type) and issubclass(kind, Enum):
         return (lambda value: value.value), kind
-    if kind == tuple[str, ...]:
-        return _NAMES.encode, _NAMES.decode
+    if get_origin(kind) is tuple:
+        codec: JsonCodec[Any] = JsonCodec(kind)
+        return codec.encode, codec.decode
     if kind in {str, int, bytes}:
         return _as_it_is, _as_it_is
     raise TypeError(f"no column for {kind!r}")

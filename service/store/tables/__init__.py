@@ -29,6 +29,13 @@ from service.store.tables.customers import (
     DirectoryVersionRow,
     ProfileRow,
 )
+from service.store.tables.duties import (
+    DutyAssessmentRow,
+    DutyTimerRow,
+    LegalProfileRow,
+    ReportDraftRow,
+    ReportSubmissionRow,
+)
 from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     DecisionRow,
@@ -104,6 +111,8 @@ __all__ = [
     "DeliveryAttemptRow",
     "DeliveryRow",
     "DirectoryVersionRow",
+    "DutyAssessmentRow",
+    "DutyTimerRow",
     "ErasureOrderRow",
     "ErasureRow",
     "EscalationRow",
@@ -117,6 +126,7 @@ __all__ = [
     "IncidentRow",
     "InterventionRow",
     "IssuedReportRow",
+    "LegalProfileRow",
     "LinkRow",
     "LogCheckpointRow",
     "LogLeafRow",
@@ -134,6 +144,8 @@ __all__ = [
     "QuestionRow",
     "ReachabilityCheckRow",
     "RecoveryCodeRow",
+    "ReportDraftRow",
+    "ReportSubmissionRow",
     "ResourceLookupRow",
     "ResourceRow",
     "ResourceSnapshotRow",

@@ -60,6 +60,7 @@ class IncidentOverviewRow(SQLModel, table=True):
     missing: str = columns.text()
     services: str = columns.text()
     regions: str = columns.text()
+    pending_binding: str | None = columns.text(nullable=True)
 
 
 class InterventionRow(SQLModel, table=True):

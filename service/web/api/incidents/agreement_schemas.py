@@ -70,17 +70,6 @@ class DeadlineOut(Out):
     binding: str = Field(description="`hard`, `soft` (to meet where possible) or `no_number`.")
 
 
-class LegalClockOut(Out):
-    """A legal deadline of the customer."""
-
-    id: str
-    clause: str
-    text: dict[str, str]
-    starts: str
-    seconds: int | None
-    months: int | None
-
-
 class ProductOut(Out):
     """A service that customers order."""
 
@@ -230,7 +219,9 @@ class AgreementOut(Out):
     default_levels: list[LevelOut]
     plain_incident: LevelOut
     deadlines: list[DeadlineOut]
-    legal_clocks: list[LegalClockOut]
+    legal_clocks: list[object] = Field(
+        default_factory=list, deprecated=True, description="Always empty: legal duties are no part of an agreement."
+    )
     four_eyes: bool = Field(description="Whether a person other than the last author must release notices.")
     four_eyes_clause: str | None = Field(description="The clause that says so; null where none does.")
     clauses: dict[str, dict[str, str]] = Field(description="Clause number to its plain wording, by language.")

@@ -32,7 +32,6 @@ def _out(agreement: Agreement) -> AgreementOut:
             "id",
             "version",
             "title",
-            "legal_clocks",
             "clauses",
             "four_eyes",
             "four_eyes_clause",

@@ -190,7 +190,12 @@ class BoardItemOut(Out):
     due_at: Moment | None = Field(
         description="The nearest deadline of a pending decision, an unsealed notice or a call; null: nothing is due."
     )
-    overdue: bool
+    binding: str | None = Field(
+        description="How strictly `due_at` binds: `hard`, `soft` (where possible), `no_number` (our own time)."
+    )
+    overdue: bool = Field(
+        description="Whether that time has passed; late in the sense of the agreement only if `hard`."
+    )
     to_notify: int = Field(description="Customers to whom a notice is owed.")
     notified: int = Field(description="Customers with a sealed notice.")
     pending: int = Field(description="Customers whose verdict an open fact decides.")
@@ -232,6 +237,7 @@ def _out(item: BoardItem) -> BoardItemOut:
         priority=classification.priority,
         possible_priorities=list(classification.possible_priorities),
         due_at=figures.due_at,
+        binding=figures.binding,
         overdue=item.overdue,
         to_notify=item.to_notify,
         notified=figures.notified,

@@ -94,6 +94,7 @@ class IncidentAcknowledgementOut(Out):
     customer_id: UUID
     customer_name: str | None
     due_at: Moment
+    binding: str = Field(description="How strictly `due_at` binds: `hard`, `soft` (where possible), `no_number`.")
     acknowledged: bool
     wanted_by: Moment | None
     items: list[AcknowledgementOut]
@@ -163,6 +164,7 @@ async def list_of_incident(
                     customer_id=item.notice.customer_id,
                     customer_name=None if item.customer is None else item.customer.name,
                     due_at=item.notice.due_at,
+                    binding=item.notice.binding.value,
                     **standing_fields(item),
                 )
                 for item in found.items

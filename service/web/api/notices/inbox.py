@@ -34,6 +34,7 @@ class InboxNoticeOut(Out):
     sealed_at: Moment | None
     placed_at: Moment | None = Field(description="When it was placed in the console; null while it is on its way.")
     due_at: Moment
+    binding: str = Field(description="How strictly `due_at` binds: `hard`, `soft` (where possible), `no_number`.")
     read: bool = Field(description="Whether the caller opened it before.")
     acknowledged: bool = Field(description="Whether anybody of the customer acknowledged it.")
     acknowledge_by: Moment | None
@@ -88,6 +89,7 @@ def inbox_notice_out(shown: InboxNotice) -> InboxNoticeOut:
         sealed_at=notice.sealed_at,
         placed_at=shown.placed_at,
         due_at=notice.due_at,
+        binding=notice.binding.value,
         read=shown.read,
         acknowledged=shown.acknowledged,
         acknowledge_by=shown.acknowledge_by,

@@ -34,6 +34,10 @@ class AttentionItem(Out):
     kind: AttentionKind
     due_at: Moment | None = Field(description="When it is, or could be, owed; null where nothing is owed by it yet.")
     overdue: bool
+    binding: str | None = Field(
+        default=None,
+        description="How strictly `due_at` binds: `hard`, `soft`, `no_number`; null where it is no notice's.",
+    )
     incident_id: UUID | None = None
     ticket: str | None = None
     #: None if the item concerns several customers

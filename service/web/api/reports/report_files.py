@@ -55,7 +55,7 @@ async def xlsx_of(context: ApiContext, shown: ShownReport, language: str) -> Res
     content = await asyncio.to_thread(
         xlsx_bytes,
         tables_of(shown, words),
-        about_lines(shown, words, context.settings.provider.name, index=None),
+        about_lines(shown, words, language, context.settings.provider.name),
         str(shown.stated["time_zone"]),
         parse_timestamp(shown.stated["as_of"]),
     )

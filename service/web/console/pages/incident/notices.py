@@ -52,6 +52,9 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _TEXTS = ("title", "summary", "measures_taken", "recommendations", "not_known_yet")
 _DONE = frozenset({"released", "overridden"})
+#: Notices on one page: of the drafts, and of the others.
+LISTED_MAX = 200
+_DIGITS_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +102,32 @@ def languages_of(tx: AccessTransaction, customer: Customer) -> list[str]:
     return list(dict.fromkeys((customer.language, *contacts)))
 
 
-def listed(tx: AccessTransaction, access: Access, context: ApiContext, standing: Standing) -> list[ListedNotice]:
-    """Return the notices that were not withdrawn: drafts by deadline, then the others by customer."""
+def in_order(standing: Standing) -> list[Notice]:
+    """Return the notices that were not withdrawn: drafts by deadline, then the others."""
+    kept = (notice for notice in standing.notices if notice.state is not NoticeState.WITHDRAWN)
+    return sorted(kept, key=lambda each: (each.state is not NoticeState.DRAFT, each.due_at))
+
+
+def listed(
+    tx: AccessTransaction, access: Access, context: ApiContext, standing: Standing, notices: Sequence[Notice]
+) -> list[ListedNotice]:
+    """Return notices of the incident with what a person who would release them has to know."""
     found = []
-    customers = customers_of(tx, standing.notices)
-    for notice in standing.notices:
-        if notice.state is NoticeState.WITHDRAWN:
-            continue
+    customers = customers_of(tx, notices)
+    for notice in notices:
         customer = customers.get(notice.customer_id)
         author, released_by = standing.name_of(notice.drafted_by), standing.name_of(notice.released_by)
         if notice.state is not NoticeState.DRAFT or customer is None:
             found.append(ListedNotice(notice, customer, author, released_by))
             continue
-        facts = standing.incident.facts
-        foreign = foreign_texts(facts, facts.for_customer(customer.id), languages_of(tx, customer))
+        foreign = _foreign(tx, standing.incident.facts, customer)
         rule, own = four_eyes_rule(tx, notice, context.agreements), notice.drafted_by == access.actor
         found.append(ListedNotice(notice, customer, author, released_by, rule, own, foreign))
-    return sorted(found, key=lambda each: (not each.is_draft, each.notice.due_at))
+    return found
+
+
+def _foreign(tx: AccessTransaction, facts: IncidentFacts, customer: Customer) -> dict[str, list[str]]:
+    return foreign_texts(facts, facts.for_customer(customer.id), languages_of(tx, customer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +139,49 @@ class ForeignReaders:
     names: Sequence[str]
 
 
-def foreign_readers(found: Sequence[ListedNotice]) -> list[ForeignReaders]:
-    """Return which customers would read a foreign language if the drafts were released now."""
+def foreign_readers(tx: AccessTransaction, facts: IncidentFacts, drafts: Sequence[Notice]) -> list[ForeignReaders]:
+    """Return which customers would read a foreign language if all these drafts were released now."""
     names: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for item in found:
-        for language, facts in item.foreign.items():
-            names.setdefault((language, tuple(facts)), []).append("" if item.customer is None else item.customer.name)
-    return [ForeignReaders(language, facts, sorted(of_them)) for (language, facts), of_them in sorted(names.items())]
+    for notice in drafts:
+        customer = tx.customers.get(notice.customer_id)
+        if customer is not None:
+            for language, missing in _foreign(tx, facts, customer).items():
+                names.setdefault((language, tuple(missing)), []).append(customer.name)
+    return [
+        ForeignReaders(language, missing, sorted(of_them)) for (language, missing), of_them in sorted(names.items())
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The part of an incident's notices that one page lists, and how many there are."""
+
+    drafts: Sequence[ListedNotice]
+    drafts_count: int
+    foreign: Sequence[ForeignReaders]
+    released: Sequence[ListedNotice]
+    released_count: int
+
+
+def _part(tx: AccessTransaction, access: Access, context: ApiContext, standing: Standing, first: int) -> _Part:
+    ordered = in_order(standing)
+    drafts = [each for each in ordered if each.state is NoticeState.DRAFT]
+    released = ordered[len(drafts) :]
+    return _Part(
+        listed(tx, access, context, standing, drafts[first : first + LISTED_MAX]),
+        len(drafts),
+        foreign_readers(tx, standing.incident.facts, drafts),
+        listed(tx, access, context, standing, released[:LISTED_MAX]),
+        len(released),
+    )
 
 
 @router.get("/incidents/{incident_id}/notices")
-async def notices_page(request: Request, access: MayReadIncidents, incident_id: UUID, done: str = "") -> Response:
-    """Show the drafts with their forms, and what was released."""
-    return await _shown(request, access, incident_id, done=done if done in _DONE else "")
+async def notices_page(
+    request: Request, access: MayReadIncidents, incident_id: UUID, done: str = "", first: str = ""
+) -> Response:
+    """Show the drafts with their forms, and what was released. ``first``: the drafts before it are left out."""
+    return await _shown(request, access, incident_id, done=done if done in _DONE else "", first=first)
 
 
 @router.post("/incidents/{incident_id}/notices/release")
@@ -218,12 +260,15 @@ async def _shown(
     done: str = "",
     error: Exception | None = None,
     form: Form | None = None,
+    first: str = "",
 ) -> Response:
     context = context_of(request)
+    stated = first if form is None else form["first"]
+    start = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < _DIGITS_MAX else 0
 
-    def work(tx: AccessTransaction) -> tuple[Standing, list[ListedNotice]]:
+    def work(tx: AccessTransaction) -> tuple[Standing, _Part]:
         standing = standing_of(tx, tx.incidents.require(incident_id))
-        return standing, listed(tx, access, context, standing)
+        return standing, _part(tx, access, context, standing, start)
 
     standing, found = await access.read(work)
     problems, status = problems_of(error)
@@ -232,13 +277,17 @@ async def _shown(
     chosen = dict(stated.partition(":")[::2] for stated in form.all("notice")) if form is not None else {}
     changed = {
         str(each.notice.id)
-        for each in found
+        for each in found.drafts
         if str(each.notice.id) in chosen and chosen[str(each.notice.id)] != str(each.notice.version)
     }
     values: dict[str, Any] = {
-        "drafts": [each for each in found if each.is_draft],
-        "foreign": foreign_readers(found),
-        "released": [each for each in found if not each.is_draft],
+        "drafts": found.drafts,
+        "drafts_count": found.drafts_count,
+        "first": start,
+        "following": start + LISTED_MAX if start + LISTED_MAX < found.drafts_count else None,
+        "foreign": found.foreign,
+        "released": found.released,
+        "released_count": found.released_count,
         "may_release": access.may(Permission.NOTICE_RELEASE),
         "may_override": access.may(Permission.NOTICE_OVERRIDE),
         "chosen": chosen,

@@ -36,7 +36,7 @@ from service.web.console.pages.incident.frame import (
     standing_of,
     stated_version,
 )
-from service.web.console.pages.incident.notices import ListedNotice, listed
+from service.web.console.pages.incident.notices import ListedNotice, in_order, listed
 from service.web.console.rendering import reader_language
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -102,7 +102,7 @@ async def _shown(
         incident = tx.incidents.require(incident_id)
         standing = standing_of(tx, incident)
         # One notice: what is shown of it is what the list shows.
-        found = listed(tx, access, context, replace(standing, notices=(notice,)))
+        found = listed(tx, access, context, standing, in_order(replace(standing, notices=(notice,))))
         earlier = [
             each
             for each in tx.notices.of_incident(incident_id, notice.customer_id)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.classification import Classification, classify
-from notifications.decision import Verdict
+from notifications.decision import Verdict, binding_of
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.delivery import DeliveryState
 from notifications.incident import Incident, IncidentState, Intervention
@@ -47,6 +47,8 @@ class Clock:
     due_at: datetime
     #: whether what is owed by it was done
     is_met: bool = False
+    #: how strictly it binds, a ``DeadlineBinding`` value; None for what is no deadline of a notice
+    binding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +154,16 @@ def overview_values(context: ApiContext, found: Overview, language: str, zone: s
 def clocks_of(standing: Standing, classification: Classification, *, has_intervention: bool) -> list[Clock]:
     """Return the times that run, the nearest first; what was met comes last. The GTI ends with the intervention."""
     incident = standing.incident
-    found = [Clock(notice.due_kind, notice.due_at) for notice in standing.drafts]
+    found = [Clock("draft", notice.due_at, binding=notice.binding.value) for notice in standing.drafts]
     # One time for each kind: the nearest of the drafts, and of the decisions that wait for a fact.
     found += [
-        Clock("pending", stored.decision.due_at)
-        for stored in standing.decisions
-        if stored.decision.verdict is Verdict.PENDING and stored.decision.due_at is not None
+        Clock("pending", decision.due_at, binding=binding_of(decision.due_kind, decision.binding).value)
+        for decision in (stored.decision for stored in standing.decisions)
+        if decision.verdict is Verdict.PENDING and decision.due_at is not None and decision.due_kind is not None
     ]
-    nearest: dict[str, Clock] = {}
+    nearest: dict[tuple[str, str | None], Clock] = {}
     for clock in sorted(found, key=lambda each: each.due_at):
-        nearest.setdefault(clock.name, clock)
+        nearest.setdefault((clock.name, clock.binding), clock)
     clocks = list(nearest.values())
     if classification.gti_seconds is not None and not has_intervention:
         clocks.append(Clock("gti", incident.opened_at + timedelta(seconds=classification.gti_seconds)))

@@ -15,7 +15,7 @@ from service.web.console.pages.incident.customer_answers import COLUMNS
 from service.web.console.pages.incident.customers import table_rows
 from service.web.console.pages.incident.deliveries import deliveries_of
 from service.web.console.pages.incident.frame import MayReadIncidents, context_of, shown_in_frame
-from service.web.console.pages.incident.notices import listed
+from service.web.console.pages.incident.notices import in_order, listed
 from service.web.console.pages.incident.overview import Overview, overview_of, overview_values
 from service.web.console.pages.incident.timeline import Occurrence, occurrences
 from service.web.console.pages.incident.versions import by_group, fact_words
@@ -42,7 +42,7 @@ async def print_page(request: Request, access: MayReadIncidents, incident_id: UU
             "rows": table_rows(tx, incident),
             "columns": COLUMNS,
             "said": said,
-            "listed": listed(tx, access, context, found.standing),
+            "listed": listed(tx, access, context, found.standing, in_order(found.standing)),
             "on_their_way": deliveries_of(tx, incident_id),
         }
 

@@ -100,7 +100,7 @@ async def report_page(
         "of_customer": words.customer(shown.customer) if shown.customer else "",
         "customer_id": of,
         "customer_links": ids,
-        "about": about_lines(shown, words, context.settings.provider.name, index=index),
+        "about": about_lines(shown, words, language, context.settings.provider.name, index=index),
         "index": index,
         "tables": tables,
         "charts": charts_of(shown, words, language),

@@ -1,0 +1,68 @@
+"""Working days of a Member State and its regions, and their time zones.
+
+The public holidays are those of the package ``holidays``, category "public". A holiday that only some municipalities
+of a region keep (the Assumption in Bavaria) does not count: so a limit is rather stated too early than too late.
+"""
+
+from datetime import date, timedelta, tzinfo
+from functools import cache
+from types import MappingProxyType
+
+import holidays
+
+from notifications.customer.legal_profile import Entity
+from notifications.time_zones import time_zone
+
+#: Member States of the Union and, for the EEA, IS, LI and NO, with the time zone of the capital.
+MEMBER_STATES = MappingProxyType({
+    "AT": "Europe/Vienna", "BE": "Europe/Brussels", "BG": "Europe/Sofia", "CY": "Asia/Nicosia", "CZ": "Europe/Prague",
+    "DE": "Europe/Berlin", "DK": "Europe/Copenhagen", "EE": "Europe/Tallinn", "ES": "Europe/Madrid",
+    "FI": "Europe/Helsinki", "FR": "Europe/Paris", "GR": "Europe/Athens", "HR": "Europe/Zagreb",
+    "HU": "Europe/Budapest", "IE": "Europe/Dublin", "IS": "Atlantic/Reykjavik", "IT": "Europe/Rome",
+    "LI": "Europe/Vaduz", "LT": "Europe/Vilnius", "LU": "Europe/Luxembourg", "LV": "Europe/Riga",
+    "MT": "Europe/Malta", "NL": "Europe/Amsterdam", "NO": "Europe/Oslo", "PL": "Europe/Warsaw",
+    "PT": "Europe/Lisbon", "RO": "Europe/Bucharest", "SE": "Europe/Stockholm", "SI": "Europe/Ljubljana",
+    "SK": "Europe/Bratislava",
+})  # fmt: skip
+#: Regions whose clock differs from the capital's.
+_REGION_ZONES = MappingProxyType({
+    "ES-CN": "Atlantic/Canary", "PT-20": "Atlantic/Azores", "PT-30": "Atlantic/Madeira", "FR-971": "America/Guadeloupe",
+    "FR-972": "America/Martinique", "FR-973": "America/Cayenne", "FR-974": "Indian/Reunion",
+    "FR-976": "Indian/Mayotte", "FR-MF": "America/Marigot",
+})  # fmt: skip
+#: Subdivisions of the package that are no ISO 3166-2 code: zones of school holidays, cities, language communities.
+_CODE_CHARACTERS_MAX = 3
+_SATURDAY = 5
+#: Longer runs of days that are no working days do not exist.
+_SEARCH_DAYS = 60
+
+
+@cache
+def regions(member_state: str) -> tuple[str, ...]:
+    """Return the ISO 3166-2 codes of the regions with holidays of their own; none if a state has no such regions."""
+    supported = holidays.list_supported_countries().get(member_state, [])
+    return tuple(f"{member_state}-{code}" for code in supported if len(code) <= _CODE_CHARACTERS_MAX and code.isalnum())
+
+
+def zone_of(entity: Entity) -> tzinfo:
+    """Return the time zone of an entity; UTC if it states no Member State."""
+    name = _REGION_ZONES.get(entity.region or "") or MEMBER_STATES.get(entity.member_state or "")
+    return time_zone(name or "UTC")
+
+
+def day_off(day: date, member_state: str, region: str | None) -> str | None:
+    """Return why a day is no working day: ``weekend`` or the holiday's name in its own language; None if it is one."""
+    if day.weekday() >= _SATURDAY:
+        return "weekend"
+    code = None if region is None else region.partition("-")[2]
+    name = holidays.country_holidays(member_state, subdiv=code, years=day.year).get(day)
+    return None if name is None else str(name)
+
+
+def next_working_day(day: date, member_state: str, region: str | None) -> date:
+    """Return the first working day after a day."""
+    for distance in range(1, _SEARCH_DAYS):
+        candidate = day + timedelta(days=distance)
+        if day_off(candidate, member_state, region) is None:
+            return candidate
+    raise AssertionError(f"no working day within {_SEARCH_DAYS} days of {day}")

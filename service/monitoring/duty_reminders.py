@@ -1,0 +1,135 @@
+"""Reminders of the provider's own legal duties, at set parts of each clock.
+
+A reminder is an alert. Its key names incident, duty, limit and part, and is unique in the store, and the alert and its
+mails are written in one transaction. So several processes that look at once remind once, and a process that was down
+over a part reminds when it is back. After several missed parts it reminds of the latest one only.
+"""
+
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from notifications.duties import Clock, ClockState
+from notifications.ports import Clock as SystemClock
+from notifications.ports import Identifiers
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.duties.provider_clocks import ProviderDuties, provider_duties
+from notifications.use_cases.legal_duties import LegalDuties
+from service.monitoring.alerts import ACTOR, raise_alerts, settle_alerts
+from service.monitoring.metrics import Metrics
+from service.monitoring.notice_findings import AlertCandidate
+from service.ports.alerts import Alert
+from service.ports.store import AccessStore, AccessTransaction
+from service.settings.provider import ProviderSettings
+from service.system.periodic import PeriodicTask
+
+_log = structlog.get_logger(__name__)
+
+KIND = "duty_reminder"
+#: Incidents looked at in one transaction.
+_AT_ONCE = 20
+_PERCENT = 100
+#: Open alerts that are looked through.
+_UNSEEN_MAX = 10_000
+
+
+def due_reminders(
+    found: ProviderDuties, now: datetime, percents: tuple[int, ...]
+) -> tuple[list[AlertCandidate], datetime | None]:
+    """Return the reminder that each running clock has reached last, and when the next one is due.
+
+    A clock whose occasion is not known yet is among them: unknown is not no.
+    """
+    reminders: list[AlertCandidate] = []
+    following: list[datetime] = []
+    for clock in found.clocks:
+        if clock.state is not ClockState.RUNNING or clock.due_at is None or clock.started_at is None:
+            continue
+        moments = [(percent, _part(clock.started_at, clock.due_at, percent)) for percent in percents]
+        reached = [percent for percent, at in moments if at <= now]
+        if reached:
+            reminders.append(_reminder(found, clock, clock.due_at, reached[-1]))
+        following += [at for _, at in moments if at > now]
+    return reminders, min(following, default=None)
+
+
+def _part(started_at: datetime, due_at: datetime, percent: int) -> datetime:
+    return started_at + (due_at - started_at) * percent / _PERCENT
+
+
+def _reminder(found: ProviderDuties, clock: Clock, due_at: datetime, percent: int) -> AlertCandidate:
+    return AlertCandidate(
+        key=f"{KIND}:{found.incident.id.hex}:{clock.duty.id}:{due_at:%Y%m%dT%H%M%S%f}:{percent}",
+        kind=KIND,
+        ticket=found.incident.ticket,
+        due_at=due_at,
+        incident_id=found.incident.id,
+        said=f"{clock.duty.clause} {percent} %",
+    )
+
+
+def remind(
+    tx: AccessTransaction, act: AuditContext, incident_id: UUID, duties: LegalDuties, provider: ProviderSettings
+) -> list[AlertCandidate]:
+    """Raise the reminders of one incident that are due, close those that are over, and set its next timer."""
+    incident = tx.incidents.get(incident_id)
+    if incident is None or incident.exercise:
+        tx.duties.set_timer(incident_id, None)
+        return []
+    found = provider_duties(tx, incident, duties)
+    reminders, following = due_reminders(found, act.now, duties.reminders_percent)
+    raised = raise_alerts(tx, act, reminders, provider)
+    settle_alerts(tx, act, _settled(tx, incident_id, {each.key for each in reminders}))
+    tx.duties.set_timer(incident_id, following)
+    return raised
+
+
+def _settled(tx: AccessTransaction, incident_id: UUID, current: set[str]) -> list[Alert]:
+    """Return the open reminders of an incident whose report was submitted, or that a later reminder replaces."""
+    prefix = f"{KIND}:{incident_id.hex}:"
+    return [
+        alert for alert in tx.alerts.unseen(_UNSEEN_MAX) if alert.key.startswith(prefix) and alert.key not in current
+    ]
+
+
+class DutyReminders(PeriodicTask):
+    """Looks at the incidents whose timer has come; commits wake it."""
+
+    name = "duty_reminders"
+    kinds = frozenset({"duties"})
+    shortest_seconds = 0.2
+
+    def __init__(
+        self,
+        store: AccessStore,
+        duties: LegalDuties,
+        provider: ProviderSettings,
+        *,
+        clock: SystemClock,
+        identifiers: Identifiers,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """``duties``: the law and the provider under it."""
+        super().__init__(clock)
+        self._store, self._duties, self._provider = store, duties, provider
+        self._identifiers, self._metrics = identifiers, metrics
+
+    async def look(self) -> datetime | None:
+        """Remind of what is due; return when the next timer comes."""
+        while due := await self._store.read(partial(_due, now=self._clock.now())):
+            for incident_id in due:
+                act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
+                work = partial(
+                    remind, act=act, incident_id=incident_id, duties=self._duties, provider=self._provider
+                )  # fmt: skip
+                for finding in await self._store.write(work):
+                    if self._metrics is not None:
+                        self._metrics.alert_raised(finding.kind)
+                    _log.warning("alert.raised", kind=finding.kind, incident_id=str(incident_id), said=finding.said)
+        return await self._store.read(lambda tx: tx.duties.next_timer_at())
+
+
+def _due(tx: AccessTransaction, now: datetime) -> list[UUID]:
+    return list(tx.duties.due_timers(now, _AT_ONCE))

@@ -1,0 +1,105 @@
+"""The repository of legal duties, on the store in memory, SQLite and PostgreSQL."""
+
+from datetime import timedelta
+
+import pytest
+
+from notifications.customer.legal_profile import Entity
+from notifications.errors import StateConflictError
+from service.store import open_store
+from support.duty_records import make_assessment, make_draft, make_legal_profile, make_submission
+from support.memory_store import MemoryStore
+from support.postgresql_server import postgresql_server
+from support.records import NOW, SALT, make_customer, make_incident
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+async def store(request, tmp_path):
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    where = postgresql_server().database() if request.param == "postgresql" else tmp_path / "store.sqlite3"
+    opened = open_store(where, migrate=request.param == "sqlite")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def incident(store):
+    made = make_incident()
+    await store.write(lambda tx: tx.incidents.add(made))
+    return made
+
+
+async def test_versions_of_a_legal_profile(store):
+    customer = make_customer()
+    first, second = make_legal_profile(customer), make_legal_profile(customer, version=2, sectors=(), lei=None)
+    await store.write(lambda tx: tx.customers.add(customer, SALT))
+    assert await store.read(lambda tx: tx.duties.legal_profile(customer.id)) is None
+    for each in (first, second):
+        await store.write(lambda tx, each=each: tx.duties.add_legal_profile(each))
+    assert await store.read(lambda tx: tx.duties.legal_profile(customer.id)) == second
+    assert await store.read(lambda tx: list(tx.duties.legal_profiles(customer.id))) == [first, second]
+    assert first.entity == Entity(
+        "DE", "DE-BY", frozenset({"credit_institution", "nis2_essential"}), "969500TJ5KRTCJQWXH05"
+    )
+    with pytest.raises(StateConflictError):
+        await store.write(lambda tx: tx.duties.add_legal_profile(second))
+    with pytest.raises(StateConflictError):
+        await store.write(lambda tx: tx.duties.add_legal_profile(make_legal_profile(make_customer())))
+
+
+async def test_assessments_drafts_and_submissions_come_back_as_written(store, incident):
+    other = make_incident()
+    await store.write(lambda tx: tx.incidents.add(other))
+    assessments = [
+        make_assessment(incident),
+        make_assessment(incident, version=2, loss_eur=None, answers=(), note=None),
+    ]
+    drafts = [make_draft(incident), make_draft(incident, duty_id="nis2_final"), make_draft(incident, version=2)]
+    submissions = [make_submission(incident, corrects=None, reason=None, reference=None), make_submission(incident)]
+
+    def work(tx):
+        for each in assessments:
+            tx.duties.add_assessment(each)
+        for each in drafts:
+            tx.duties.add_draft(each)
+        for each in submissions:
+            tx.duties.add_submission(each)
+
+    await store.write(work)
+    assert await store.read(lambda tx: list(tx.duties.assessments(incident.id))) == assessments
+    assert await store.read(lambda tx: list(tx.duties.drafts(incident.id))) == drafts
+    assert await store.read(lambda tx: list(tx.duties.submissions(incident.id))) == submissions
+    assert await store.read(lambda tx: list(tx.duties.submissions(other.id))) == []
+    for again in (
+        lambda tx: tx.duties.add_assessment(assessments[1]),
+        lambda tx: tx.duties.add_draft(drafts[2]),
+        lambda tx: tx.duties.add_submission(submissions[0]),
+    ):
+        with pytest.raises(StateConflictError):
+            await store.write(again)
+
+
+async def test_assessments_since_a_moment_newest_first(store, incident):
+    made = [make_assessment(incident, version=number, recorded_at=NOW + timedelta(days=number)) for number in (1, 2, 3)]
+    for each in made:
+        await store.write(lambda tx, each=each: tx.duties.add_assessment(each))
+    since = made[1].recorded_at
+    assert await store.read(lambda tx: list(tx.duties.assessments_since(since, 9))) == [made[2], made[1]]
+    assert await store.read(lambda tx: list(tx.duties.assessments_since(since, 1))) == [made[2]]
+
+
+async def test_timers_by_time(store, incident):
+    other = make_incident()
+    await store.write(lambda tx: tx.incidents.add(other))
+    assert await store.read(lambda tx: tx.duties.next_timer_at()) is None
+    await store.write(lambda tx: tx.duties.set_timer(incident.id, NOW))
+    await store.write(lambda tx: tx.duties.set_timer(other.id, NOW - timedelta(hours=1)))
+    due = await store.read(lambda tx: list(tx.duties.due_timers(NOW, 9)))
+    assert due == [other.id, incident.id]
+    assert await store.read(lambda tx: list(tx.duties.due_timers(NOW, 1))) == [other.id]
+    await store.write(lambda tx: tx.duties.set_timer(other.id, NOW + timedelta(hours=1)))
+    assert await store.read(lambda tx: list(tx.duties.due_timers(NOW, 9))) == [incident.id]
+    await store.write(lambda tx: tx.duties.set_timer(incident.id, None))
+    assert await store.read(lambda tx: tx.duties.next_timer_at()) == NOW + timedelta(hours=1)

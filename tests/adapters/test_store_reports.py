@@ -1,0 +1,59 @@
+"""The contract of first interventions and issued reports."""
+
+import pytest
+
+from notifications.errors import StateConflictError
+from service.store import open_store
+from support.memory_store import MemoryStore
+from support.postgresql_server import postgresql_server
+from support.records import NOBODY, after, make_incident
+from support.report_records import make_intervention, make_issued_report
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+async def store(request, tmp_path):
+    if request.param == "memory":
+        opened = MemoryStore()
+    elif request.param == "postgresql":
+        opened = open_store(postgresql_server().database(), migrate=False)
+    else:
+        opened = open_store(tmp_path / "x.sqlite3")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request, tmp_path):
+    address = postgresql_server().database() if request.param == "postgresql" else tmp_path / "x.sqlite3"
+    opened = open_store(address, migrate=request.param == "sqlite")
+    yield opened
+    await opened.close()
+
+
+async def test_every_record_of_an_intervention_is_kept_by_its_number(store):
+    incident, other = make_incident(), make_incident()
+    first = make_intervention(incident)
+    second = make_intervention(incident, number=2, started_at=after(seconds=-9), reason="Wrong clock.")
+    await store.write(lambda tx: (tx.incidents.add(incident), tx.incidents.add(other)))
+    with pytest.raises(StateConflictError):
+        await store.write(lambda tx: tx.incidents.add_intervention(make_intervention(incident, incident_id=NOBODY)))
+    await store.write(lambda tx: tx.incidents.add_intervention(first))
+    await store.write(lambda tx: tx.incidents.add_intervention(second))
+    with pytest.raises(StateConflictError):
+        await store.write(lambda tx: tx.incidents.add_intervention(make_intervention(incident, number=2)))
+    assert list(await store.read(lambda tx: tx.incidents.interventions(incident.id))) == [first, second]
+    assert list(await store.read(lambda tx: tx.incidents.interventions(other.id))) == []
+
+
+async def test_a_report_is_kept_with_its_corrections_and_never_replaced(database):
+    whole, mine = make_issued_report(), make_issued_report(customer="a" * 64, content=b'{"a":1}')
+    corrected = make_issued_report(number=2, content=b'{"b":1}')
+    later = make_issued_report(period="2026-04")
+    for report in (mine, whole, later, corrected):
+        await database.write(lambda tx, report=report: tx.reports.add(report))
+    assert list(await database.read(lambda tx: tx.reports.of_period("2026-03", ""))) == [whole, corrected]
+    assert list(await database.read(lambda tx: tx.reports.of_period("2026-03", "a" * 64))) == [mine]
+    assert list(await database.read(lambda tx: tx.reports.of_period("2026-05", ""))) == []
+    assert list(await database.read(lambda tx: tx.reports.periods())) == ["2026-03", "2026-04"]
+    with pytest.raises(StateConflictError):
+        await database.write(lambda tx: tx.reports.add(make_issued_report(content=b"forged")))
