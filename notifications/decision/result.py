@@ -26,6 +26,8 @@ class DueKind(StrEnum):
     CONTRACTUAL = "contractual"
     #: the provider's own target where the contract says "as soon as possible"
     INTERNAL_TARGET = "internal_target"
+    #: the time of a notice that is about no incident; ``binding`` says how strictly it binds
+    ANNOUNCED = "announced"
 
 
 def binding_of(due_kind: str, stated: str | None = None) -> DeadlineBinding:

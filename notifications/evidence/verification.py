@@ -39,6 +39,8 @@ from notifications.mail.signed_copy import STRUCTURE
 from notifications.mail.signed_mail import SignedMail, parse_signed_mail
 
 SCHEMA = "greffier.notice/1"
+#: The schema of documents about no incident, such as planned work.
+ANNOUNCEMENT_SCHEMA = "greffier.announcement/1"
 
 MAIL_SIGNATURE = "mail signature"
 DOCUMENT_SIGNATURE = "document signature"
@@ -280,7 +282,7 @@ class _Files:
             document = parse_canonical(self._files.document)
         except InvalidInputError as error:
             raise VerificationError(DOCUMENT, str(error)) from None
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        if not isinstance(document, dict) or document.get("schema") not in {SCHEMA, ANNOUNCEMENT_SCHEMA}:
             raise VerificationError(DOCUMENT, f"is not of schema {SCHEMA}")
         missing = [name for name in _READ_MEMBERS if name not in document]
         if missing or not _well_formed_renderings(document["renderings"]):
@@ -333,8 +335,9 @@ class _Files:
         if self._leaf.type != "notice.sealed":
             raise VerificationError(INCLUSION, f"the leaf is a {self._leaf.type}")
         stated = {**self._leaf.detail, **self._leaf.subjects}
-        named = {"notice": "notice_id", "incident": "incident_id"}
-        for name in ("ticket", "sequence", "kind", "facts_version", "notice", "incident"):
+        subject = "announcement" if self.document["schema"] == ANNOUNCEMENT_SCHEMA else "incident"
+        named = {"notice": "notice_id", subject: "incident_id"}
+        for name in ("ticket", "sequence", "kind", "facts_version", "notice", subject):
             if stated.get(name) != self.document.get(named.get(name, name)):
                 raise VerificationError(INCLUSION, f"leaf and document differ on the {name}")
         if (stated.get("exercise") is True) != ("exercise" in self.document):

@@ -1,5 +1,6 @@
 """The incident as an analyst declares it: its facts, its lifecycle, and the validation of its facts."""
 
+from notifications.incident.announcement import AnnouncedItem, Announcement
 from notifications.incident.duplicates import Likeness, PossibleDuplicate, possible_duplicates, title_similarity
 from notifications.incident.facts import (
     LANGUAGES,
@@ -15,7 +16,6 @@ from notifications.incident.facts import (
     IncidentFacts,
     IncidentState,
     Intent,
-    LocalizedText,
     PersonalData,
     PersonalDataBreach,
     Property,
@@ -26,13 +26,16 @@ from notifications.incident.facts import (
     is_restated,
 )
 from notifications.incident.intervention import Intervention
-from notifications.incident.validation import rsit_taxonomy, validate_facts
+from notifications.incident.localized_text import LocalizedText
+from notifications.incident.validation import long_text_faults, rsit_taxonomy, validate_facts
 
 __all__ = [
     "LANGUAGES",
     "NO_HARM",
     "UNKNOWN",
     "AffectedCustomer",
+    "AnnouncedItem",
+    "Announcement",
     "Answer",
     "Category",
     "Cause",
@@ -54,6 +57,7 @@ __all__ = [
     "Tlp",
     "UnlistedCustomers",
     "is_restated",
+    "long_text_faults",
     "possible_duplicates",
     "rsit_taxonomy",
     "title_similarity",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from notifications.incident.facts import Incident, IncidentFacts, IncidentState, LocalizedText
+from notifications.incident.facts import Incident, IncidentFacts, IncidentState
+from notifications.incident.localized_text import LocalizedText
 
 #: Titles with at least this similarity may name the same event.
 SIMILAR_TITLES = 0.5

@@ -10,6 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from notifications.incident.announcement import Announcement
+from notifications.incident.localized_text import LocalizedText
+
 #: Languages a notice can be written in; the agreement owes French and English.
 LANGUAGES = ("fr", "en", "de")
 
@@ -109,34 +112,6 @@ class ResourceKind(StrEnum):
     OBJECT = "object"
     NETWORK = "network"
     ACCOUNT = "account"
-
-
-@dataclass(frozen=True, slots=True)
-class LocalizedText:
-    """Free text in one or more of ``LANGUAGES``."""
-
-    #: (language, text) pairs, sorted by language, at least one, no language twice
-    texts: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def of(cls, texts: Mapping[str, str]) -> "LocalizedText":
-        """Build from a mapping of language to text."""
-        return cls(tuple(sorted(texts.items())))
-
-    def as_mapping(self) -> dict[str, str]:
-        """Return a fresh mapping of language to text."""
-        return dict(self.texts)
-
-    def in_language(self, language: str) -> tuple[str, str]:
-        """Return (language, text): in the wanted language, else in French, else in English, else the first text.
-
-        The language is returned because a rendering marks text that is not in the reader's language.
-        """
-        mapping = dict(self.texts)
-        for candidate in (language, "fr", "en"):
-            if candidate in mapping:
-                return candidate, mapping[candidate]
-        return self.texts[0]
 
 
 #: A category of people or of records: a text by language. A plain string is the form of earlier facts. Readers of every
@@ -263,6 +238,8 @@ class IncidentFacts:
     #: what is not known yet, in the analyst's words; a notice lists the open facts in addition
     not_known_yet: LocalizedText | None = None
     next_update_by: datetime | None = None
+    #: what is announced, if this is no incident but another notice of the agreement
+    announcement: Announcement | None = None
 
     def for_customer(self, customer_id: UUID) -> AffectedCustomer | None:
         """Return what the facts state about one customer, or None if they do not list it."""

@@ -16,10 +16,10 @@ from notifications.incident.facts import (
     AffectedCustomer,
     Category,
     IncidentFacts,
-    LocalizedText,
     PersonalData,
     Resource,
 )
+from notifications.incident.localized_text import LocalizedText
 
 #: How far another clock may be ahead of ours before its time counts as being in the future.
 CLOCK_SKEW_SECONDS = 300
@@ -72,10 +72,10 @@ def validate_facts(facts: IncidentFacts, agreement: Levels, now: datetime) -> No
         *_rsit_faults(facts),
         *_time_faults(facts, now),
         *_text_faults("title", facts.title, TITLE_MAX_CHARACTERS, _FORBIDDEN_IN_NAMES),
-        *_long_text_faults("summary", facts.summary),
-        *_long_text_faults("measures_taken", facts.measures_taken),
-        *_long_text_faults("recommendations", facts.recommendations),
-        *_long_text_faults("not_known_yet", facts.not_known_yet),
+        *long_text_faults("summary", facts.summary),
+        *long_text_faults("measures_taken", facts.measures_taken),
+        *long_text_faults("recommendations", facts.recommendations),
+        *long_text_faults("not_known_yet", facts.not_known_yet),
         *_names_faults("services", facts.services),
         *_names_faults("regions", facts.regions),
         *_names_faults("availability_zones", facts.availability_zones),
@@ -130,7 +130,8 @@ def _time_faults(facts: IncidentFacts, now: datetime) -> Iterable[Fault]:
             yield Fault(field, f"must not be before {earlier}")
 
 
-def _long_text_faults(field: str, text: LocalizedText | None) -> Iterable[Fault]:
+def long_text_faults(field: str, text: LocalizedText | None) -> Iterable[Fault]:
+    """Return the faults of a text of several lines: language, length, characters, an empty text."""
     return () if text is None else _text_faults(field, text, TEXT_MAX_CHARACTERS, _FORBIDDEN_IN_TEXTS)
 
 
@@ -183,7 +184,7 @@ def _customers_faults(customers: tuple[AffectedCustomer, ...]) -> Iterable[Fault
         field = f"affected_customers.{index}"
         if listed[stated.customer_id] > 1:
             yield Fault(f"{field}.customer_id", "this customer is listed more than once")
-        yield from _long_text_faults(f"{field}.effect", stated.effect)
+        yield from long_text_faults(f"{field}.effect", stated.effect)
         yield from _personal_data_faults(f"{field}.personal_data", stated.personal_data)
         if resources_count <= RESOURCES_MAX:
             for number, resource in enumerate(stated.resources):
@@ -197,7 +198,7 @@ def _personal_data_faults(field: str, personal_data: PersonalData) -> Iterable[F
             yield Fault(f"{field}.{name}", "must not be below zero" if count < 0 else f"must not exceed {COUNT_MAX}")
     yield from _names_faults(f"{field}.categories_of_data_subjects", personal_data.categories_of_data_subjects)
     yield from _names_faults(f"{field}.categories_of_records", personal_data.categories_of_records)
-    yield from _long_text_faults(f"{field}.likely_consequences", personal_data.likely_consequences)
+    yield from long_text_faults(f"{field}.likely_consequences", personal_data.likely_consequences)
 
 
 def _resource_faults(field: str, resource: Resource) -> Iterable[Fault]:

@@ -221,9 +221,10 @@ def _ticket_summary(
 ) -> Summary:
     """Return the text with the ticket number, and with the criticality if the form has it."""
     criticality = None
-    classification = document["classification"]
+    # Announcements have none.
+    classification = document.get("classification")
     # Terms without a matrix have no criticality: the mail then has the ticket number only.
-    if form is MailForm.TICKET_AND_CRITICALITY and not classification.get("without_matrix"):
+    if classification and form is MailForm.TICKET_AND_CRITICALITY and not classification.get("without_matrix"):
         level = classification["criticality"]
         texts = [each["text"] for each in classification["grounds"] if each["id"] == f"criticality.{level}"]
         criticality = summary.criticality(language, level, texts[0][language] if texts else None)

@@ -1,13 +1,9 @@
 """Compose the notice of one customer: the document, its text in each language, and the table of resources."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from notifications.agreement import Agreement
-from notifications.canonical_json import canonicalize
 from notifications.classification import Classification
 from notifications.customer.legal_profile import NOTHING_STATED, Entity
 from notifications.customer.records import Customer
@@ -16,22 +12,8 @@ from notifications.duties import Law, bundled_law
 from notifications.incident import Incident, IncidentFacts
 from notifications.notice.document import Provider, notice_document
 from notifications.notice.life import Notice
+from notifications.notice.rendered import ComposedNotice, rendered_document
 from notifications.notice.resource_csv import RESOURCES_LISTED_MAX, resources_csv
-from notifications.wording import Rendered, render
-
-
-@dataclass(frozen=True, slots=True)
-class ComposedNotice:
-    """A notice before it is sealed."""
-
-    #: canonical JSON (RFC 8785)
-    document: bytes
-    #: by language, in the customer's time zone
-    rendered: Mapping[str, Rendered]
-    #: by language and time zone, for contacts whose time zone is not the customer's
-    zoned: Mapping[tuple[str, str], Rendered]
-    #: all affected resources, if there are more than the document lists; else None
-    resources_csv: bytes | None
 
 
 def compose_notice(
@@ -89,23 +71,5 @@ def compose_notice(
         entity=entity,
         law=bundled_law() if law is None else law,
     )
-    # 3.
-    rendered = {language: render(document, language) for language in sorted(set(languages))}
-    # 4.
-    zoned = {(language, zone): render(document, language, zone) for language, zone in sorted(set(zones))}
-    by_reader = [((language, None), words) for language, words in rendered.items()]
-    document["renderings"] = [
-        _digest(language, zone, media_type, body)
-        for (language, zone), words in (*by_reader, *zoned.items())
-        for media_type, body in (("text/html", words.html), ("text/plain", words.text))
-    ]
-    return ComposedNotice(canonicalize(document), rendered, zoned, table)
-
-
-def _digest(language: str, time_zone: str | None, media_type: str, body: str) -> dict[str, Any]:
-    digest = {
-        "language": language,
-        "media_type": media_type,
-        "sha256": hashlib.sha256(body.encode("utf-8")).hexdigest(),
-    }
-    return digest if time_zone is None else digest | {"time_zone": time_zone}
+    # 3. and 4.
+    return rendered_document(document, languages, zones, table)

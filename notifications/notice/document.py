@@ -6,6 +6,7 @@ not known yet is null; it is never left out. Documents of earlier releases lack 
 """
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,6 +87,66 @@ def notice_document(
     if previous_facts is not None:
         before = customer_view(previous_facts, customer), classify(previous_facts, agreement)
         changed = changes(before, (view, classification))
+    head = document_head(
+        notice=notice,
+        incident=incident,
+        facts=facts,
+        customer=customer,
+        agreement=agreement,
+        references=_references(agreement, decision),
+        provider=provider,
+        issued_at=issued_at,
+        supersedes=supersedes,
+    )
+    return head | {
+        "rsit": None if facts.rsit_class is None else {"class": facts.rsit_class, "type": facts.rsit_type},
+        "what_happened": facts.summary.as_mapping(),
+        "times": {
+            "started_at": _time(facts.started_at),
+            "detected_at": _time(facts.detected_at),
+            "aware_at": timestamp_text(facts.aware_at),
+            "ended_at": _time(facts.ended_at),
+        },
+        "cause_of_incident": {
+            "cause": _known(facts.cause.value),
+            "intent": _known(facts.intent.value),
+            "unavailable": facts.service_harm.availability is Answer.YES,
+        },
+        "classification": _classification(facts, classification, agreement),
+        "why_you_are_told": [_reason(reason, agreement) for reason in _obliging(decision)],
+        "effect": _effect(view, resources_csv),
+        "measures_taken": _text(facts.measures_taken),
+        "recommendations": _text(facts.recommendations),
+        "not_known_yet": {
+            "facts": unknown_facts(view, classification, decision),
+            "text": _text(facts.not_known_yet),
+        },
+        "next_update_by": _time(facts.next_update_by),
+        # Exercises go to nobody by another way, so that they follow no choice of a channel.
+        "news_channel": NewsChannel.SAME.value if notice.exercise else customer.news_channel.value,
+        "personal_data": _personal_data(view, provider, agreement) if decision.personal_data_breach else None,
+        "your_deadlines": own_deadlines(facts, view, entity, law),
+        "changes": changed,
+        "timestamping": _TIMESTAMPING,
+        "timestamp_independent": timestamp_independent,
+        # Only exercises have it, so that the bytes of every other document are as they were.
+        **({"exercise": True} if notice.exercise else {}),
+    }  # fmt: skip
+
+
+def document_head(
+    *,
+    notice: Notice,
+    incident: Incident,
+    facts: IncidentFacts,
+    customer: Customer,
+    agreement: Agreement,
+    references: Mapping[str, str],
+    provider: Provider,
+    issued_at: datetime,
+    supersedes: tuple[int, str] | None,
+) -> dict[str, Any]:
+    """Return what the document of every notice has: who, to whom, under what, which notice, due when."""
     return {
         "schema": SCHEMA,
         "notice_id": str(notice.id),
@@ -113,44 +174,12 @@ def notice_document(
             "id": agreement.id,
             "version": agreement.version,
             "title": agreement.title.as_mapping(),
-            "references": _references(agreement, decision),
+            "references": dict(references),
             **_dpa(agreement),
         },
         "tlp": facts.tlp.value,
-        "rsit": None if facts.rsit_class is None else {"class": facts.rsit_class, "type": facts.rsit_type},
         "title": facts.title.as_mapping(),
-        "what_happened": facts.summary.as_mapping(),
-        "times": {
-            "started_at": _time(facts.started_at),
-            "detected_at": _time(facts.detected_at),
-            "aware_at": timestamp_text(facts.aware_at),
-            "ended_at": _time(facts.ended_at),
-        },
-        "cause_of_incident": {
-            "cause": _known(facts.cause.value),
-            "intent": _known(facts.intent.value),
-            "unavailable": facts.service_harm.availability is Answer.YES,
-        },
-        "classification": _classification(facts, classification, agreement),
-        "why_you_are_told": [_reason(reason, agreement) for reason in _obliging(decision)],
         "due": {"at": timestamp_text(notice.due_at), "kind": notice.due_kind, "binding": notice.binding.value},
-        "effect": _effect(view, resources_csv),
-        "measures_taken": _text(facts.measures_taken),
-        "recommendations": _text(facts.recommendations),
-        "not_known_yet": {
-            "facts": unknown_facts(view, classification, decision),
-            "text": _text(facts.not_known_yet),
-        },
-        "next_update_by": _time(facts.next_update_by),
-        # Exercises go to nobody by another way, so that they follow no choice of a channel.
-        "news_channel": NewsChannel.SAME.value if notice.exercise else customer.news_channel.value,
-        "personal_data": _personal_data(view, provider, agreement) if decision.personal_data_breach else None,
-        "your_deadlines": own_deadlines(facts, view, entity, law),
-        "changes": changed,
-        "timestamping": _TIMESTAMPING,
-        "timestamp_independent": timestamp_independent,
-        # Only exercises have it, so that the bytes of every other document are as they were.
-        **({"exercise": True} if notice.exercise else {}),
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from notifications.agreement import DeadlineBinding
-from notifications.decision import binding_of
+from notifications.decision import DueKind, binding_of
 
 
 class NoticeKind(StrEnum):
@@ -65,10 +65,15 @@ class Notice:
     stated_binding: str | None = None
 
     @property
+    def announces(self) -> bool:
+        """Whether it is about an announcement and not about an incident."""
+        return self.due_kind == DueKind.ANNOUNCED
+
+    @property
     def is_news(self) -> bool:
         """Whether it only brings news of the handling: no first notice, no correction, no duty with a time."""
         follows_up = self.kind in {NoticeKind.UPDATE, NoticeKind.FINAL}
-        return follows_up and self.binding is DeadlineBinding.NO_NUMBER and not self.exercise
+        return follows_up and self.binding is DeadlineBinding.NO_NUMBER and not self.exercise and not self.announces
 
     @property
     def binding(self) -> DeadlineBinding:

@@ -3,6 +3,11 @@
 Other packages import every name from here, not from the modules. Contains contracts and plain records: no I/O, no rule.
 """
 
+from notifications.ports.announcements import AnnouncedCustomer as AnnouncedCustomer
+from notifications.ports.announcements import AnnouncementRepository as AnnouncementRepository
+from notifications.ports.announcements import Consent as Consent
+from notifications.ports.announcements import LetterState as LetterState
+from notifications.ports.announcements import LetterTask as LetterTask
 from notifications.ports.audit import AuditRepository as AuditRepository
 from notifications.ports.audit import EntryFilter as EntryFilter
 from notifications.ports.audit import SequencedEntry as SequencedEntry

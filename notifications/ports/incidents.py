@@ -49,8 +49,8 @@ class IncidentOverview:
 class IncidentRepository(Protocol):
     """Incidents, the versions of their facts, and the decisions for each customer."""
 
-    def next_ticket_number(self, year: int, *, exercise: bool = False) -> int:
-        """Return the next number of the year, from 1. Committed units of work leave no gap in the numbers."""
+    def next_ticket_number(self, year: int, *, exercise: bool = False, announcement: bool = False) -> int:
+        """Return the next number of the year's series, from 1. Committed units of work leave no gap in the numbers."""
         ...
 
     def add(self, incident: Incident) -> None:
@@ -58,11 +58,18 @@ class IncidentRepository(Protocol):
         ...
 
     def get(self, incident_id: UUID) -> Incident | None:
-        """Return the incident with the latest version of its facts."""
+        """Return the incident, or the announcement, with the latest version of its facts."""
         ...
 
     def require(self, incident_id: UUID) -> Incident:
-        """Return the incident with the latest version of its facts; raises NotFoundError where there is none."""
+        """Return the incident with the latest version of its facts.
+
+        Raises NotFoundError where there is none, and for an announcement, which is no incident.
+        """
+        ...
+
+    def require_announcement(self, incident_id: UUID) -> Incident:
+        """Return the announcement with its latest version; raises NotFoundError where there is none."""
         ...
 
     def by_ticket(self, ticket: str) -> Incident | None:
@@ -86,7 +93,7 @@ class IncidentRepository(Protocol):
         ...
 
     def without_overview(self, limit: int) -> Sequence[Incident]:
-        """Return incidents that have no overview yet, oldest first."""
+        """Return incidents that have no overview yet, oldest first; announcements never have one."""
         ...
 
     def add_intervention(self, intervention: Intervention) -> None:
@@ -97,8 +104,10 @@ class IncidentRepository(Protocol):
         """Return the records of the first intervention of an incident, by number; the last one counts."""
         ...
 
-    def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
-        """Return a page of incidents, newest first."""
+    def page(
+        self, page: Page, *, state: str | None = None, announcements: bool = False
+    ) -> tuple[list[Incident], str | None]:
+        """Return a page of incidents, newest first; of announcements instead if wanted."""
         ...
 
     def add_decisions(self, decisions: Sequence[StoredDecision]) -> None:

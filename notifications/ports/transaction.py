@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from notifications.ports.announcements import AnnouncementRepository
 from notifications.ports.audit import AuditRepository
 from notifications.ports.customers import CustomerRepository
 from notifications.ports.deliveries import DeliveryRepository
@@ -35,6 +36,11 @@ class Transaction(Protocol):
     @property
     def incidents(self) -> IncidentRepository:
         """Incidents, the versions of their facts, and the decisions for each customer."""
+        ...
+
+    @property
+    def announcements(self) -> AnnouncementRepository:
+        """What became of announcements at each customer."""
         ...
 
     @property

@@ -25,11 +25,13 @@ def contact(reader: Reader) -> Section:
                 Phrase(reader.name(provider["console_url"])),
             )
         )
+    # An announcement has no handling of which there is news.
+    news = [] if "announcement" in reader.document else [Paragraph(reader.cited(_news(reader), "news_channel"))]
     return Section(
         say("Contact"),
         (
             Rows(tuple(rows)),
-            Paragraph(reader.cited(_news(reader), "news_channel")),
+            *news,
             Paragraph(reader.cited(say("You may complain to ANSSI at any time."), "complaint")),
         ),
     )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from notifications.incident import is_restated
+from notifications.wording.announcement import announcement_sections
 from notifications.wording.closing import checking, contact
 from notifications.wording.letter import Block, Items, Paragraph, Phrase, Quote, Remark, Rows, Section, Table
 from notifications.wording.opening import PROPERTIES, affected
@@ -16,6 +17,8 @@ _LEVELS = ("impact.", "criticality.", "priority.")
 
 def sections(reader: Reader) -> tuple[Section, ...]:
     """Return every section of the notice."""
+    if "announcement" in reader.document:
+        return (*announcement_sections(reader), contact(reader), checking(reader))
     made = (
         *_changes(reader),
         _what_happened(reader),
@@ -36,6 +39,14 @@ def sections(reader: Reader) -> tuple[Section, ...]:
 def footer(reader: Reader) -> tuple[str, ...]:
     """Return the lines that identify this notice exactly."""
     document = reader.document
+    if "announcement" in document:
+        identity = reader.say(
+            "Notice %(notice)s, announcement %(announcement)s, version %(version)s",
+            notice=document["notice_id"],
+            announcement=document["incident_id"],
+            version=document["facts_version"],
+        )
+        return reader.say("Issued: %(time)s", time=reader.when(document["issued_at"])), identity
     return (
         reader.say("Issued: %(time)s", time=reader.when(document["issued_at"])),
         reader.say(

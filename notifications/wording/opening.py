@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from notifications.wording.announcement import announcement_heading, announcement_opening
 from notifications.wording.letter import Block, Paragraph, Phrase, Remark, Rows
 from notifications.wording.reader import Reader
 
@@ -20,14 +21,22 @@ def subject(reader: Reader) -> str:
         tlp=document["tlp"],
         ticket=reader.name(document["ticket"]),
         sequence=document["sequence"],
-        kind=reader.words(f"kind.{document['kind']}"),
+        kind=_kind(reader),
         title=reader.phrase(document["title"]).text,
     )
     return _shortened(reader.heading(line), SUBJECT_MAX_CHARACTERS)
 
 
+def _kind(reader: Reader) -> str:
+    if "announcement" in reader.document:
+        return announcement_heading(reader)
+    return reader.words(f"kind.{reader.document['kind']}")
+
+
 def heading(reader: Reader) -> str:
     """Return the kind of the notice and the nature of the event."""
+    if "announcement" in reader.document:
+        return announcement_heading(reader)
     classification = reader.document["classification"]
     kind = reader.words(f"kind.{reader.document['kind']}")
     nature = reader.words(f"nature.{classification['nature']}")
@@ -38,6 +47,8 @@ def heading(reader: Reader) -> str:
 
 def opening(reader: Reader) -> tuple[Block, ...]:
     """Return the first screen."""
+    if "announcement" in reader.document:
+        return announcement_opening(reader)
     say, document = reader.say, reader.document
     rows = [
         (say("From"), Phrase(reader.name(document["provider"]["name"]))),

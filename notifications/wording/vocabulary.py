@@ -26,6 +26,7 @@ _MESSAGES = {
     "due.hard": N_("limit under the agreement"),
     "due.soft": N_("time to meet where possible under the agreement"),
     "due.no_number": N_("internal target of the provider, not a time of the agreement"),
+    "due.announced.no_number": N_("before it, the agreement names no number of days"),
     "past.hard": N_("Late: the limit has passed."),
     "past.soft": N_("After the time aimed at."),
     "past.no_number": N_("After the provider's own target."),
@@ -271,7 +272,10 @@ _OF_ONE_CUSTOMER = re.compile(r"fact\.affected_customers\.[0-9a-f]{8}-[0-9a-f-]{
 
 def due_words(due: Mapping[str, str], language: str) -> str:
     """Return the words for the deadline of a document: how strictly it binds. Earlier documents state no binding."""
-    return words(f"due.{due.get('binding') or due['kind']}", language)
+    code = due.get("binding") or due["kind"]
+    return words(
+        f"due.announced.{code}" if (due["kind"], code) == ("announced", "no_number") else f"due.{code}", language
+    )
 
 
 def words(message_id: str, language: str) -> str:

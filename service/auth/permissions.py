@@ -13,6 +13,9 @@ class Permission(StrEnum):
     INCIDENT_DECLARE = "incident.declare"
     INCIDENT_READ = "incident.read"
     INCIDENT_CHANGE = "incident.change"
+    #: announcements: notices of the agreement that are about no incident, and their letters
+    ANNOUNCEMENT_READ = "announcement.read"
+    ANNOUNCEMENT_CHANGE = "announcement.change"
     NOTICE_READ = "notice.read"
     #: only for one's own customer: nobody at the provider acknowledges in its name
     NOTICE_ACKNOWLEDGE = "notice.acknowledge"
@@ -79,18 +82,18 @@ _SOC = (
     | _READS_CUSTOMERS
     | _READS_INCIDENTS
     | {_P.ATTENTION_READ, _P.LOG_READ, _P.NOTICE_OVERRIDE, _P.CHANNEL_READ, _P.CALL_READ, _P.CALL_CHANGE}
-    | {_P.RESOURCE_READ}
+    | {_P.RESOURCE_READ, _P.ANNOUNCEMENT_READ}
 )
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ANALYST: _SOC
     | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.CHANNEL_CHANGE, _P.RETURNED_READ}
-    | {_P.RESOURCE_CHANGE},
+    | {_P.RESOURCE_CHANGE, _P.ANNOUNCEMENT_CHANGE},
     Role.APPROVER: _SOC | {_P.NOTICE_RELEASE},
     Role.ADMINISTRATOR: _OF_EVERYBODY
     | (_READS_CUSTOMERS - {_P.TRAIL_READ})
     | {_P.CUSTOMER_CHANGE, _P.CONTACT_CHANGE, _P.PROFILE_CHANGE, _P.MEMBER_READ, _P.MEMBER_CHANGE, _P.ATTENTION_READ}
-    | {_P.WEBHOOK_CHANGE, _P.RESOURCE_CHANGE}
+    | {_P.WEBHOOK_CHANGE, _P.RESOURCE_CHANGE, _P.ANNOUNCEMENT_READ, _P.ANNOUNCEMENT_CHANGE}
     | {_P.ACCOUNT_READ, _P.ACCOUNT_CHANGE, _P.KEY_READ, _P.KEY_CHANGE, _P.SETTING_READ}
     | {_P.CHANNEL_READ, _P.CHANNEL_CHANGE, _P.METRICS_READ},
     Role.CUSTOMER_MEMBER: _OF_A_MEMBER,
@@ -99,7 +102,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     | _READS_CUSTOMERS
     | _READS_INCIDENTS
     | {_P.LOG_READ, _P.MEMBER_READ, _P.ACCOUNT_READ, _P.KEY_READ, _P.SETTING_READ, _P.CHANNEL_READ, _P.CALL_READ}
-    | {_P.RESOURCE_READ},
+    | {_P.RESOURCE_READ, _P.ANNOUNCEMENT_READ},
     Role.SERVICE_ACCOUNT: _OF_EVERYBODY
     | _READS_INCIDENTS
     | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.ATTENTION_READ, _P.METRICS_READ, _P.RESOURCE_CHANGE},

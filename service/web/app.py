@@ -8,6 +8,7 @@ from service.auth.authentication import Authenticator
 from service.auth.route_guard import verify_every_route_declares
 from service.web.api import health, metrics
 from service.web.api.accounts import accounts, members, memberships, sessions, tokens, trail
+from service.web.api.announcements import announcements, consent, letters
 from service.web.api.audit import audit, bundles
 from service.web.api.audit.log import log_router
 from service.web.api.customers import (
@@ -108,6 +109,9 @@ def create_app(
         drafts,
         alerts,
         events,
+        announcements,
+        consent,
+        letters,
         notices,
         acknowledgements,
         questions,

@@ -58,6 +58,7 @@ SCOPED = {
     "credentials": "passkeys password totp",
     "customers": "add_contact add_profile add_reachability_checks all bindings by_pseudonyms contact contacts get"
     " latest_reachability_checks named page profiles pseudonym reached require require_contact save_contact some",
+    "announcements": "customer customers is_open letter letters_of_notice open_letters require_letter save_customer",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
     "drafts": "add alerts_count by_alert get of_alerts of_owner remove save",
     "duties": "add_legal_profile assessments assessments_since drafts legal_profile legal_profiles submissions",
@@ -65,7 +66,7 @@ SCOPED = {
     "escalations": "call_records call_task call_tasks call_tasks_of_notice get hasten require_call_task save"
     " save_call_task",
     "figures": "collect",
-    "incidents": "by_ticket current_decisions decisions facts_at get interventions page require",
+    "incidents": "by_ticket current_decisions decisions facts_at get interventions page require require_announcement",
     "log": "checkpoint cosignatures head heads node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
     "notices": "acknowledgements add_acknowledgement add_opening get inbox inbox_counts of_incident openings page"

@@ -98,7 +98,7 @@ async def read_pages(store, read, limit=2):
 
 @pytest.mark.parametrize("implementation", [SqlTransaction(None), MemoryTransaction(Records(), read_only=True)])
 def test_every_method_of_the_port_is_there_with_its_parameters(implementation):
-    assert len(repositories(Transaction)) == 11
+    assert len(repositories(Transaction)) == 12
     verify_signatures(Transaction, implementation)
     verify_signatures(LogTransaction, implementation)
 

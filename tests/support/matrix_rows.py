@@ -65,6 +65,23 @@ ROWS = {
     f"GET {_V}/incidents/{{incident_id}}/classification": "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/assessments":   "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/assessments/{{customer_id}}": "++ ++ -- -- -- ++ -- ++",
+    f"POST {_V}/announcements":                           "++ -- ++ -- -- -- -- --",
+    f"GET {_V}/announcements":                            "++ ++ ++ -- -- ++ -- --",
+    # The tried identifiers belong to no announcement and to no letter.
+    f"GET {_V}/announcements/{{announcement_id}}":        "00 00 00 -- -- 00 -- --",
+    f"PUT {_V}/announcements/{{announcement_id}}":        "00 -- 00 -- -- -- -- --",
+    f"POST {_V}/announcements/{{announcement_id}}/release": "-- 00 -- -- -- -- -- --",
+    f"POST {_V}/announcements/{{announcement_id}}/cancel": "00 -- 00 -- -- -- -- --",
+    f"POST {_V}/announcements/{{announcement_id}}/carry-out": "00 -- 00 -- -- -- -- --",
+    f"GET {_V}/letters":                                  "++ ++ ++ -- -- ++ -- --",
+    f"GET {_V}/letters/{{letter_id}}":                    "00 00 00 -- -- 00 -- --",
+    f"POST {_V}/letters/{{letter_id}}/posting":           "00 -- 00 -- -- -- -- --",
+    f"PUT {_V}/letters/{{letter_id}}/slip":               "00 -- 00 -- -- -- -- --",
+    f"GET {_V}/letters/{{letter_id}}/slip":               "00 00 00 -- -- 00 -- --",
+    f"POST {_V}/letters/{{letter_id}}/close":             "00 -- 00 -- -- -- -- --",
+    # No consent is asked for to the notice of an incident; only the customer's own people could answer.
+    f"GET {_V}/notices/{{notice_id}}/consent":            "00 00 -- 00 00 00 00 00",
+    f"POST {_V}/notices/{{notice_id}}/consent":           "-- -- -- +0 +0 -- -- --",
     f"POST {_V}/alerts":                                 "++ -- -- -- -- -- -- ++",
     f"GET {_V}/drafts":                                  "++ -- -- -- -- -- -- ++",
     f"POST {_V}/drafts":                                 "++ -- -- -- -- -- -- ++",
@@ -415,7 +432,12 @@ _CALL = {"number": "+33 1", "outcome": "no_answer"}
 _TOKEN = {"name": "N", "permissions": ["self"], "expires_at": "2000-01-01T00:00:00Z"}
 
 #: Valid request bodies; a route that is not listed takes no body or ``{}``.
+_ANNOUNCED = {"kind": "capacity", "title": "T", "text": "T", "occurs_at": "2026-01-01T00:00:00Z"}
 BODIES = {
+    f"POST {_V}/announcements": _ANNOUNCED,
+    f"PUT {_V}/announcements/{{announcement_id}}": _ANNOUNCED,
+    f"POST {_V}/letters/{{letter_id}}/posting": {"posting_number": "1A 234", "posted_on": "2026-01-01"},
+    f"POST {_V}/notices/{{notice_id}}/consent": {"answer": "accept", "name": "N"},
     f"POST {_V}/duties/calculation": {"aware_at": "2026-01-01T00:00:00Z"},
     f"PUT {_V}/incidents/{{incident_id}}/duties/{{duty_id}}/report": {"items": {}},
     f"POST {_V}/incidents/{{incident_id}}/duties/{{duty_id}}/submissions": {

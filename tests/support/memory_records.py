@@ -59,6 +59,8 @@ class Records:
     submissions: dict = field(default_factory=dict)
     report_drafts: dict = field(default_factory=dict)
     timers: dict = field(default_factory=dict)
+    announced: dict = field(default_factory=dict)
+    letters: dict = field(default_factory=dict)
 
     def copied(self):
         return Records(**{member.name: copy.copy(getattr(self, member.name)) for member in fields(self)})

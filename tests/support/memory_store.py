@@ -51,8 +51,9 @@ class MemoryAudit(MemoryRepository):
         ]
         if "notice" in leaf.subjects:
             return any(str(notice.id) == leaf.subjects["notice"] for notice in sealed)
-        return "incident" not in leaf.subjects or any(
-            str(notice.incident_id) == leaf.subjects["incident"] and leaf.at <= notice.sealed_at for notice in sealed
+        about = leaf.subjects.get("incident") or leaf.subjects.get("announcement")
+        return about is None or any(
+            str(notice.incident_id) == about and leaf.at <= notice.sealed_at for notice in sealed
         )
 
     def entries(self, start, limit, *, within=None):
@@ -174,9 +175,9 @@ class MemoryResponses(MemoryRepository):
 
 
 class MemoryIncidents(MemoryRepository):
-    def next_ticket_number(self, year, *, exercise=False):
+    def next_ticket_number(self, year, *, exercise=False, announcement=False):
         self._writing()
-        year = -year if exercise else year
+        year = (year, exercise, announcement)
         number = self._records.tickets.get(year, 0) + 1
         self._records.tickets[year] = number
         return number
@@ -192,7 +193,15 @@ class MemoryIncidents(MemoryRepository):
         return self._records.incidents.get(incident_id)
 
     def require(self, incident_id):
-        return required("incident", incident_id, self.get(incident_id))
+        return self._of_subject("incident", incident_id)
+
+    def require_announcement(self, incident_id):
+        return self._of_subject("announcement", incident_id)
+
+    def _of_subject(self, subject, incident_id):
+        found = self.get(incident_id)
+        announces = found is not None and found.facts.announcement is not None
+        return required(subject, incident_id, found if announces == (subject == "announcement") else None)
 
     def by_ticket(self, ticket):
         return next((found for found in self._records.incidents.values() if found.ticket == ticket), None)
@@ -214,11 +223,16 @@ class MemoryIncidents(MemoryRepository):
         return self._records.overviews.get(incident_id)
 
     def without_overview(self, limit):
-        found = [item for item in self._records.incidents.values() if item.id not in self._records.overviews]
+        found = [
+            item
+            for item in self._records.incidents.values()
+            if item.id not in self._records.overviews and item.facts.announcement is None
+        ]
         return found[:limit]
 
-    def page(self, page, *, state=None):
+    def page(self, page, *, state=None, announcements=False):
         found = [item for item in self._records.incidents.values() if state is None or item.state == state]
+        found = [item for item in found if (item.facts.announcement is not None) == announcements]
         found = within(page, found, at=lambda item: item.opened_at)
         return page_of("incidents", page, found, lambda item: item.id, newest_first=True)
 
@@ -539,6 +553,53 @@ class MemoryQuestions(MemoryRepository):
         return of(self._records.feedback.values(), "notice_id", notice_id)
 
 
+class MemoryAnnouncements(MemoryRepository):
+    def is_open(self, announcement_id):
+        found = self._records.incidents.get(announcement_id)
+        return found is not None and found.facts.announcement is not None and found.state == "open"
+
+    def add_customers(self, customers):
+        self._writing("incidents")
+        for each in customers:
+            self._refer(self._records.incidents, each.announcement_id)
+            self._refer(self._records.customers, each.customer_id)
+            if self.customer(each.announcement_id, each.customer_id) is not None:
+                raise StateConflictError("the announcement has this customer already")
+            self._add(self._records.announced, each.id, each)
+
+    def customers(self, announcement_id):
+        return of(self._records.announced.values(), "announcement_id", announcement_id)
+
+    def customer(self, announcement_id, customer_id):
+        return next((each for each in self.customers(announcement_id) if each.customer_id == customer_id), None)
+
+    def save_customer(self, customer, expected_version):
+        self._writing("incidents")
+        self._replace("customer of an announcement", self._records.announced, customer, expected_version)
+
+    def add_letter(self, task):
+        self._writing("call_tasks")
+        self._refer(self._records.notices, task.notice_id)
+        self._add(self._records.letters, task.id, task)
+
+    def letter(self, task_id):
+        return self._records.letters.get(task_id)
+
+    def require_letter(self, task_id):
+        return required("letter task", task_id, self.letter(task_id))
+
+    def save_letter(self, task, expected_version):
+        self._writing("call_tasks")
+        self._replace("letter task", self._records.letters, task, expected_version)
+
+    def letters_of_notice(self, notice_id):
+        return of(self._records.letters.values(), "notice_id", notice_id)
+
+    def open_letters(self, limit):
+        found = [each for each in self._records.letters.values() if each.state == "open"]
+        return sorted(found, key=lambda each: each.due_at)[:limit]
+
+
 class MemoryDuties(MemoryRepository):
     def add_legal_profile(self, profile):
         self._writing("customers")
@@ -602,6 +663,7 @@ class MemoryTransaction:
         self.log = MemoryLog(self)
         self.responses = MemoryResponses(self)
         self.incidents = MemoryIncidents(self)
+        self.announcements = MemoryAnnouncements(self)
         self.customers = MemoryCustomers(self)
         self.notices = MemoryNotices(self)
         self.questions = MemoryQuestions(self)

@@ -127,6 +127,7 @@ async def build_world(running, api, *, customer_names=("Own", "Foreign"), **chan
             # There was no bounce.
             "returned_id": "00000000-0000-4000-8000-000000000000",
             "question_id": "00000000-0000-4000-8000-000000000000",
+            **dict.fromkeys(("announcement_id", "letter_id"), "00000000-0000-4000-8000-000000000000"),
             "alert_id": "00000000-0000-4000-8000-000000000000",
             **dict.fromkeys(("grant_id", "member_id"), "00000000-0000-4000-8000-000000000000"),
             "lookup_id": lookup["id"],

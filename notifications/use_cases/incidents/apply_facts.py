@@ -171,7 +171,7 @@ def _facts_entry(
     """
     facts, classification = incident.facts, decider.reference
     shared = {member.name: getattr(facts, member.name) for member in fields(facts)}
-    del shared["affected_customers"]
+    del shared["affected_customers"], shared["announcement"]
     return act.entry(
         kind,
         subjects={"incident": str(incident.id)},
@@ -300,5 +300,6 @@ def _notice_entry(act: AuditContext, notice: Notice, ticket: str, pseudonym: str
 
 
 def notice_subjects(notice: Notice, pseudonym: str) -> dict[str, str]:
-    """Return the subjects of an entry about a notice."""
-    return {"incident": str(notice.incident_id), "customer": pseudonym, "notice": str(notice.id)}
+    """Return the subjects of an entry about a notice. What is announced is no incident, in the log neither."""
+    subject = "announcement" if notice.announces else "incident"
+    return {subject: str(notice.incident_id), "customer": pseudonym, "notice": str(notice.id)}

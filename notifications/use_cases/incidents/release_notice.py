@@ -13,6 +13,7 @@ from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
 from notifications.customer.records import binding_in_force
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
+from notifications.incident import Incident
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
@@ -70,7 +71,15 @@ def release_drafts(
     ``expected_version`` is the incident's, so that exactly the reviewed drafts are released. Raises as
     ``release_notice`` does.
     """
-    return _release(tx, act, _drafts(tx, incident_id, expected_version), agreements)
+    return _release(tx, act, _drafts(tx, tx.incidents.require(incident_id), expected_version), agreements)
+
+
+def release_announcement(
+    tx: Transaction, act: AuditContext, announcement_id: UUID, expected_version: int, agreements: Agreements
+) -> list[Notice]:
+    """Release every draft of an announcement: all of them or none. Raises as ``release_drafts`` does."""
+    announcement = tx.incidents.require_announcement(announcement_id)
+    return _release(tx, act, _drafts(tx, announcement, expected_version), agreements)
 
 
 def override_release(
@@ -87,7 +96,7 @@ def override_releases(
     tx: Transaction, act: AuditContext, incident_id: UUID, expected_version: int, agreements: Agreements, reason: str
 ) -> list[Notice]:
     """Release every draft of an incident in an emergency: all of them or none. Raises as ``override_release`` does."""
-    return _override(tx, act, _drafts(tx, incident_id, expected_version), agreements, reason)
+    return _override(tx, act, _drafts(tx, tx.incidents.require(incident_id), expected_version), agreements, reason)
 
 
 def review_override(tx: Transaction, act: AuditContext, notice_id: UUID, expected_version: int) -> Notice:
@@ -131,13 +140,13 @@ def _draft(tx: Transaction, notice_id: UUID, expected_version: int) -> Notice:
     return notice
 
 
-def _drafts(tx: Transaction, incident_id: UUID, expected_version: int) -> list[Notice]:
-    incident = tx.incidents.require(incident_id)
+def _drafts(tx: Transaction, incident: Incident, expected_version: int) -> list[Notice]:
+    subject = "incident" if incident.facts.announcement is None else "announcement"
     if incident.version != expected_version:
-        raise VersionMismatchError("incident", incident_id, expected_version, incident.version)
-    drafts = [notice for notice in tx.notices.of_incident(incident_id) if notice.state is NoticeState.DRAFT]
+        raise VersionMismatchError(subject, incident.id, expected_version, incident.version)
+    drafts = [notice for notice in tx.notices.of_incident(incident.id) if notice.state is NoticeState.DRAFT]
     if not drafts:
-        raise StateConflictError(f"incident {incident.ticket} has no draft to release")
+        raise StateConflictError(f"{subject} {incident.ticket} has no draft to release")
     return drafts
 
 

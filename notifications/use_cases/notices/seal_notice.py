@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from notifications.agreement.commitments import NoticeChannel as AgreedChannel
 from notifications.audit.proof import format_notice_extra
 from notifications.customer.legal_profile import entity_of
 from notifications.customer.records import Contact
@@ -18,7 +20,14 @@ from notifications.errors import (
     TimestampUnavailableError,
 )
 from notifications.mail_address import normal_address
-from notifications.notice import ComposedNotice, Notice, NoticeState, Provider, compose_notice
+from notifications.notice import (
+    ComposedNotice,
+    Notice,
+    NoticeState,
+    Provider,
+    compose_announcement,
+    compose_notice,
+)
 from notifications.notice.seal import SealedNotice, SealedRendering
 from notifications.ports import (
     Clock,
@@ -30,6 +39,8 @@ from notifications.ports import (
     Transaction,
     UnitOfWork,
 )
+from notifications.use_cases.announcements.announce import announced_terms
+from notifications.use_cases.announcements.letters import open_letter
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.prove_entry import entry_proof, salts, sequenced_entry
 from notifications.use_cases.incidents.apply_facts import notice_subjects
@@ -85,6 +96,8 @@ class _Prepared:
     composed: ComposedNotice
     ticket: str
     in_console: bool
+    #: the agreement asks for a registered letter
+    by_letter: bool
 
 
 async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
@@ -165,7 +178,9 @@ def _compose(tx: Transaction, notice_id: UUID, sealing: SealingDependencies) -> 
     # Render every language a contact may need: renderings cannot be added after sealing.
     readers = [contact for contact in tx.customers.contacts(notice.customer_id) if contact.active]
     composed, ticket = compose_from_store(tx, notice, readers, sealing)
-    return _Prepared(notice, targets_of(tx, notice), composed, ticket, comes_in_console(tx, notice))
+    said = json.loads(composed.document).get("announcement") if notice.announces else None
+    by_letter = said is not None and AgreedChannel.REGISTERED_LETTER in said["channels"]
+    return _Prepared(notice, targets_of(tx, notice), composed, ticket, comes_in_console(tx, notice), by_letter)
 
 
 def compose_from_store(
@@ -181,9 +196,6 @@ def compose_from_store(
     if incident is None or facts is None:
         raise LookupError(f"the store has no facts for notice {notice.id}")
     customer = tx.customers.require(notice.customer_id)
-    decider = sealing.deciders.of(facts, sealing.agreements)
-    case = customer_case(tx, customer)
-    decision, terms = decider.decide(case), decider.terms(case)
     earlier = [
         other
         for other in tx.notices.of_incident(notice.incident_id, notice.customer_id)
@@ -191,29 +203,56 @@ def compose_from_store(
     ]
     last = max(earlier, key=lambda other: other.sequence, default=None)
     seal_of_last = tx.notices.seal(last.id) if last is not None else None
+    supersedes = None
+    if last is not None and seal_of_last is not None:
+        supersedes = last.sequence, hashlib.sha256(seal_of_last.document).hexdigest()
+    previous = tx.incidents.facts_at(notice.incident_id, last.facts_version) if last is not None else None
+    languages = sorted({customer.language, *(contact.language for contact in contacts), *extra_languages})
+    zones = sorted(
+        {
+            (contact.language, contact.time_zone)
+            for contact in contacts
+            if contact.time_zone is not None and contact.time_zone != customer.time_zone
+        }
+    )
+    case = customer_case(tx, customer)
+    if facts.announcement is not None:
+        announced = facts.announcement
+        terms, kind = announced_terms(case, facts, announced, sealing.agreements)
+        composed = compose_announcement(
+            notice=notice,
+            incident=incident,
+            facts=facts,
+            announced=announced,
+            kind=kind,
+            previous=None if previous is None else previous.announcement,
+            customer=customer,
+            agreement=terms,
+            provider=sealing.provider,
+            issued_at=sealing.clock.now(),
+            supersedes=supersedes,
+            timestamp_independent=sealing.timestamp_authority.independent,
+            languages=languages,
+            zones=zones,
+        )
+        return composed, incident.ticket
+    decider = sealing.deciders.of(facts, sealing.agreements)
+    decision, terms = decider.decide(case), decider.terms(case)
     composed = compose_notice(
         notice=notice,
         incident=incident,
         facts=facts,
-        previous_facts=tx.incidents.facts_at(notice.incident_id, last.facts_version) if last is not None else None,
+        previous_facts=previous,
         classification=decider.classification(terms),
         decision=decision,
         customer=customer,
         agreement=terms,
         provider=sealing.provider,
         issued_at=sealing.clock.now(),
-        supersedes=(last.sequence, hashlib.sha256(seal_of_last.document).hexdigest())
-        if last is not None and seal_of_last is not None
-        else None,
+        supersedes=supersedes,
         timestamp_independent=sealing.timestamp_authority.independent,
-        languages=sorted({customer.language, *(contact.language for contact in contacts), *extra_languages}),
-        zones=sorted(
-            {
-                (contact.language, contact.time_zone)
-                for contact in contacts
-                if contact.time_zone is not None and contact.time_zone != customer.time_zone
-            }
-        ),
+        languages=languages,
+        zones=zones,
         entity=entity_of(tx.duties.legal_profile(customer.id)),
         law=sealing.agreements.duties.law,
     )
@@ -271,6 +310,8 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependenc
             entry,
             *(queued_entry(act, notice, pseudonym, delivery) for delivery in deliveries),
         ])  # fmt: skip
+        if prepared.by_letter:
+            open_letter(tx, act, notice)
         return True
 
     return work

@@ -20,16 +20,23 @@ class ScopedIncidents(ScopedRepository):
         return incident if incident is not None and self._covers(incident) else None
 
     def require(self, incident_id: UUID) -> Incident:
-        return required("incident", incident_id, self.get(incident_id))
+        incident = self._tx.incidents.require(incident_id)
+        return required("incident", incident_id, incident if self._covers(incident) else None)
+
+    def require_announcement(self, incident_id: UUID) -> Incident:
+        announcement = self._tx.incidents.require_announcement(incident_id)
+        return required("announcement", incident_id, announcement if self._covers(announcement) else None)
 
     def by_ticket(self, ticket: str) -> Incident | None:
         incident = self._tx.incidents.by_ticket(ticket)
         return incident if incident is not None and self._covers(incident) else None
 
-    def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
-        """Return a page of the incidents within."""
+    def page(
+        self, page: Page, *, state: str | None = None, announcements: bool = False
+    ) -> tuple[list[Incident], str | None]:
+        """Return a page of the incidents, or of the announcements, within."""
         self._verify_at_provider("page")
-        return self._tx.incidents.page(self._of_provider(page), state=state)
+        return self._tx.incidents.page(self._of_provider(page), state=state, announcements=announcements)
 
     def facts_at(self, incident_id: UUID, version: int) -> IncidentFacts | None:
         return None if self.get(incident_id) is None else self._tx.incidents.facts_at(incident_id, version)

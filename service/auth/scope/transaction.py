@@ -4,6 +4,7 @@ from typing import NoReturn
 
 from service.auth.caller import Scope
 from service.auth.scope.accounts import ScopedAccounts, ScopedCredentials, ScopedSessions, ScopedTokens
+from service.auth.scope.announcements import ScopedAnnouncements
 from service.auth.scope.customers import ScopedCustomers, ScopedErasures
 from service.auth.scope.deliveries import ScopedDeliveries, ScopedEscalations
 from service.auth.scope.duties import ScopedDuties
@@ -36,6 +37,7 @@ class ScopedTransaction:
         self.log = ScopedLog(tx, scope)
         self.responses = ScopedResponses(tx, scope)
         self.incidents = ScopedIncidents(tx, scope)
+        self.announcements = ScopedAnnouncements(tx, scope)
         self.customers = ScopedCustomers(tx, scope)
         self.erasures = ScopedErasures(tx, scope)
         self.notices = ScopedNotices(tx, scope)

@@ -13,10 +13,12 @@ from notifications.errors import StoreUnavailableError
 
 #: Tables that an erasure deletes from or changes.
 COMPACTED = (
-    "accounts", "acknowledgements", "agreement_bindings", "alerts", "api_tokens", "audit_openings", "call_records",
+    "accounts", "acknowledgements", "agreement_bindings", "alerts", "announced_customers",
+    "api_tokens", "audit_openings", "call_records",
     "call_tasks", "contacts", "customer_salts", "customers", "decisions", "deliveries", "delivery_attempts",
     "erasure_orders", "escalations", "external_identities", "feedback", "grants", "inbox_items", "incident_facts",
-    "legal_profiles", "links", "membership_offers", "notice_openings", "notice_pdfs", "notice_subjects", "notices",
+    "legal_profiles", "letter_tasks",
+    "links", "membership_offers", "notice_openings", "notice_pdfs", "notice_subjects", "notices",
     "owed_evidence", "passkeys", "passwords", "pending_sign_ins", "profiles", "questions", "reachability_checks",
     "recovery_codes",
     "resource_lookups", "resources", "returned_messages", "seal_proofs", "seal_timestamps", "sealed_notices",

@@ -16,6 +16,7 @@ from service.store.delivery.leases import LeaseRecords
 from service.store.delivery.outgoing_mails import MailRecords
 from service.store.delivery.webhooks import WebhookRecords
 from service.store.incidents.acknowledgements import AcknowledgementRecords
+from service.store.incidents.announcements import AnnouncementRecords
 from service.store.incidents.board import BoardRecords
 from service.store.incidents.contacts import ContactRecords
 from service.store.incidents.customers import CustomerRecords
@@ -92,6 +93,7 @@ class SqlTransaction:
         self._session = session
 
     incidents = Repository(_Incidents)
+    announcements = Repository(AnnouncementRecords)
     customers = Repository(_Customers)
     notices = Repository(_Notices)
     questions = Repository(QuestionRecords)

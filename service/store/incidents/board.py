@@ -131,7 +131,8 @@ def _due_statement(state: str | None, filters: tuple[str, ...], shapes: tuple[Sh
 
 def _filtered(filters: tuple[str, ...], shapes: tuple[Shape, ...] | None, matching: str) -> list[str]:
     """Return the conditions of filters, words and extents, in the order of their values."""
-    conditions = [_CONDITIONS[name] for name in filters]
+    # An announcement is no incident.
+    conditions = [*(_CONDITIONS[name] for name in filters), "incidents.subject = 'incident'"]
     if matching:
         conditions.append(f"incidents.id IN (SELECT d.subject_id FROM {matching})")  # noqa: S608
     if shapes is not None:

@@ -45,6 +45,7 @@ _FINISH = _ERASURES.update("compacted_at", "document", "signature", "timestamp",
 _IN_THE_WAY = (
     ("unserved_notices", "SELECT count(*) FROM notices WHERE customer_id = ? AND state IN ('draft', 'released')"),
     ("queued_deliveries", "SELECT count(*) FROM deliveries WHERE customer_id = ? AND state = 'queued'"),
+    ("open_letter_tasks", "SELECT count(*) FROM letter_tasks WHERE customer_id = ? AND state = 'open'"),
     ("open_call_tasks", "SELECT count(*) FROM call_tasks WHERE customer_id = ? AND state = 'open'"),
 )
 
@@ -61,6 +62,8 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM call_records WHERE task_id IN (SELECT id FROM call_tasks WHERE customer_id = ?)",
     "DELETE FROM call_tasks WHERE customer_id = ?",
     "DELETE FROM escalations WHERE customer_id = ?",
+    "DELETE FROM letter_tasks WHERE customer_id = ?",
+    "DELETE FROM announced_customers WHERE customer_id = ?",
     "DELETE FROM questions WHERE customer_id = ?",
     "DELETE FROM feedback WHERE customer_id = ?",
     "DELETE FROM acknowledgements WHERE customer_id = ?",

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists, select
+from sqlalchemy import bindparam, exists, literal_column, select
 
 from notifications.errors import required
 from notifications.incident import Incident, IncidentFacts, IncidentState
@@ -28,6 +28,11 @@ _FACTS: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
 #: Every notice of an incident reads the same facts, so they are decoded once. The text is the cache key, because a
 #: version that was rolled back may be used again with other facts.
 _decoded_facts = lru_cache(maxsize=16)(_FACTS.decode)
+
+#: Values of the column ``subject``.
+INCIDENTS, ANNOUNCEMENT = "incident", "announcement"
+#: What is added to the year of the series of announcements' ticket numbers.
+_ANNOUNCEMENTS = 10_000
 
 _incidents, _facts, _overviews = table(IncidentRow).c, table(IncidentFactsRow).c, table(IncidentOverviewRow).c
 
@@ -64,7 +69,7 @@ _SAVE_OVERVIEW = f"{OVERVIEWS.insert} ON CONFLICT (incident_id) DO UPDATE SET " 
 _WITHOUT_OVERVIEW = limited(
     select(*INCIDENT)
     .select_from(_in_force)
-    .where(~exists().where(_overviews.incident_id == _incidents.id))
+    .where(~exists().where(_overviews.incident_id == _incidents.id), _incidents.subject == literal_column("'incident'"))
     .order_by(_incidents.position)
 )
 _UPDATE_INCIDENT = compiled_text(
@@ -84,12 +89,17 @@ _NEXT_TICKET = compiled_text(
 def _page_statement(filters: tuple[str, ...], shapes: tuple[Shape, ...] | None) -> str:
     """Return the statement of a page, by its filters and the shapes of its extents."""
     statement = _page_of_incidents
+    statement = statement.where(_incidents.subject == bindparam("subject"))
     if "state" in filters:
         statement = statement.where(_incidents.state == bindparam("state"))
     if shapes is None:
         return limited(statement, "before", *filters)
     covered, names = within_extents(shapes, at=_incidents.opened_at)
     return limited(statement.where(covered), "before", *filters, *names)
+
+
+def _subject(facts: IncidentFacts) -> str:
+    return INCIDENTS if facts.announcement is None else ANNOUNCEMENT
 
 
 def incident_of_row(*row: Any) -> Incident:
@@ -112,9 +122,10 @@ def incident_of_row(*row: Any) -> Incident:
 class IncidentRecords(Records):
     """Incidents."""
 
-    def next_ticket_number(self, year: int, *, exercise: bool = False) -> int:
+    def next_ticket_number(self, year: int, *, exercise: bool = False, announcement: bool = False) -> int:
         """Return the next number of the year and series, from 1; a rollback restores it, so there are no gaps."""
-        row = self._session.one(_NEXT_TICKET, (-year if exercise else year,))
+        series = -year if exercise else year + _ANNOUNCEMENTS if announcement else year
+        row = self._session.one(_NEXT_TICKET, (series,))
         assert row is not None  # RETURNING gives the row that was written
         return int(row[0])
 
@@ -133,20 +144,33 @@ class IncidentRecords(Records):
                 incident.opened_by,
                 to_optional_microseconds(incident.closed_at),
                 incident.exercise,
+                _subject(incident.facts),
             ),
         )
         self._session.execute(_INSERT_FACTS, (id_bytes, incident.version, _FACTS.encode(incident.facts)))
-        SearchDocuments(self._session).put_incident(incident)
+        self._index(incident)
         self._changed("incidents")
 
+    def _index(self, incident: Incident) -> None:
+        if incident.facts.announcement is None:
+            SearchDocuments(self._session).put_incident(incident)
+
     def get(self, incident_id: UUID) -> Incident | None:
-        """Return the incident with the facts in force."""
+        """Return the incident, or the announcement, with the facts in force."""
         row = self._session.one(_INCIDENT_BY_ID, (incident_id.bytes,))
         return None if row is None else incident_of_row(*row)
 
     def require(self, incident_id: UUID) -> Incident:
-        """Return the incident; raises NotFoundError where there is none."""
-        return required("incident", incident_id, self.get(incident_id))
+        """Return the incident; raises NotFoundError where there is none, and for an announcement."""
+        found = self.get(incident_id)
+        is_incident = found is not None and found.facts.announcement is None
+        return required("incident", incident_id, found if is_incident else None)
+
+    def require_announcement(self, incident_id: UUID) -> Incident:
+        """Return the announcement; raises NotFoundError where there is none."""
+        found = self.get(incident_id)
+        announces = found is not None and found.facts.announcement is not None
+        return required("announcement", incident_id, found if announces else None)
 
     def by_ticket(self, ticket: str) -> Incident | None:
         """Return the incident by its ticket number."""
@@ -175,7 +199,7 @@ class IncidentRecords(Records):
             ),
         )
         self._session.execute(_INSERT_FACTS, (incident.id.bytes, incident.version, _FACTS.encode(incident.facts)))
-        SearchDocuments(self._session).put_incident(incident)
+        self._index(incident)
         self._changed("incidents")
 
     def save_overview(self, overview: IncidentOverview) -> None:
@@ -191,10 +215,14 @@ class IncidentRecords(Records):
         """Return incidents that have no overview yet, oldest first."""
         return [incident_of_row(*row) for row in self._session.all(_WITHOUT_OVERVIEW, (limit,))]
 
-    def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
-        """Return incidents, newest first, as a page."""
+    def page(
+        self, page: Page, *, state: str | None = None, announcements: bool = False
+    ) -> tuple[list[Incident], str | None]:
+        """Return incidents, or announcements, newest first, as a page."""
         before = start_of("incidents", page, LAST)
-        filters = {} if state is None else {"state": state}
+        filters = {"subject": ANNOUNCEMENT if announcements else INCIDENTS}
+        if state is not None:
+            filters["state"] = state
         statement = _page_statement(tuple(filters), shapes_of(page))
         rows = self._session.all(statement, (before, *filters.values(), *extent_values(page), page.limit + 1))
         return paged("incidents", page, rows, incident_of_row)

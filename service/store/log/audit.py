@@ -93,7 +93,9 @@ def _within(statement: Select[Any], names: tuple[str, ...], shapes: tuple[Shape,
 
 def row_of_entry(position: int, entry: AuditEntry, leaf: bytes) -> tuple[object, ...]:
     """Return the row of an entry, for ``INSERT_ENTRY``."""
-    about = (entry.subjects.get(name) for name in ("incident", "notice"))
+    # An announcement has the life of an incident: what was served of it is found in the same way.
+    subject = entry.subjects.get("incident") or entry.subjects.get("announcement")
+    about = (subject, entry.subjects.get("notice"))
     named = [None if identifier is None else UUID(identifier).bytes for identifier in about]
     return position, entry.id.bytes, leaf, to_microseconds(entry.at), *named, entry.type, entry.actor
 

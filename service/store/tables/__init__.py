@@ -38,12 +38,14 @@ from service.store.tables.duties import (
 )
 from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
+    AnnouncedCustomerRow,
     DecisionRow,
     IncidentDraftRow,
     IncidentFactsRow,
     IncidentOverviewRow,
     IncidentRow,
     InterventionRow,
+    LetterTaskRow,
     StoredResponseRow,
     TicketCounterRow,
 )
@@ -94,6 +96,7 @@ __all__ = [
     "AcknowledgementRow",
     "AgreementBindingRow",
     "AlertRow",
+    "AnnouncedCustomerRow",
     "ApiTokenRow",
     "AuditEntryRow",
     "AuditOpeningRow",
@@ -127,6 +130,7 @@ __all__ = [
     "InterventionRow",
     "IssuedReportRow",
     "LegalProfileRow",
+    "LetterTaskRow",
     "LinkRow",
     "LogCheckpointRow",
     "LogLeafRow",

@@ -10,7 +10,10 @@ _PENDING = condition("pending > 0")
 
 
 class TicketCounterRow(SQLModel, table=True):
-    """The last ticket number given in a year; the year is negative for exercises, which have numbers of their own."""
+    """The last ticket number given in a year; the year is negative for exercises, which have numbers of their own.
+
+    Announcements have the year plus 10,000.
+    """
 
     __tablename__ = "ticket_counters"
     year: int = columns.integer(primary_key=True)
@@ -18,7 +21,7 @@ class TicketCounterRow(SQLModel, table=True):
 
 
 class IncidentRow(SQLModel, table=True):
-    """``notifications.incident.Incident`` without its facts."""
+    """``notifications.incident.Incident`` without its facts; also announcements, which have the same life."""
 
     __tablename__ = "incidents"
     __table_args__ = (Index("ix_incidents_state_position", "state", "position"),)
@@ -32,6 +35,8 @@ class IncidentRow(SQLModel, table=True):
     opened_by: str = columns.text()
     closed_at: int | None = columns.integer(nullable=True)
     exercise: bool = columns.boolean()
+    #: ``incident``, or ``announcement``: a notice of the agreement that is about no incident
+    subject: str = columns.text()
 
 
 class IncidentFactsRow(SQLModel, table=True):
@@ -130,3 +135,60 @@ class StoredResponseRow(SQLModel, table=True):
     body: bytes = columns.binary()
     headers: str = columns.text()
     stored_at: int = columns.integer()
+
+
+class AnnouncedCustomerRow(SQLModel, table=True):
+    """``notifications.ports.AnnouncedCustomer``."""
+
+    __tablename__ = "announced_customers"
+    __table_args__ = (
+        Index("uq_announced_customers_announcement_id_customer_id", "announcement_id", "customer_id", unique=True),
+    )
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    announcement_id: bytes = columns.identifier("incidents.id")
+    customer_id: bytes = columns.identifier("customers.id", index=True)
+    facts_version: int = columns.integer()
+    concern: str = columns.text()
+    agreement_id: str | None = columns.text(nullable=True)
+    clause: str | None = columns.text(nullable=True)
+    due_at: int | None = columns.integer(nullable=True)
+    binding: str | None = columns.text(nullable=True)
+    decided_at: int = columns.integer()
+    consent: str | None = columns.text(nullable=True)
+    consent_name: str | None = columns.text(nullable=True)
+    consent_reason: str | None = columns.text(nullable=True)
+    consent_by: str | None = columns.text(nullable=True)
+    consent_at: int | None = columns.integer(nullable=True)
+    version: int = columns.integer()
+
+
+class LetterTaskRow(SQLModel, table=True):
+    """``notifications.ports.LetterTask``. The return slip is the opening ``slip`` of its entry."""
+
+    __tablename__ = "letter_tasks"
+    __table_args__ = (
+        Index(
+            "ix_letter_tasks_open_due_at",
+            "due_at",
+            "position",
+            sqlite_where=condition("state = 'open'"),
+            postgresql_where=condition("state = 'open'"),
+        ),
+    )
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    notice_id: bytes = columns.identifier("notices.id", index=True)
+    customer_id: bytes = columns.identifier("customers.id", index=True)
+    state: str = columns.text()
+    due_at: int = columns.integer()
+    created_at: int = columns.integer()
+    posting_number: str | None = columns.text(nullable=True)
+    posted_on: str | None = columns.text(nullable=True)
+    posted_by: str | None = columns.text(nullable=True)
+    slip_type: str | None = columns.text(nullable=True)
+    slip_sha256: str | None = columns.text(nullable=True)
+    slip_entry_id: bytes | None = columns.identifier(nullable=True)
+    closed_at: int | None = columns.integer(nullable=True)
+    closed_by: str | None = columns.text(nullable=True)
+    version: int = columns.integer()

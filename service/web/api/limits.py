@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from notifications.use_cases.announcements.letters import SLIP_MAX_BYTES
 from service.auth.authentication import Authenticator
 from service.auth.rate_limits import TooManyRequestsError
 from service.auth.route_guard import UnauthenticatedError
@@ -29,6 +30,11 @@ _MAX_STRANGER_BYTES = 64 * 1024
 _API = "/api/"
 #: Routes that read their body as it comes and bound it themselves (``limits.max_import_bytes``).
 _STREAMED = frozenset({"/api/v1/resources/import"})
+#: Scans of return slips, which may be larger than other bodies.
+_SLIP = re.compile(r"(?:/api/v1)?/letters/[0-9a-f-]{36}/slip")
+#: A form around a scan adds less than this.
+_FORM_BYTES = 64 * 1024
+_NOT_JSON = ("text/csv", "application/pdf", "image/")
 #: Deepest nesting of JSON; the deepest facts have 6.
 _MAX_DEPTH = 32
 #: A JSON string, also without its end if the text stops before. It matches at every quotation mark, so the time is
@@ -101,14 +107,19 @@ class RequestLimits:
         path = request.url.path
         if not path.startswith(_API):
             caller = await self._authenticator.known(request)
-            return None, self._max_body_bytes if caller else min(self._max_body_bytes, _MAX_STRANGER_BYTES)
+            return None, self._largest(path) if caller else min(self._max_body_bytes, _MAX_STRANGER_BYTES)
         try:
             await self._authenticator.admit(request)
         except UnauthenticatedError as error:
             return unauthenticated_problem(error, path), 0
         except TooManyRequestsError as error:
             return too_many_problem(error, path), 0
-        return None, self._max_body_bytes
+        return None, self._largest(path)
+
+    def _largest(self, path: str) -> int:
+        if _SLIP.fullmatch(path):
+            return max(self._max_body_bytes, SLIP_MAX_BYTES + _FORM_BYTES)
+        return self._max_body_bytes
 
     async def _read(self, scope: Scope, receive: Receive, allowed: int, held: list[bytes]) -> Response | None:
         """Read the body into ``held``, which counts as buffered; return the refusal, if any.
@@ -141,9 +152,9 @@ class RequestLimits:
         return None
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
-        # 3. CSV has no depth. A body with the type of CSV is never parsed as JSON.
-        is_csv = Headers(scope=scope).get("content-type", "").startswith("text/csv")
-        if not is_csv and _depth_over(body, _MAX_DEPTH):
+        # 3. CSV and scans have no depth. A body of these types is never parsed as JSON.
+        has_no_depth = Headers(scope=scope).get("content-type", "").startswith(_NOT_JSON)
+        if not has_no_depth and _depth_over(body, _MAX_DEPTH):
             response = status_problem(400, f"the JSON is nested deeper than {_MAX_DEPTH}", scope["path"])
             await response(scope, receive, send)
             return

@@ -252,7 +252,7 @@ def facts_json(facts: IncidentFacts) -> dict[str, Any]:
     shape = as_json(facts)
     if not isinstance(shape, dict):
         raise TypeError("facts are an object")
-    return dict(shape)
+    return {name: value for name, value in shape.items() if name != "announcement"}
 
 
 class Tally(Out):

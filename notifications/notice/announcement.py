@@ -1,0 +1,101 @@
+"""The document of a notice that is about no incident: what is announced, by the clause of the customer's agreement.
+
+It has the head of an incident's document, and says nothing of a classification, an effect or personal data.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from notifications.agreement import Agreement, Reference
+from notifications.agreement.commitments import NoticeKind, NoticeTime
+from notifications.canonical_json import timestamp_text
+from notifications.customer.records import Customer, NewsChannel
+from notifications.incident import Announcement, Incident, IncidentFacts
+from notifications.notice.document import Provider, document_head
+from notifications.notice.life import Notice
+from notifications.notice.rendered import ComposedNotice, rendered_document
+
+#: The ``schema`` of every such document.
+ANNOUNCEMENT_SCHEMA = "greffier.announcement/1"
+
+
+def compose_announcement(
+    *,
+    notice: Notice,
+    incident: Incident,
+    facts: IncidentFacts,
+    announced: Announcement,
+    kind: NoticeKind,
+    previous: Announcement | None,
+    customer: Customer,
+    agreement: Agreement,
+    provider: Provider,
+    issued_at: datetime,
+    supersedes: tuple[int, str] | None,
+    timestamp_independent: bool | None,
+    languages: Sequence[str],
+    zones: Sequence[tuple[str, str]] = (),
+) -> ComposedNotice:
+    """Return the notice of one customer on one version of an announcement; the arguments are those of an incident's.
+
+    ``kind``: the kind of notice in what binds the customer. ``previous``: the version of the previous notice. Only the
+    items that this kind has are stated: another agreement may ask for others.
+    """
+    roles = (Reference.COMPLAINT, Reference.STATUS_AND_HISTORY)
+    references = {role.value: agreement.references[role] for role in roles if role in agreement.references}
+    stated = {item.id: item.text for item in announced.items}
+    document = document_head(
+        notice=notice,
+        incident=incident,
+        facts=facts,
+        customer=customer,
+        agreement=agreement,
+        references=references,
+        provider=provider,
+        issued_at=issued_at,
+        supersedes=supersedes,
+    ) | {
+        "schema": ANNOUNCEMENT_SCHEMA,
+        "announcement": {
+            "kind": kind.id,
+            "clause": kind.clause,
+            "title": kind.title.as_mapping(),
+            "text": facts.summary.as_mapping(),
+            "occurs_at": timestamp_text(announced.occurs_at),
+            "ends_at": None if announced.ends_at is None else timestamp_text(announced.ends_at),
+            "reports": kind.after is not None,
+            "items": [
+                {"id": item.id, "label": item.text.as_mapping(), "text": stated[item.id].as_mapping()}
+                for item in kind.items
+                if item.id in stated
+            ],
+            "services": list(facts.services),
+            "regions": list(facts.regions),
+            "channels": [channel.value for channel in kind.channels],
+            "lead": _time(kind.lead),
+            "after": _time(kind.after),
+            "consent_first": kind.consent_first,
+            "cancelled": announced.cancelled,
+            "moved_from": None
+            if previous is None or previous.occurs_at == announced.occurs_at
+            else timestamp_text(previous.occurs_at),
+        },
+        # As in the document of an incident: a verifier reads it, and an announcement has no effect of an incident.
+        "effect": None,
+        "news_channel": NewsChannel.SAME.value,
+        "timestamping": "per_notice",
+        "timestamp_independent": timestamp_independent,
+    }
+    return rendered_document(document, languages, zones, None)
+
+
+def _time(stated: NoticeTime | None) -> dict[str, Any] | None:
+    if stated is None:
+        return None
+    return {
+        "days": stated.days,
+        "months": stated.months,
+        "day_count": stated.day_count.value,
+        "binding": stated.binding.value,
+    }

@@ -1,0 +1,111 @@
+"""The words of a notice that is about no incident: what is announced, its items, and the clause that it rests on."""
+
+from notifications.wording.letter import Block, Paragraph, Phrase, Remark, Rows, Section
+from notifications.wording.reader import Reader
+
+
+def announcement_heading(reader: Reader) -> str:
+    """Return the kind of the notice, as the agreement names it."""
+    said = reader.document["announcement"]
+    if said["cancelled"]:
+        return reader.say("%(kind)s: cancelled", kind=reader.contract(said["title"]))
+    return reader.contract(said["title"])
+
+
+def announcement_opening(reader: Reader) -> tuple[Block, ...]:
+    """Return the first screen."""
+    say, document = reader.say, reader.document
+    said = document["announcement"]
+    ticket = say("%(ticket)s, notice no. %(sequence)s", ticket=document["ticket"], sequence=document["sequence"])
+    rows = [
+        (say("From"), Phrase(reader.name(document["provider"]["name"]))),
+        (say("To"), Phrase(reader.name(document["customer"]["name"]))),
+        (say("Ticket"), Phrase(ticket)),
+        (say("Marking"), Phrase(f"{document['tlp']} — {reader.words('tlp.' + document['tlp'])}")),
+        (say("Subject"), reader.phrase(document["title"])),
+        (_occurs(reader), Phrase(reader.when(said["occurs_at"]))),
+    ]
+    if said["ends_at"] is not None:
+        rows.append((say("Ends"), Phrase(reader.when(said["ends_at"]))))
+    blocks: list[Block] = [Paragraph(_first_sentence(reader)), Rows(tuple(rows))]
+    if said["cancelled"]:
+        blocks.append(Remark(say("What we announced does not take place.")))
+    elif said["consent_first"]:
+        blocks.append(
+            Remark(say("We need your written consent first. Please accept or refuse in your customer interface."))
+        )
+    if said["moved_from"] is not None:
+        blocks.append(
+            Remark(say("The time has changed. Before, it was %(time)s.", time=reader.when(said["moved_from"])))
+        )
+    return tuple(blocks)
+
+
+def announcement_sections(reader: Reader) -> tuple[Section, ...]:
+    """Return the sections of what is announced, and of why the customer is told."""
+    say, said = reader.say, reader.document["announcement"]
+    blocks: list[Block] = [reader.quote(said["text"])]
+    for item in said["items"]:
+        blocks += [Paragraph(reader.contract(item["label"]), strong=True), reader.quote(item["text"])]
+    rows = [
+        (label, Phrase(reader.names(said[key])))
+        for label, key in ((say("Services affected"), "services"), (say("Regions affected"), "regions"))
+        if said[key]
+    ]
+    if rows:
+        blocks.append(Rows(tuple(rows)))
+    return Section(say("What we announce"), tuple(blocks)), _why(reader)
+
+
+def _occurs(reader: Reader) -> str:
+    return (
+        reader.say("Happened") if reader.document["announcement"]["reports"] else reader.say("Begins or takes effect")
+    )
+
+
+def _first_sentence(reader: Reader) -> str:
+    earlier, kind = reader.document["supersedes"], reader.document["kind"]
+    if earlier is not None:
+        return reader.say("This notice replaces notice no. %(sequence)s.", sequence=earlier["sequence"])
+    if kind == "initial":
+        return reader.say("We inform you of the following, as our agreement with you provides.")
+    return reader.say("There is news about what we announced to you before.")
+
+
+def _why(reader: Reader) -> Section:
+    say, document = reader.say, reader.document
+    said, due = document["announcement"], document["due"]
+    reason = say(
+        "By the agreement “%(title)s” we owe you this notice.", title=reader.contract(document["agreement"]["title"])
+    )
+    blocks: list[Block] = [Paragraph(reader.with_clause(reason, said["clause"]))]
+    if (time := _time(reader)) is not None:
+        blocks.append(Paragraph(time))
+    if due["binding"] == "hard" and document["issued_at"] > due["at"] and document["sequence"] == 1:
+        blocks.append(Remark(say("This notice is late: it is issued after this limit.")))
+    if due["binding"] == "soft" and document["issued_at"] > due["at"] and document["sequence"] == 1:
+        blocks.append(Paragraph(say("This notice is issued after the time aimed at.")))
+    if "registered_letter" in said["channels"]:
+        blocks.append(Paragraph(say("This notice also comes to you as a registered letter.")))
+    return Section(say("Why you are told"), tuple(blocks))
+
+
+def _time(reader: Reader) -> str | None:
+    """Return the time that the agreement sets for the notice; None if it sets none."""
+    say, due = reader.say, reader.document["due"]
+    said = reader.document["announcement"]
+    stated = said["lead"] or said["after"]
+    if stated is None:
+        return None
+    if stated["binding"] == "no_number":
+        return say("The agreement asks for notice beforehand and names no number of days.")
+    time = reader.when(due["at"])
+    if said["lead"] is None:
+        if stated["months"] is not None:
+            return say("Months after it for this notice: %(count)s, until %(time)s.", count=stated["months"], time=time)
+        return say("Days after it for this notice: %(count)s, until %(time)s.", count=stated["days"], time=time)
+    if stated["months"] is not None:
+        return say("Months ahead for this notice: %(count)s, until %(time)s.", count=stated["months"], time=time)
+    if stated["day_count"] == "working":
+        return say("Working days ahead for this notice: %(count)s, until %(time)s.", count=stated["days"], time=time)
+    return say("Calendar days ahead for this notice: %(count)s, until %(time)s.", count=stated["days"], time=time)

@@ -1,0 +1,191 @@
+"""Announcements by the API: which customers are concerned, by which clause, by when, and what is refused."""
+
+import json
+
+import pytest
+
+from support.announcements import act_on, ahead, announce, announced, bound, released
+from support.scenario import customer, declare, ok
+
+
+async def leaves(running):
+    return await running.parts.store.read(
+        lambda tx: [json.loads(item.leaf) for item in (*tx.audit.entries(0, 10_000), *tx.audit.pending(10_000))]
+    )
+
+
+def by_name(customers):
+    return {each["customer_name"]: each for each in customers}
+
+
+async def test_each_customer_is_told_by_the_clause_of_its_own_agreement(running, api):
+    await bound(api, "Third", "a@three.example", "secnumcloud_iaas_3_0")
+    await bound(api, "Second", "b@two.example")
+    made = await announce(api)
+    found = by_name(made["concerned"])
+    assert {name: (each["agreement_id"], each["clause"]) for name, each in found.items()} == {
+        "Third": ("secnumcloud_iaas_3_0", "9.1"),
+        "Second": ("secnumcloud_2026", "5.1"),
+    }
+    assert made["ticket"].startswith("ANN-")
+    assert {notice["state"] for each in found.values() for notice in each["notices"]} == {"draft"}
+    for each in found.values():
+        preview = await ok(api.get(f"/notices/{each['notices'][0]['id']}/preview"))
+        said = json.dumps(preview)
+        assert f"clause {each['clause']}" in said
+        for word in ("GTI", "Priority", "criticality", "classif"):
+            assert word not in said
+    decided = [leaf["detail"] for leaf in await leaves(running) if leaf["type"] == "announcement.decided"]
+    assert sorted(each["clause"] for each in decided) == ["5.1", "9.1"]
+
+
+async def test_a_missing_item_is_a_fault_by_field_and_text(api):
+    await bound(api, "Second", "b@two.example")
+    items = announced()["items"]
+    del items["mitigation"], items["planned_times"]
+    refused = await api.post("/announcements", json=announced(items=items | {"weather": "rain"}))
+    assert refused.status_code == 422
+    assert {fault["field"]: fault["reason"] for fault in refused.json()["errors"]} == {
+        "items.planned_times": "is missing: Planned start and end (clause 5.1 of secnumcloud_2026)",
+        "items.mitigation": "is missing: Measures that reduce the impact (clause 5.1 of secnumcloud_2026)",
+        "items.weather": "is no item of this kind; it has: impact_and_residual_risk, mitigation, nature, planned_times,"
+        " responsible_contact",
+    }
+    assert (await ok(api.get("/announcements")))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"kind": "party"}, "kind"),
+        ({"kind": "end_of_contract"}, "kind"),
+        ({"ends_at": "2020-01-01T00:00:00Z"}, "ends_at"),
+        ({"customers": ["00000000-0000-4000-8000-000000000000"]}, "customers.0"),
+        ({"products": ["teapot"]}, "products.0"),
+        ({"occurs_at": "2027-01-01T00:00:00"}, "occurs_at"),
+        ({"items": announced()["items"] | {"nature": {"en": "  "}}}, "items.nature.en"),
+    ],
+)
+async def test_bad_input_is_named(api, change, field):
+    await bound(api, "Second", "b@two.example")
+    refused = await api.post("/announcements", json=announced() | change)
+    assert refused.status_code == 422
+    assert field in {fault["field"] for fault in refused.json()["errors"]}
+
+
+async def test_who_is_not_concerned_is_listed_with_the_reason(running, api):
+    await bound(api, "Infra", "a@infra.example", products=["iaas"])
+    await bound(api, "Platform", "a@platform.example", products=["paas"])
+    await bound(api, "Old", "a@old.example", "secnumcloud_iaas_3_0")
+    await bound(api, "Late", "a@late.example", effective_at="2099-01-01T00:00:00Z")
+    made = await announce(api, "unplanned_maintenance", occurs_at=ahead(hours=1))
+    assert list(by_name(made["concerned"])) == ["Platform"]
+    assert {each["customer_name"]: each["concern"] for each in made["not_concerned"]} == {
+        "Infra": "no_such_kind",
+        "Old": "no_such_kind",
+        "Late": "not_bound",
+    }
+    assert all(each["notices"] == [] for each in made["not_concerned"])
+    decided = [leaf["detail"]["concern"] for leaf in await leaves(running) if leaf["type"] == "announcement.decided"]
+    assert sorted(decided) == ["concerned", "no_such_kind", "no_such_kind", "not_bound"]
+
+
+async def test_products_places_and_lists_choose(api):
+    await bound(api, "Infra", "a@infra.example", products=["iaas"])
+    await bound(api, "Platform", "a@platform.example", products=["paas"])
+    chosen = await customer(
+        api,
+        "North",
+        services=["compute"],
+        regions=["north"],
+        agreement={"agreement_id": "secnumcloud_2026", "effective_at": "2025-02-01T00:00:00+01:00"},
+    )
+    by_product = await announce(api, products=["paas"])
+    assert set(by_name(by_product["concerned"])) == {"Platform", "North"}
+    by_place = await announce(api, regions=["south"])
+    assert [each["concern"] for each in by_place["not_concerned"]] == ["other_place"]
+    by_list = await announce(api, customers=[chosen["id"]])
+    assert list(by_name(by_list["concerned"])) == ["North"]
+    assert {each["concern"] for each in by_list["not_concerned"]} == {"not_chosen"}
+
+
+async def test_the_due_moment_is_the_lead_before_what_is_announced(api):
+    await bound(api, "Second", "b@two.example")
+    await bound(api, "Third", "a@three.example", "secnumcloud_iaas_3_0")
+    # Summer time begins in between: the notice is due at the same local hour.
+    made = await announce(api, "subcontractor_change", occurs_at="2027-04-10T10:00:00+02:00")
+    found = by_name(made["concerned"])
+    assert (found["Second"]["due_at"], found["Second"]["binding"]) == ("2027-03-11T09:00:00.000000Z", "hard")
+    assert (found["Third"]["due_at"], found["Third"]["binding"]) == ("2027-04-10T08:00:00.000000Z", "no_number")
+    after = await announce(api, "non_european_law_protection", occurs_at="2026-10-31T12:00:00+01:00")
+    assert {each["due_at"] for each in after["concerned"]} == {"2026-11-30T11:00:00.000000Z"}
+
+
+async def test_an_announcement_is_no_incident_anywhere(api):
+    await bound(api, "Second", "b@two.example")
+    made = await announce(api)
+    await released(api, made)
+    identifier = made["id"]
+    for path in ("", "/facts", "/notices", "/classification", "/assessments"):
+        assert (await api.get(f"/incidents/{identifier}{path}")).status_code == 404, path
+    assert (await ok(api.get("/incidents")))["items"] == []
+    assert (await ok(api.get("/incidents?order=due")))["items"] == []
+    assert (await ok(api.get("/incidents/board")))["items"] == []
+    for act in ("close", "release", "reopen"):
+        refused = await api.post(f"/incidents/{identifier}/{act}", headers={"If-Match": "*"})
+        assert refused.status_code == 404
+    incident = await declare(api)
+    assert (await api.get(f"/announcements/{incident['id']}")).status_code == 404
+    assert [each["id"] for each in (await ok(api.get("/announcements")))["items"]] == [identifier]
+
+
+async def test_a_change_makes_an_update_and_a_cancellation_a_final_notice(api):
+    await bound(api, "Second", "b@two.example")
+    made = await announce(api)
+    redrafted = await ok(
+        api.put(f"/announcements/{made['id']}", json=announced(occurs_at=ahead(days=50)), headers={"If-Match": '"1"'})
+    )
+    (draft,) = redrafted["concerned"][0]["notices"]
+    assert (draft["sequence"], draft["kind"], draft["facts_version"]) == (1, "initial", 2)
+    stale = await api.put(f"/announcements/{made['id']}", json=announced(), headers={"If-Match": '"1"'})
+    assert stale.status_code == 412
+    await released(api, redrafted)
+    changed = await ok(
+        api.put(f"/announcements/{made['id']}", json=announced(occurs_at=ahead(days=60)), headers={"If-Match": '"2"'})
+    )
+    _, update = changed["concerned"][0]["notices"]
+    assert (update["sequence"], update["kind"], update["state"]) == (2, "update", "draft")
+    preview = await ok(api.get(f"/notices/{update['id']}/preview?language=en"))
+    assert "The time has changed" in json.dumps(preview)
+    await released(api, changed)
+    cancelled = await ok(act_on(api, changed, "cancel"))
+    assert (cancelled["cancelled"], cancelled["state"]) == (True, "closed")
+    last = cancelled["concerned"][0]["notices"][-1]
+    assert (last["sequence"], last["kind"]) == (3, "final")
+    preview = await ok(api.get(f"/notices/{last['id']}/preview?language=en"))
+    assert "does not take place" in json.dumps(preview)
+    await released(api, cancelled)
+    assert (await act_on(api, cancelled, "carry-out")).status_code == 409
+
+
+async def test_a_cancellation_before_anybody_was_told_withdraws_the_drafts(api):
+    await bound(api, "Second", "b@two.example")
+    cancelled = await ok(act_on(api, await announce(api), "cancel"))
+    assert cancelled["concerned"][0]["notices"] == []
+
+
+async def test_a_draft_that_waits_keeps_it_from_being_carried_out(api):
+    await bound(api, "Second", "b@two.example")
+    made = await announce(api)
+    assert (await act_on(api, made, "carry-out")).status_code == 409
+    await released(api, made)
+    assert (await ok(act_on(api, made, "carry-out")))["state"] == "closed"
+
+
+async def test_the_same_key_gets_the_same_answer(api):
+    await bound(api, "Second", "b@two.example")
+    key = {"Idempotency-Key": "one"}
+    body = announced()
+    first = await ok(api.post("/announcements", json=body, headers=key))
+    assert (await ok(api.post("/announcements", json=body, headers=key)))["id"] == first["id"]
+    assert len((await ok(api.get("/announcements")))["items"]) == 1
