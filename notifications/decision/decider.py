@@ -203,6 +203,10 @@ def target_seconds(
     return min(map(target, priorities), default=otherwise_seconds or _DAY_SECONDS)
 
 
+def _own_fact(customer_id: UUID, fact: str) -> str:
+    return f"affected_customers.{customer_id}.{fact}"
+
+
 def decide(
     facts: IncidentFacts,
     classification: Classification,
