@@ -12,7 +12,7 @@ _PERCENTILE = 95
 
 
 class InterventionOutcome(StrEnum):
-    """Whether the first intervention on one incident was within the GTI of one agreement (8.3)."""
+    """Whether the first intervention on one incident was within the GTI of one agreement."""
 
     IN_TIME = "in_time"
     LATE = "late"

@@ -4,7 +4,7 @@ An incident belongs to the period in which its ticket was opened, which is the m
 Exercises are in no number. When a customer was notified, and by when it had to be, is what
 ``notifications.evidence.notification_report_builder`` finds; so the reports and the audit account agree.
 
-The priority that counts for the GTI (8.3) is the one that was in force when the first intervention started: the team
+The priority that counts for the GTI is the one that was in force when the first intervention started: the team
 worked under this one. If none was established then, the first that was established afterwards counts. Without an
 intervention the last one counts. An incident whose priority was another one at its opening is counted as changed.
 

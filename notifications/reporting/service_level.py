@@ -1,4 +1,4 @@
-"""The priority of an incident and its guaranteed time to intervention (GTI, 8.3), as an entry of the log states it."""
+"""The priority of an incident and its guaranteed time to intervention (GTI), as an entry of the log states it."""
 
 from dataclasses import dataclass
 

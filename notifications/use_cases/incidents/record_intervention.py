@@ -1,4 +1,4 @@
-"""Record when the provider's first intervention on an incident started (8.3), as an act of its own."""
+"""Record when the provider's first intervention on an incident started, as an act of its own."""
 
 from datetime import datetime, timedelta
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The provider's first intervention on an incident: when it started, and corrections of a wrong record (8.3)."""
+"""The provider's first intervention on an incident: when it started, and corrections of a wrong record."""
 
 from uuid import UUID
 
@@ -83,7 +83,7 @@ async def post_intervention(
     stated: InterventionIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Record when the first intervention started; the GTI runs from the opening of the ticket until then (8.3).
+    """Record when the first intervention started; the GTI runs from the opening of the ticket until then.
 
     409 if it is recorded already and no `reason` corrects it.
     """

@@ -1,4 +1,4 @@
-"""The provider's first intervention on one incident: one button for now, and a form for another moment (8.3)."""
+"""The provider's first intervention on one incident: one button for now, and a form for another moment."""
 
 from typing import Any
 from uuid import UUID
