@@ -36,23 +36,30 @@ def typeset(letter: Letter, files: Sequence[PdfFile], *, author: str, at: dateti
     A character that no font of the package has is shown by its name, such as ``⟨U+E000⟩``.
     """
     data = json.dumps(_letter_data(letter, files, author), ensure_ascii=False)
+    sources = {"main.typ": _TEMPLATE} | {file.name: file.content for file in files if _is_text(file.content)}
+    return compiled_pdf(sources, "letter.json", data, at=at)
+
+
+def compiled_pdf(sources: Mapping[str, bytes], name: str, data: str, *, at: datetime) -> bytes:
+    """Return the PDF of a template ``main.typ`` among the sources, with its data in the file ``name``.
+
+    A character that no font of the package has is shown by its name.
+    """
     for _ in range(_MOST_RUNS - 1):
         try:
-            return _compiled(data, files, at)
+            return _compiled({**sources, name: data.encode()}, at)
         except typst.TypstError as error:
             missing = _without_glyph(error.diagnostic)
             if not missing:
                 raise
             data = _named(data, missing)
-    return _compiled(data, files, at)
+    return _compiled({**sources, name: data.encode()}, at)
 
 
-def _compiled(data: str, files: Sequence[PdfFile], at: datetime) -> bytes:
-    sources = {"main.typ": _TEMPLATE, "letter.json": data.encode()}
-    sources |= {file.name: file.content for file in files if _is_text(file.content)}
+def _compiled(sources: Mapping[str, bytes], at: datetime) -> bytes:
     # Its declared types lack a folder in memory, which is a mapping.
     content: object = typst.compile(  # type: ignore[call-overload]
-        sources,
+        dict(sources),
         font_paths=_fonts(),
         ignore_system_fonts=True,
         format="pdf",

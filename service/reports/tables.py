@@ -37,6 +37,8 @@ class Moment:
     text: str
 
 
+_OUTCOMES = ("opened", "in_time", "late", "missing", "running", "not_recorded", "without_gti", "changed")
+_TARGETS = {True: "met", False: "missed", None: "none"}
 Cell = str | int | Duration | Share | Moment | None
 
 
@@ -115,28 +117,26 @@ def _service_levels(rows: Sequence[Mapping[str, Any]], words: TableWords) -> Rep
             words.agreement(row["agreement"]),
             words.code("priority", row["priority"]),
             _duration(row["gti_seconds"]),
-            row["opened"],
-            row["in_time"],
-            row["late"],
-            row["missing"],
-            row["running"],
-            row["not_recorded"],
-            row["without_gti"],
-            row["changed"],
-            _share(row["share_permille"]),
             None if row["target_percent"] is None else Share(10 * row["target_percent"]),
-            words.say(
-                f"report.target.{'none' if row['target_met'] is None else 'met' if row['target_met'] else 'missed'}"
-            ),
+            _share(row["share_permille"]),
+            words.say(f"report.target.{_TARGETS[row['target_met']]}"),
+            *(row[name] for name in _OUTCOMES),
         )
         for row in rows
     ]
-    head = words.head(
-        "agreement", "priority", "gti", "opened", "in_time", "late", "missing", "running", "not_recorded",
-        "without_gti", "changed", "share", "target", "result",
-    )  # fmt: skip
+    head = words.head("agreement", "priority", "gti", "target", "share", "result", *_OUTCOMES)
     missed = frozenset(number for number, row in enumerate(rows) if row["target_met"] is False)
-    return _table("service_levels", words, head, made, names=2, marked=missed)
+    return _without_one_agreement(_table("service_levels", words, head, made, names=2, marked=missed), 0)
+
+
+def _without_one_agreement(table: ReportTable, column: int) -> ReportTable:
+    """Return a table with the agreement in its title instead of a column, where all rows are of one."""
+    named = {row[column] for row in table.rows} - {None}
+    if len(named) != 1:
+        return table
+    rows = tuple(row[:column] + row[column + 1 :] for row in table.rows)
+    head = table.head[:column] + table.head[column + 1 :]
+    return replace(table, title=f"{table.title} – {named.pop()}", head=head, rows=rows, names=1)
 
 
 def _times(figures: Mapping[str, Any], words: TableWords) -> ReportTable:
@@ -225,8 +225,8 @@ def _incidents(incidents: Sequence[Mapping[str, Any]], words: TableWords) -> Rep
     )  # fmt: skip
     if not any("outcome" in item for item in incidents):
         # In the report on all customers an incident has many notices.
-        return _table("incidents", words, head[:-2], [row[:-2] for row in rows])
-    return _table("incidents", words, head, rows)
+        head, rows = head[:-2], [row[:-2] for row in rows]
+    return _without_one_agreement(_table("incidents", words, head, rows), 1)
 
 
 def _statistics(statistics: Mapping[str, Any], words: TableWords, *, of_one: bool) -> ReportTable:

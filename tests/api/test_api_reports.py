@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from xml.etree import ElementTree as ET
 
 import httpx2
-import pytest
+import pikepdf
 from click.testing import CliRunner
 
 from notifications.audit.tiles import parse_entry_bundle, tiles_of
@@ -203,6 +203,14 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
     assert "=Alpha()" in texts
     assert "objectif manqué" in texts
 
+    # The PDF is the same bytes each time, tagged and PDF/A-3.
+    paper = (await api.get(f"/reports/monthly/{name}.pdf", params={"language": "de"})).content
+    assert paper == (await api.get(f"/reports/monthly/{name}.pdf", params={"language": "de"})).content
+    with pikepdf.open(io.BytesIO(paper)) as opened:
+        assert opened.Root.MarkInfo.Marked
+        assert opened.Root.Lang == "de"
+        assert opened.open_metadata()["pdfaid:part"] == "3"
+
     # What is found later changes nothing of it: the present numbers say it, and the next report issues it.
     await ok(api.post(f"/incidents/{incidents[1]['id']}/interventions", json={}))
     await until(running, lambda tx: not tx.audit.pending(1))
@@ -281,15 +289,14 @@ async def the_export_says_the_same(running, report, folder):
         )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("monthly/2026-13", 422), ("monthly/2026", 422), ("monthly/x.csv", 422), ("yearly/2026-11", 422),
-        ("yearly/1066", 422), ("monthly/2099-01", 404), ("yearly/2099", 404), ("monthly/2024-01", 200),
-    ],
-)  # fmt: skip
-async def test_what_is_no_period_is_refused_and_a_month_to_come_is_not_there(shared_api, path, status):
-    answer = await shared_api.get(f"/reports/{path}")
-    assert answer.status_code == status
-    if status == 422:
-        assert answer.json()["errors"]
+REFUSED = {
+    "monthly/2026-13": 422, "monthly/2026": 422, "monthly/x.csv": 422, "monthly/2026-11-01.pdf": 422,
+    "yearly/2026-11": 422, "yearly/1066": 422, "monthly/2099-01": 404, "yearly/2099": 404, "monthly/2024-01": 200,
+}  # fmt: skip
+
+
+async def test_what_is_no_period_is_refused_and_a_month_to_come_is_not_there(api):
+    for path, status in REFUSED.items():
+        answer = await api.get(f"/reports/{path}")
+        assert answer.status_code == status, path
+        assert bool(answer.json().get("errors")) == (status == 422), path

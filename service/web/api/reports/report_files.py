@@ -8,10 +8,13 @@ from starlette.responses import Response
 from notifications.canonical_json import parse_timestamp
 from notifications.errors import Fault, InvalidInputError
 from service.auth.route_guard import Access
+from service.notice_pdf.installation import ADVICE, is_installed
+from service.reports.charts import charts_of
 from service.reports.files import csv_rows, xlsx_bytes
 from service.reports.shown_report import ShownReport
 from service.reports.tables import tables_of
 from service.reports.wording import about_lines, table_words
+from service.web.api.errors import HttpProblemError
 from service.web.api.requests import ApiContext
 from service.web.api.spreadsheets import line_of
 
@@ -60,6 +63,26 @@ async def xlsx_of(context: ApiContext, shown: ShownReport, language: str) -> Res
         parse_timestamp(shown.stated["as_of"]),
     )
     return Response(content, media_type=_XLSX, headers=_download(shown, "xlsx"))
+
+
+async def pdf_of(context: ApiContext, shown: ShownReport, language: str) -> Response:
+    """Return a report as PDF; raises HttpProblemError 503 without the optional extra."""
+    if not is_installed():
+        raise HttpProblemError(503, ADVICE)
+    from service.reports.report_pdf import report_pdf  # noqa: PLC0415 - its imports are in the optional extra
+
+    words = table_words(language, context.agreements.by_id, shown)
+    content = await asyncio.to_thread(
+        report_pdf,
+        charts_of(shown, words, language),
+        tables_of(shown, words),
+        about_lines(shown, words, language, context.settings.provider.name),
+        words.say(f"report.state.{shown.state.value}"),
+        language=language,
+        zone=str(shown.stated["time_zone"]),
+        made_at=parse_timestamp(shown.stated["as_of"]),
+    )
+    return Response(content, media_type="application/pdf", headers=_download(shown, "pdf"))
 
 
 def _download(shown: ShownReport, ending: str) -> dict[str, str]:

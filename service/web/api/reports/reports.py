@@ -12,7 +12,7 @@ from service.auth.route_guard import Access
 from service.reports.finding import find_report
 from service.reports.shown_report import ReportState, ShownReport
 from service.web.api.fields import Language, Moment, Out
-from service.web.api.reports.report_files import csv_of, json_of, verify_kind, wanted_customer, xlsx_of
+from service.web.api.reports.report_files import csv_of, json_of, pdf_of, verify_kind, wanted_customer, xlsx_of
 from service.web.api.requests import ApiContext, Context, MayReadReports, json_response
 from service.web.api.schemas import api_router
 
@@ -103,6 +103,20 @@ async def monthly_xlsx(
     return await xlsx_of(context, shown, language or access.caller.language)
 
 
+@router.get("/monthly/{month}.pdf", response_class=Response, summary="Monthly report as PDF")
+async def monthly_pdf(
+    context: Context,
+    access: MayReadReports,
+    month: Month,
+    customer_id: OfCustomer = None,
+    current: Current = False,
+    language: Language | None = None,
+) -> Response:
+    """Return the charts and tables of the report as a tagged PDF/A-3; 503 without the optional extra `pdf`."""
+    shown = await _found(context, access, month, customer_id, year=False, current=current)
+    return await pdf_of(context, shown, language or access.caller.language)
+
+
 @router.get("/monthly/{month}.json", response_class=Response, summary="Monthly report, the exact bytes")
 async def monthly_document(
     context: Context, access: MayReadReports, month: Month, customer_id: OfCustomer = None, current: Current = False
@@ -137,6 +151,15 @@ async def yearly_xlsx(
     """Return a workbook with the tables of the year."""
     shown = await _found(context, access, year, None, year=True, current=current)
     return await xlsx_of(context, shown, language or access.caller.language)
+
+
+@router.get("/yearly/{year}.pdf", response_class=Response, summary="Yearly statistics as PDF")
+async def yearly_pdf(
+    context: Context, access: MayReadReports, year: Year, current: Current = False, language: Language | None = None
+) -> Response:
+    """Return the charts and tables of the year as a tagged PDF/A-3; 503 without the optional extra `pdf`."""
+    shown = await _found(context, access, year, None, year=True, current=current)
+    return await pdf_of(context, shown, language or access.caller.language)
 
 
 @router.get("/yearly/{year}.json", response_class=Response, summary="Yearly statistics, the exact bytes")

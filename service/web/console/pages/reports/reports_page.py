@@ -12,10 +12,12 @@ from starlette.responses import Response
 from notifications.errors import Fault, InvalidInputError
 from notifications.reporting.period import month_of
 from service.auth.route_guard import Access
+from service.notice_pdf.installation import is_installed
 from service.ports.store import AccessTransaction
+from service.reports.charts import ReportChart, charts_of
 from service.reports.finding import find_report
 from service.reports.shown_report import ReportState, ShownReport
-from service.reports.tables import Share, TableWords, tables_of
+from service.reports.tables import tables_of
 from service.reports.wording import about_lines, cell_text, table_words
 from service.web.api.reports.report_files import wanted_customer
 from service.web.api.requests import Context, MayReadReports
@@ -27,9 +29,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 #: Longest table on the page. The files have every row.
 _SHOWN = 200
-_PERCENT, _MINUTE, _HOUR = 100, 60, 3_600
 _FILES = ("csv", "xlsx", "json")
-_SPREAD = ("minimum", "mean", "percentile_95", "maximum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ async def report_page(
         "about": about_lines(shown, words, language, context.settings.provider.name, index=index),
         "index": index,
         "tables": tables,
-        "charts": charts_of(shown, words, language),
+        "charts": [_drawn(chart) for chart in charts_of(shown, words, language)],
         "shown_max": _SHOWN,
         "cell": lambda value: cell_text(value, language, zone),
         "files": _files(shown, of, current=current == "yes", language=language),
@@ -137,79 +137,16 @@ def _files(shown: ShownReport, of: UUID | None, *, current: bool, language: str)
     asked |= {"current": "true"} if current else {}
     return [
         (ending, f"/api/v1/reports/{kind}/{period}.{ending}?{urlencode(asked | _language(ending, language))}")
-        for ending in _FILES
+        for ending in (*_FILES, *(("pdf",) if is_installed() else ()))
     ]
 
 
 def _language(ending: str, language: str) -> dict[str, str]:
-    return {"language": language} if ending == "xlsx" else {}
+    return {"language": language} if ending in {"xlsx", "pdf"} else {}
 
 
-def charts_of(shown: ShownReport, words: TableWords, language: str) -> list[ShownChart]:
-    """Return the charts of a report: GTI by priority, times to notice, notices in time. Each has its numbers beside."""
-    figures = shown.stated["figures"]
-    return [
-        chart
-        for chart in (
-            *_service_level_charts(figures["service_levels"], words, language),
-            _times_chart(figures["from_awareness"], words, language),
-            _timeliness_chart(figures["timeliness"], words, language),
-        )
-        if chart is not None
-    ]
-
-
-def _service_level_charts(rows: Sequence[Any], words: TableWords, language: str) -> list[ShownChart]:
-    """Return a chart for each agreement."""
-    by_agreement: dict[str, list[Any]] = {}
-    for row in rows:
-        if row["share_permille"] is not None:
-            by_agreement.setdefault(row["agreement"], []).append(row)
-    charts = []
-    for number, (agreement, found) in enumerate(by_agreement.items()):
-        bars, listed = [], []
-        for row in found:
-            share = _share(row["share_permille"], language)
-            priority = words.code("priority", row["priority"])
-            target = words.say("report.target.none")
-            if row["target_percent"] is not None:
-                target = f"{words.say('report.column.target')} {_share(10 * row['target_percent'], language)}"
-            bars.append(Bar(priority, row["share_permille"] / 10, share))
-            listed.append((priority, f"{share} ({target})"))
-        chart = bar_chart(bars, top=_PERCENT)
-        caption = f"{words.say('report.table.service_levels')}: {words.agreement(agreement)}"
-        charts.append(ShownChart(f"gti-{number}", caption, words.say("report.note.service_levels"), chart, listed))
-    return charts
-
-
-def _times_chart(spread: Any, words: TableWords, language: str) -> ShownChart | None:
-    if not spread["notices"]:
-        return None
-    unit = _HOUR if spread["maximum_seconds"] > 2 * _HOUR else _MINUTE
-    bars, listed = [], []
-    for name in _SPREAD:
-        seconds = spread[f"{name}_seconds"]
-        label = words.say(f"report.column.{name}")
-        shown = f"{seconds / unit:.1f}".replace(".", "." if language == "en" else ",")
-        bars.append(Bar(label, seconds / unit, f"{shown} {'h' if unit == _HOUR else 'min'}"))
-        listed.append((label, bars[-1].shown))
-    caption = f"{words.say('report.table.times')} ({words.say('report.start.from_awareness')})"
-    return ShownChart("times", caption, words.say("report.note.times"), bar_chart(bars), listed)
-
-
-def _timeliness_chart(rows: Sequence[Any], words: TableWords, language: str) -> ShownChart | None:
-    found = [row for row in rows if row["due"]]
-    if not found:
-        return None
-    bars, listed = [], []
-    for row in found:
-        share = _share(row["share_permille"], language)
-        bars.append(Bar(words.say(f"report.binding_short.{row['binding']}"), row["share_permille"] / 10, share))
-        listed.append((words.say(f"report.binding.{row['binding']}"), f"{share} ({row['in_time']}/{row['due']})"))
-    chart = bar_chart(bars, top=_PERCENT)
-    caption = words.say("report.table.timeliness")
-    return ShownChart("timeliness", caption, words.say("report.note.timeliness"), chart, listed)
-
-
-def _share(permille: int, language: str) -> str:
-    return cell_text(Share(permille), language, "UTC")
+def _drawn(chart: ReportChart) -> ShownChart:
+    """Return a chart of the report as the SVG of the page."""
+    bars = [Bar(bar.label, bar.value, bar.shown) for bar in chart.bars]
+    rows = [(bar.name, bar.detail) for bar in chart.bars]
+    return ShownChart(chart.name, chart.caption, chart.described, bar_chart(bars, top=chart.top), rows)
