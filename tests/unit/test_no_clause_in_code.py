@@ -37,6 +37,7 @@ _NAMED = re.compile(r"\b(?:[cC]lauses?|[aA]rticles?|Artikel|Ziffern?|[aA]rt\.|Ab
 _OTHER = re.compile(
     r"\b(?:GDPR|RGPD|DSGVO|NIS ?2|DORA|Directive|Regulation|RFC|ETSI|ITU-T|X\.\d+|NIST|OpenID|CloudEvents|WebAuthn|"
     r"C2SP|WCAG|protocol binding|Python|PgBouncer)\b"
+    r"|\b20\d\d/\d+ art\."
     # Replies of SMTP servers, with their enhanced status.
     r"|\b[245]\d\d [245]\.\d+\.\d+ "
 )
