@@ -7,6 +7,9 @@ ARGS   ?=
 .PHONY: demo test test-fast mutants faults pictures check bench lock clean help
 .DEFAULT_GOAL := help
 
+# Tests start many processes: none of them compiles what another has compiled, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -21,8 +24,11 @@ $(VENV)/.installed: .ci/dev.lock pyproject.toml
 demo: $(VENV)/.installed ## the whole job on this machine: declare, decide, serve, verify (ARGS="--once --out out" ends by itself)
 	$(BIN)/greffier demo $(ARGS)
 
+# Half as many workers again as processors: tests also wait, for browsers, databases and other processes.
+WORKERS = $(shell $(BIN)/python -c "import os; print(max(1, 3 * os.cpu_count() // 2))")
+
 test: $(VENV)/.installed ## all tests
-	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-fast: $(VENV)/.installed ## the pure core without its slowest tests, for the inner loop
 	$(BIN)/python -m pytest -n auto -q -m "not slow" tests/unit $(ARGS)

@@ -58,7 +58,7 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
     plain_incident = parts.level(plain_table, vocabulary, deadlines, joins_dpa=joins_dpa)
     if plain_incident.id in {level.id for level in default_levels}:
         plain_table.fail("id", f"{plain_incident.id!r} is also the id of a default level")
-    if root.has("legal_clocks"):
+    if not second and root.has("legal_clocks"):
         # Files of earlier releases have it. ``notifications.duties`` has the law.
         root.take("legal_clocks")
     four_eyes = root.boolean("four_eyes") if root.has("four_eyes") else False

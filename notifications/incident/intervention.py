@@ -1,4 +1,4 @@
-"""The provider's first intervention on an incident: the moment that ends the guaranteed time (GTI)."""
+"""The provider's first intervention on an incident: the moment that ends the guaranteed time to intervention (GTI)."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -114,6 +114,7 @@ def notice_document(
             "version": agreement.version,
             "title": agreement.title.as_mapping(),
             "references": _references(agreement, decision),
+            **_dpa(agreement),
         },
         "tlp": facts.tlp.value,
         "rsit": None if facts.rsit_class is None else {"class": facts.rsit_class, "type": facts.rsit_type},
@@ -151,6 +152,14 @@ def notice_document(
         # Only exercises have it, so that the bytes of every other document are as they were.
         **({"exercise": True} if notice.exercise else {}),
     }  # fmt: skip
+
+
+def _dpa(agreement: Agreement) -> dict[str, Any]:
+    """Return which DPA binds the customer, if it is a document of its own."""
+    if agreement.dpa is None:
+        return {}
+    dpa = agreement.dpa
+    return {"dpa": {"id": dpa.id, "version": dpa.version, "title": dpa.title.as_mapping()}}
 
 
 def _classification(facts: IncidentFacts, classification: Classification, agreement: Agreement) -> dict[str, Any]:

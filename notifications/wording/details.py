@@ -267,6 +267,10 @@ def _why(reader: Reader) -> Section:
         )
     else:
         blocks.append(Paragraph(say("We decided to tell you, although no clause of the agreement obliges us to.")))
+    dpa = document["agreement"].get("dpa")
+    if dpa is not None and document["due"]["kind"] == "contractual":
+        # Of several versions, the reader must know the one whose articles are cited.
+        blocks.append(Paragraph(say("For personal data this applies: %(title)s.", title=reader.contract(dpa["title"]))))
     due = document["due"]
     blocks.append(
         Paragraph(

@@ -18,7 +18,7 @@ from service.auth.authentication import Authenticator
 from service.bootstrap.agreements import load_agreements
 from service.bootstrap.duties import load_duties
 from service.bootstrap.signing import address_or, record_known_keys, timestamp_authority, witness_clients
-from service.bootstrap.store import index_all_incidents, open_configured_store, start_leadership
+from service.bootstrap.store import index_all_incidents, open_configured_store, start_leadership, verify_bindings
 from service.channels.webhook_https import WebhookHttps
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles
@@ -84,7 +84,8 @@ async def build_core(
     """Start the parts that every process needs; the stack stops them in reverse. Raises the error of a required part.
 
     1. Read the required settings: agreements, master key, log key.
-    2. Open the store, index the incidents of an earlier release, and join the leader election. Only a process that runs
+    2. Open the store, index the incidents of an earlier release, check that the files have every agreement that binds a
+       customer, and join the leader election. Only a process that runs
        background tasks is a candidate.
     3. Start the key keeper and the sequencer. Only a process that serves starts rotations, so it also ends a rotation
        that a crash interrupted. The head file outside the database and the heads of the witnesses protect the
@@ -104,6 +105,7 @@ async def build_core(
     # 2.
     store = await open_configured_store(settings, stack, alone=serves and works)
     await index_all_incidents(store, agreements)
+    await verify_bindings(store, agreements)
     leadership = await start_leadership(settings, stack, candidate=works)
     # 3.
     keeper = KeyKeeper(

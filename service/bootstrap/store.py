@@ -4,7 +4,7 @@ import contextlib
 
 import structlog
 
-from notifications.errors import Fault, InvalidInputError
+from notifications.errors import AgreementError, Fault, InvalidInputError
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.incidents.index_incidents import index_incidents
 from service.settings import Settings
@@ -44,6 +44,19 @@ async def index_all_incidents(store: Store, agreements: Agreements) -> None:
         indexed += await store.write(lambda tx: index_incidents(tx, agreements, _INDEXED_AT_ONCE))
     if indexed:
         _log.info("incidents.indexed", incidents=indexed)
+
+
+async def verify_bindings(store: Store, agreements: Agreements) -> None:
+    """Raise InvalidInputError if a customer is bound to an agreement, a DPA or products that no file has any more."""
+    bindings = await store.read(lambda tx: tx.customers.bindings())
+    for binding in {(each.agreement_id, each.dpa_id, each.products): each for each in bindings}.values():
+        try:
+            agreements.terms(binding, binding.effective_at)
+        except KeyError as error:
+            fault = Fault("agreements.folder", f"customers are bound to {error.args[0]}, and no file has this id")
+            raise InvalidInputError(fault) from None
+        except AgreementError as error:
+            raise InvalidInputError(Fault("agreements.folder", f"customers are bound by {error}")) from None
 
 
 async def start_leadership(settings: Settings, stack: contextlib.AsyncExitStack, *, candidate: bool) -> Leadership:

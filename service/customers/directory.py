@@ -160,7 +160,7 @@ class _Directory:
 
 
 class _Kept:
-    """The last directories that were sorted. The store gives the same lists again until its directory changes."""
+    """The last directories that were sorted. The store gives the same lists until its directory changes."""
 
     def __init__(self) -> None:
         #: newest first; more than one where a process has several stores

@@ -45,6 +45,8 @@ _NAMES = (DOCUMENT_NAME, SIGNATURE_NAME, TIMESTAMP_NAME, PROOF_NAME, RESOURCES_N
 def verify_notice_pdf(content: bytes, trust: Trust) -> Iterator[VerifiedStep]:
     """Run the steps in order; raises VerificationError with the step's name at the first that fails.
 
+    The library starts an event loop of its own, so a caller that has one runs this in a thread.
+
     1. Structure: one PAdES signature, which certifies the whole file and allows no change, and the files of a notice.
     2. PDF timestamp: an RFC 3161 token over this signature, under the authority's root.
     3. PDF signature: intact, by a certificate for mail that chains to the CA and was valid at the time of step 2.

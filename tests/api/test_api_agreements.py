@@ -116,3 +116,14 @@ async def test_a_profile_dry_run_says_what_it_would_have_changed(api):
     assert (result["incidents_examined"], result["more_notices"], result["fewer_notices"]) == (2, 1, 1)
     assert {item["ticket"] for item in result["differences"]} == {told["ticket"], untold["ticket"]}
     assert (await ok(api.get(f"/customers/{one['id']}/profiles")))["items"] == []
+
+
+async def test_a_start_without_an_agreement_that_binds_a_customer_names_it(data_folder, service_log, second_agreement):
+    async with embedded_service(data_folder, agreements__folder=second_agreement) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            bound = {"agreement_id": "secnumcloud_iaas_4_0", "effective_at": "2025-02-01T00:00:00Z"}
+            await scenario.customer(api, agreement=bound)
+    with pytest.raises(GreffierError, match="customers are bound to secnumcloud_iaas_4_0, and no file has this id"):
+        async with embedded_service(data_folder):
+            pass

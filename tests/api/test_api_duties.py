@@ -145,7 +145,7 @@ async def test_a_report_is_filled_from_facts_written_carried_over_and_submitted(
     assert (items["cross_border"]["text"], items["cross_border"]["origin"]) == ("Belgium", "carried")
     assert items["description"]["facts_now"] == "Something happened."
     assert items["severity"]["origin"] == "facts"
-    (entry,) = await entries(running, "report.submitted")
+    (entry,) = await entries(running, "authority_report.submitted")
     assert (entry["detail"]["duty"], entry["detail"]["withdrawn"]) == ("nis2_early_warning", False)
     assert "CERT-FR" not in json.dumps(entry)
 
@@ -172,7 +172,7 @@ async def test_a_submission_starts_the_next_clock_and_a_correction_moves_it(api,
     assert (await api.post(wrong, json={"reason": "again"})).status_code == 409
     await ok(api.post(f"{path}/submissions/{made['id']}/correction", json={"reason": "it was never sent"}))
     assert by_duty(await duties(api, incident))["nis2_progress"]["state"] == "not_started"
-    assert len(await entries(running, "report.corrected")) == 2
+    assert len(await entries(running, "authority_report.corrected")) == 2
 
 
 @pytest.mark.parametrize(

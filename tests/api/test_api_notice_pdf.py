@@ -27,7 +27,7 @@ from notifications.evidence.verification import NoticeFiles, verify_notice_files
 from service.cli.verify import load_trust
 from service.ports.accounts import Role
 from support.people import browser, person
-from support.read_pdf import attached, faults_of_pdf_a_3, needs_poppler, opened, run, squeezed, tags_of, words_shown
+from support.read_pdf import attached, faults_of_pdf_a_3, opened, run, squeezed, tags_of, words_shown
 from support.scenario import affected, customer, declare, harm, notices, release
 
 LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft" * 3
@@ -105,7 +105,6 @@ def _anchors(running, name):
     ]
 
 
-@needs_poppler
 @pytest.mark.parametrize("language", ["fr", "de", "en"])
 async def test_the_words_are_those_of_the_mail(case, language, tmp_path):
     content = await case.pdf(language)
@@ -171,7 +170,6 @@ async def test_pyhanko_finds_a_valid_signature_of_level_b_t_and_no_more(case):
     assert "signing_time" not in {each["type"].native for each in signature.signer_info["signed_attrs"]}
 
 
-@needs_poppler
 async def test_pdfsig_finds_it_valid_too(case, tmp_path):
     status, said = run(tmp_path, await case.pdf(), "pdfsig", "-nocert", output=None)
     assert status == 0

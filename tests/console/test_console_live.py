@@ -332,7 +332,7 @@ async def test_two_processes_that_commit_in_turn_leave_no_event_out_on_postgresq
             assert (await live.event())[0] == "ready"
             slow = asyncio.create_task(other.write(lambda tx: write(tx, "slow", slowly=True), concurrently=True))
             await asyncio.to_thread(has_begun.wait, 60)
-            await running.parts.store.write(lambda tx: write(tx, "quick"))
+            await running.parts.store.write(lambda tx: write(tx, "quick"), concurrently=True)
             seen = await live.until("test.quick")
             may_end.set()
             await slow

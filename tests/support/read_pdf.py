@@ -1,15 +1,11 @@
-"""Read PDFs with programs that are not ours: poppler's, if the machine has them, and qpdf by pikepdf."""
+"""Read PDFs with programs that are not ours: poppler's, and qpdf by pikepdf."""
 
 import html
 import io
 import re
-import shutil
 import subprocess
 
 import pikepdf
-import pytest
-
-needs_poppler = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="poppler-utils is not on this machine")
 
 
 def run(folder, content, program, *arguments, output="-"):

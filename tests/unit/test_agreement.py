@@ -162,7 +162,7 @@ def test_look_ups_by_id():
         ),
         ("waivable = true", 'waivable = "yes"', "default_levels.0.waivable"),
         ('deadline = "personal_data_breach"', 'deadline = "soon"', "default_levels.2.deadline"),
-        ("seconds = 172800\nbinding", "seconds = -1\nbinding", "deadlines.0.seconds"),
+        ("seconds = 172800\n[deadlines", "seconds = -1\n[deadlines", "deadlines.0.seconds"),
         ('schema = "greffier.agreement/1"', 'schema = "greffier.agreement/3"', "schema"),
         ('id = "secnumcloud_iaas_3_0"', 'id = "../other"', "id"),
         ("dated_on = 2025-01-17", 'dated_on = "2025-01-17"', "dated_on"),

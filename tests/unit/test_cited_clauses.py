@@ -13,7 +13,7 @@ import pytest
 from notifications.agreement import Reference, bound_terms, bundled_agreements, bundled_dpas, parse_agreement
 from notifications.agreement.terms import CLAUSE_SEPARATOR
 from notifications.customer.records import LevelChoice, NewsChannel, ProfileVersion
-from notifications.incident import LANGUAGES
+from notifications.incident import LANGUAGES, Cause, Intent
 from notifications.notice import NoticeKind
 from notifications.wording import render
 from support.notice_samples import AWARE_AT, CONFIRMED, CUSTOMER, breach_facts, compose, plain_facts
@@ -22,6 +22,7 @@ _VERSION_1 = Path(__file__).parents[1] / "support" / "agreements" / "secnumcloud
 _CITED = re.compile(r"\((?:clause|Ziffer) ([^()]*(?:\([^()]*\)[^()]*)*)\)")
 #: Numbers with the shape of a clause: ``11.1.1.2``, ``DPA 8``.
 _NUMBER = re.compile(r"(?<![\d.])\d{1,2}(?:\.\d{1,2}){2,}(?![\d.]*\d)|\bDPA \d+")
+_ATTACK = {"intent": Intent.MALICIOUS, "cause": Cause.ATTACK}
 _PROFILE = ProfileVersion(CUSTOMER.id, CUSTOMER.id, 1, (LevelChoice(impacts=("I1",)),), AWARE_AT, AWARE_AT, "operator")
 
 
@@ -40,14 +41,12 @@ def bound():
 SAMPLES = {
     "initial": lambda terms: compose(plain_facts(), agreement=terms),
     "initial, breach suspected": lambda terms: compose(breach_facts(), agreement=terms),
-    "initial, by a chosen level": lambda terms: compose(
-        plain_facts(intent="malicious", cause="attack"), agreement=terms, profile=_PROFILE
-    ),
+    "initial, by a chosen level": lambda terms: compose(plain_facts(**_ATTACK), agreement=terms, profile=_PROFILE),
     "update, breach confirmed": lambda terms: compose(
         breach_facts(CONFIRMED), breach_facts(), NoticeKind.UPDATE, 2, agreement=terms
     ),
     "correction": lambda terms: compose(
-        plain_facts(intent="malicious", cause="attack"), plain_facts(), NoticeKind.CORRECTION, 2, agreement=terms
+        plain_facts(**_ATTACK), plain_facts(), NoticeKind.CORRECTION, 2, agreement=terms
     ),
     "final": lambda terms: compose(plain_facts(), plain_facts(), NoticeKind.FINAL, 3, agreement=terms),
 }
@@ -92,7 +91,7 @@ def test_without_a_role_the_sentence_has_no_clause(language):
     assert complaint[language] in text
     assert "()" not in text
     assert "None" not in text
-    chosen = compose(plain_facts(intent="malicious", cause="attack"), agreement=terms, profile=_PROFILE)
+    chosen = compose(plain_facts(**_ATTACK), agreement=terms, profile=_PROFILE)
     (reason,) = (each for each in json.loads(chosen.document)["why_you_are_told"] if each["id"] == "profile")
     assert reason["clause"] == ""
     assert f"{reason['text'][language].rstrip('.')}." in re.sub(r"\s+", " ", chosen.rendered[language].text)

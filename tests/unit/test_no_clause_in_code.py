@@ -10,8 +10,12 @@ import pytest
 from notifications.agreement import bundled_agreements, bundled_dpas
 
 _ROOT = Path(__file__).parents[2]
-#: The data of agreements, and the sources of the incidents of the demonstration.
-_DATA = ("notifications/agreement/secnumcloud_", "notifications/agreement/dpa_", "service/cli/demo/incidents/")
+#: The data of agreements, the sources of the incidents of the demonstration, and what is about laws: the articles of a
+#: law have the same numbers for everybody.
+_DATA = (
+    "notifications/agreement/secnumcloud_", "notifications/agreement/dpa_", "service/cli/demo/incidents/",
+    "notifications/duties/", "notifications/use_cases/duties/", "service/settings/duties.py",
+)  # fmt: skip
 _SUFFIXES = {".py", ".toml", ".jinja", ".po", ".js", ".html", ".txt", ".mako"}
 _FILES = sorted(
     path.relative_to(_ROOT).as_posix()
@@ -33,6 +37,7 @@ _NAMED = re.compile(r"\b(?:[cC]lauses?|[aA]rticles?|Artikel|Ziffern?|[aA]rt\.|Ab
 _OTHER = re.compile(
     r"\b(?:GDPR|RGPD|DSGVO|NIS ?2|DORA|Directive|Regulation|RFC|ETSI|ITU-T|X\.\d+|NIST|OpenID|CloudEvents|WebAuthn|"
     r"C2SP|WCAG|protocol binding|Python|PgBouncer)\b"
+    r"|\b20\d\d/\d+ art\."
     # Replies of SMTP servers, with their enhanced status.
     r"|\b[245]\d\d [245]\.\d+\.\d+ "
 )

@@ -52,9 +52,9 @@ PROVIDER, CUSTOMER = "provider", "customer"
 #: The provider's notes and reasons may be about anybody, so they stay closed.
 OPEN_TO_CUSTOMER = frozenset({
     "agreement.bound", "contact.added", "contact.address_confirmed", "contact.changed", "customer.changed",
-    "customer.registered", "delivery.attempted", "delivery.queued", "feedback.given", "notice.acknowledged",
-    "notice.opened", "notice.pdf_made", "notice.sealed", "notice.timestamped", "profile.chosen", "question.answered",
-    "question.asked",
+    "customer.registered", "delivery.attempted", "delivery.queued", "feedback.given", "legal_profile.stated",
+    "notice.acknowledged", "notice.opened", "notice.pdf_made", "notice.sealed", "notice.timestamped", "profile.chosen",
+    "question.answered", "question.asked",
 })  # fmt: skip
 
 _NOTICE_PARTS = {"document": "notice.json", "signature": "notice.json.p7s", "timestamp": "notice.json.tsr"}

@@ -233,7 +233,7 @@ def verify_choices(
     tx: Transaction, customer_id: UUID, choices: tuple[LevelChoice, ...] | None, agreements: Agreements
 ) -> None:
     """Raise InvalidInputError for each chosen level that none of the customer's agreements has."""
-    bound = [agreements.by_id[binding.agreement_id] for binding in tx.customers.bindings(customer_id)]
+    bound = [agreements.terms(each, each.effective_at) for each in tx.customers.bindings(customer_id)]
     known = {
         "impacts": {level.id for agreement in bound for level in agreement.impacts},
         "criticalities": {level.id for agreement in bound for level in agreement.criticalities},

@@ -125,7 +125,7 @@ def save_draft(
     tx.duties.add_draft(draft)
     tx.audit.append([
         act.entry(
-            "report.drafted",
+            "authority_report.drafted",
             subjects={"incident": str(incident_id)},
             detail={"ticket": incident.ticket, "duty": duty_id, "version": draft.version},
             private={"items": dict(draft.items)},
@@ -160,7 +160,7 @@ def record_submission(
     tx.duties.add_submission(submission)
     tx.duties.set_timer(incident_id, act.now)
     # 4.
-    tx.audit.append([_submission_entry(act, "report.submitted", incident, submission)])
+    tx.audit.append([_submission_entry(act, "authority_report.submitted", incident, submission)])
     return submission
 
 
@@ -203,7 +203,7 @@ def correct_submission(
         made = replace(_submission(tx, act, incident, duty, stated, earlier), corrects=earlier.id, reason=why)
     tx.duties.add_submission(made)
     tx.duties.set_timer(incident_id, act.now)
-    tx.audit.append([_submission_entry(act, "report.corrected", incident, made)])
+    tx.audit.append([_submission_entry(act, "authority_report.corrected", incident, made)])
     return made
 
 

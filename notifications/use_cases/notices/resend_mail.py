@@ -1,4 +1,4 @@
-"""Send the mail of a sealed notice to one contact again, because a person asks for it."""
+"""Resend the mail of a sealed notice to one contact, because a person asks for it."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -12,10 +12,10 @@ from notifications.use_cases.incidents.apply_facts import notice_subjects
 
 
 def resend_mail(tx: Transaction, act: AuditContext, notice_id: UUID, delivery_id: UUID) -> Delivery:
-    """Queue the mail of a delivery again. Nothing new is said: the sealed notice is the same, and its Message-ID too.
+    """Queue the mail of a delivery again. Its notice and its Message-ID are the same, so nobody releases it again.
 
-    So nobody releases it anew. Its number of attempts continues, and each attempt is kept. Raises NotFoundError for a
-    delivery of another notice, and StateConflictError for one that cannot be sent again.
+    The number of attempts continues, and each attempt is kept. Raises NotFoundError for a delivery of another notice,
+    and StateConflictError for one that cannot be sent again.
 
     1. The notice must be sealed, and the delivery must be a mail.
     2. The contact must still be one of this customer, be active, and take part in exercises if the notice is of one.
@@ -46,7 +46,7 @@ def resend_mail(tx: Transaction, act: AuditContext, notice_id: UUID, delivery_id
     tx.deliveries.save(again, delivery.attempts)
     subjects = notice_subjects(notice, tx.customers.pseudonym(notice.customer_id))
     subjects |= {"delivery": str(delivery.id), "contact": str(contact.id)}
-    detail = {
+    detail: dict[str, str | int | bool | list[str] | None] = {
         "channel": delivery.channel.value,
         "cause": DeliveryCause.REPLAY.value,
         "attempts": delivery.attempts,

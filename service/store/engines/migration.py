@@ -19,9 +19,10 @@ _MIGRATIONS_LOCK = 7_310_203
 
 
 def sqlite_engine(path: Path) -> Engine:
-    """Return an engine for migrations of one SQLite file."""
+    """Return an engine for migrations of one SQLite file; it waits 30 seconds for another process that migrates."""
     # By default the driver begins a transaction at the first change of rows, and changes of tables are not part of it.
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"isolation_level": None})
+    arguments = {"isolation_level": None, "timeout": 30}
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args=arguments)
     event.listen(engine, "begin", _begin)
     return engine
 

@@ -45,12 +45,16 @@ class FactsForm:
     def help_of(self, fact: str, language: str) -> list[tuple[str, str, str]]:
         """Return (clause, language, wording) of every limb and exclusion that asks for a fact.
 
-        They are those of the reference agreement; where it does not ask for the fact, those of the first that does.
+        They are those of the reference agreement; where it does not ask for the fact, those of the first one that
+        asks for it, with the version of that agreement before the clause.
         """
         asked = {fact, fact.replace("service_harm.", "harm.")}
         found = (
             [
-                (limb.clause, *limb.text.in_language(language))
+                (
+                    limb.clause if agreement.id == self.agreement.id else f"{agreement.version}, {limb.clause}",
+                    *limb.text.in_language(language),
+                )
                 for definition in agreement.definitions
                 for limb in (*definition.limbs, *definition.exclusions)
                 if asked & set(_facts_in(limb.when))

@@ -15,7 +15,7 @@ class ScaleLevelOut(Out):
 
 
 class PriorityOut(Out):
-    """A priority and its support commitment (8.3)."""
+    """A priority and its support commitment."""
 
     id: str
     clause: str
@@ -28,7 +28,7 @@ class PriorityOut(Out):
 
 
 class LevelOut(Out):
-    """A rule by which a customer is notified (11.1.1.2, 11.1.1.3)."""
+    """A rule by which a customer is notified."""
 
     id: str
     clause: str
@@ -50,7 +50,7 @@ class LimbOut(Out):
 
 
 class DefinitionOut(Out):
-    """The definition of one nature (3.2). Definitions are tried in this order; the first that holds is the nature."""
+    """The definition of one nature. Definitions are tried in this order; the first that holds is the nature."""
 
     nature: str
     clause: str
@@ -214,7 +214,7 @@ class AgreementOut(Out):
     definitions: list[DefinitionOut]
     impacts: list[ScaleLevelOut]
     criticalities: list[ScaleLevelOut]
-    matrix: dict[str, dict[str, str]] = Field(description="Criticality to impact to priority (7.6.4).")
+    matrix: dict[str, dict[str, str]] = Field(description="Criticality to impact to priority.")
     priorities: list[PriorityOut]
     default_levels: list[LevelOut]
     plain_incident: LevelOut

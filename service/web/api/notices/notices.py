@@ -285,7 +285,7 @@ async def resend(
     delivery_id: UUID,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Queue the mail of a sealed notice to one contact again, at the contact's present address.
+    """Queue the mail of a sealed notice to one contact once more, at the contact's present address.
 
     409 while it is queued already, and for a contact that is no longer active.
     """

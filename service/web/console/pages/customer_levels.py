@@ -155,7 +155,7 @@ async def _show(
             customer,
             profile_in_force(profiles, now),
             [each for each in profiles if each.effective_at > now],
-            None if binding is None else context.agreements.by_id.get(binding.agreement_id),
+            None if binding is None else context.agreements.terms(binding, now),
             served,
             [each for each in contacts if each.active and each not in served],
         )
@@ -199,11 +199,13 @@ def _empty() -> dict[str, tuple[str, ...]]:
 
 
 def _scales(agreement: Agreement, language: str) -> tuple[Scale, ...]:
-    return (
+    scales = (
         Scale("impacts", [(each.id, _said(each.text, language)) for each in agreement.impacts]),
         Scale("criticalities", [(each.id, _said(each.text, language)) for each in agreement.criticalities]),
         Scale("priorities", [(each.id, _said(each.text, language)) for each in agreement.priorities]),
     )
+    # The products of a customer may have no matrix.
+    return tuple(scale for scale in scales if scale.levels)
 
 
 def _defaults(agreement: Agreement | None, language: str) -> list[str]:

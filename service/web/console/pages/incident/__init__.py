@@ -8,6 +8,7 @@ from service.web.console.pages.incident import (
     customer_sheets,
     customers,
     deliveries,
+    duties,
     facts_change,
     intervention,
     notices,
@@ -34,6 +35,7 @@ routers = tuple(
         notices,
         one_notice,
         deliveries,
+        duties,
         closing,
         print_view,
     )

@@ -85,7 +85,7 @@ async def deliveries_page(
 
 @router.post("/incidents/{incident_id}/deliveries/{delivery_id}/resend")
 async def resend(request: Request, access: MayChangeIncidents, incident_id: UUID, delivery_id: UUID) -> Response:
-    """Send the mail of a delivery to its contact again."""
+    """Resend the mail of a delivery to its contact."""
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:

@@ -44,6 +44,7 @@ _SECTIONS = (
     ("customers", "/customers", Permission.INCIDENT_READ),
     ("notices", "/notices", Permission.INCIDENT_READ),
     ("deliveries", "/deliveries", Permission.INCIDENT_READ),
+    ("duties", "/duties", Permission.INCIDENT_READ),
     ("closing", "/closing", Permission.INCIDENT_READ),
     ("timeline", "/timeline", Permission.LOG_READ),
     ("print", "/print", Permission.INCIDENT_READ),

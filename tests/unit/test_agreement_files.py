@@ -1,0 +1,279 @@
+"""Files of schema 2 and of the DPA: what they say, every fault by file, key and reason, and files of version 1."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from notifications.agreement import (
+    DeadlineBinding,
+    agreements_of,
+    bound_terms,
+    bundled_agreements,
+    bundled_dpas,
+    bundled_files,
+    parse_agreement,
+    parse_dpa,
+)
+from notifications.agreement.commitments import DayCount, NoticeChannel
+from notifications.classification import classify
+from notifications.decision import decide
+from notifications.errors import AgreementError
+from support.domain_facts import customers, incident_facts, profiles
+
+FILES = {name: data.decode() for name, data in bundled_files().items()}
+SECOND, FIRST = FILES["secnumcloud_2026.toml"], FILES["secnumcloud_iaas_3_0.toml"]
+DPA = FILES["dpa_2025_01_15.toml"]
+VERSION_1 = Path(__file__).parents[1] / "support" / "agreements" / "secnumcloud_iaas_3_0_schema_1.toml"
+INFRA = 'products = ["iaas", "open_iaas", "bare_metal"]\n'
+
+
+def changed(text, old, new):
+    assert old in text, "the file no longer says this"
+    return text.replace(old, new, 1).encode()
+
+
+def fault_of(parse, *arguments):
+    with pytest.raises(AgreementError) as caught:
+        parse(*arguments)
+    return caught.value.file, caught.value.key, caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "reason"),
+    [
+        ('C3 = { I1 = "P3", I2 = "P4", I3 = "P6" }', 'C3 = { I1 = "P3", I2 = "P4" }', "matrix.cells.C3.I3", "missing"),
+        ('I3 = "P6" }', 'I3 = "P7" }', "matrix.cells.C3.I3", "'P7' is not a priority"),
+        ("target_percent = 95\n", "", "priorities.0.target_percent", "is missing"),
+        ("gti_seconds = 1800\n", "", "priorities.0.gti_seconds", "is missing"),
+        ("gti_seconds = 1800\ntarget_percent = 95\n", "", "priorities.1.gti_seconds", "the one before it has none"),
+        (f'clause = "4.3"\n{INFRA}', 'clause = "4.3"\nproducts = ["iaas", "saas"]\n', "priorities.0.products", "saas"),
+        (f'clause = "4.3"\n{INFRA}', 'clause = "4.3"\nproducts = ["iaas"]\n', "matrix.cells.C1.I1", "does not hold"),
+        ('id = "vpc"', 'id = "paas"', "products.4.id", "used twice"),
+        ('clause = "6.1.3 (4)"', 'clause = "6.2.1"', "default_levels.3.clause", "'6.2.1' is not among the clauses"),
+        ('clause = "3.9.4, 6.1.3"', 'clause = "3.9.4"', "impacts.I1", "no clause of '3.9.4' holds for paas"),
+        ("until = 2028-04-16", "until = 2026-04-01", "validity.until", "before 2026-04-17"),
+        ("from = 2026-01-09\n", "from = 2026-01-09\nuntil = 2026-02-01\n", "data_protection.0.until", "must be absent"),
+        (
+            'dpa = "dpa_2026_01_09"\nfrom = 2026-01-09\n',
+            (
+                'dpa = "dpa_2026_01_09"\nfrom = 2026-01-09\nuntil = 2026-06-30\n'
+                '[[data_protection]]\ndpa = "dpa_2025_10"\nfrom = 2026-06-30\n'
+            ),
+            "data_protection.1.from",
+            "still holds",
+        ),
+        (
+            'dpa = "dpa_2026_01_09"\nfrom = 2026-01-09\n',
+            (
+                'dpa = "dpa_2026_01_09"\nfrom = 2026-01-09\nuntil = 2026-06-30\n'
+                '[[data_protection]]\ndpa = "dpa_2025_10"\nfrom = 2026-07-02\n'
+            ),
+            "data_protection.1.from",
+            "no DPA holds between",
+        ),
+        ('authoritative_language = "fr"', 'authoritative_language = "la"', "authoritative_language", "'la' is not one"),
+        ('channels = ["registered_letter"]', 'channels = ["pigeon"]', "notices.4.channels", "'pigeon'"),
+        ('lead = { binding = "no_number" }', 'lead = { binding = "soft" }', "notices.0.lead.binding", "is 'soft'"),
+        ("lead = { days = 21,", "lead = { days = 21, months = 1,", "notices.6.lead.months", "exactly one"),
+        ("after = { months = 1,", "after = { months = 1, weeks = 1,", "notices.3.after.weeks", "not a known key"),
+        ('days = ["monday",', 'days = ["someday",', "support_hours.days", "'someday'"),
+        ("until = 19:00:00", "until = 07:00:00", "support_hours.until", "not after 08:00:00"),
+        ('id = "event_logs"\nclause = "5.3"', 'id = "event_logs"\nclause = "5.9"', "retention.0.clause", "'5.9'"),
+        ('profile = "6.1.3"', 'profile = "6.1.9"', "references.profile", "'6.1.9' is not among"),
+        ('profile = "6.1.3"', 'other = "6.1.3"', "references.other", "not a known key"),
+        ('may_cause = ["yes"]', 'might_cause = ["yes"]', "definitions.2.limbs.3.when.might_cause", "not a fact"),
+        (
+            'nature = "event"\n',
+            'nature = "event"\nproducts = ["iaas"]\n',
+            "definitions",
+            "'event' is not defined for the product",
+        ),
+        ('schema = "greffier.agreement/2"', 'schema = "greffier.agreement/9"', "schema", "must be"),
+    ],
+)
+def test_a_fault_of_an_agreement_is_named_by_file_key_and_reason(old, new, key, reason):
+    file, found, said = fault_of(parse_agreement, changed(SECOND, old, new), "other.toml")
+    assert (file, found) == ("other.toml", key)
+    assert reason in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "reason"),
+    [
+        ('binding = "no_number"\n', 'binding = "hard"\n', "deadlines.1.seconds", "is missing"),
+        ('binding = "soft"\nseconds', 'binding = "no_number"\nseconds', "deadlines.0.seconds", "absent"),
+        ('binding = "soft"\n', 'binding = "strict"\n', "deadlines.0.binding", "'strict' is not one of"),
+        ('clause = "DPA 8"', 'clause = "DPA 9"', "deadlines.1.clause", "'DPA 9' is not among"),
+        ('deadlines = ["data_protection_failure"]', 'deadlines = ["soon"]', "levels.0.deadlines", "'soon'"),
+        ("[levels.when]\n", '[levels.when]\nimpact = ["I1"]\n', "levels.0.when.impact", "not a fact"),
+        ("until = 2025-09-30", "until = 2024-09-30", "validity.until", "before"),
+        ('id = "records"', 'id = "nature"', "breach_items.2.id", "used twice"),
+        ('series = "dpa"\n', "", "series", "is missing"),
+        ('version = "', 'colour = "red"\nversion = "', "colour", "not a known key"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_dpa_is_named_by_file_key_and_reason(old, new, key, reason):
+    file, found, said = fault_of(parse_dpa, changed(DPA, old, new), "other.toml")
+    assert (file, found) == ("other.toml", key)
+    assert reason in said
+
+
+def together(**changes):
+    return [(name, changes.get(name.removesuffix(".toml"), text.encode())) for name, text in FILES.items()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "file", "key", "reason"),
+    [
+        (
+            {"dpa_2025_01_15": changed(DPA, "until = 2025-09-30", "until = 2025-10-01")},
+            "dpa_2025_01_15.toml", "validity.until", "'dpa_2025_10' is in force from 2025-10-01",
+        ),
+        (
+            {"secnumcloud_2026": changed(SECOND, 'dpa = "dpa_2026_01_09"', 'dpa = "dpa_2027"')},
+            "secnumcloud_2026.toml", "data_protection.0.dpa", "'dpa_2027' is not a DPA",
+        ),
+        (
+            {"secnumcloud_2026": changed(SECOND, '"personal_data_breach"]', '"personal_data_loss"]')},
+            "secnumcloud_2026.toml", "default_levels.2.deadlines", "neither this file nor its DPA",
+        ),
+        (
+            {"secnumcloud_2026": changed(SECOND, 'id = "customer_data"', 'id = "data_protection_failure"')},
+            "secnumcloud_2026.toml", "default_levels", "also the id of a level of the DPA",
+        ),
+        (
+            {"secnumcloud_2026": changed(SECOND, '"10.4, 5.1"', '"5.1"').replace(b'"10.4"', b'"DPA 8"')},
+            "secnumcloud_2026.toml", "clauses", "'DPA 8' is also a clause of the DPA",
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_between_files_is_named(changes, file, key, reason):
+    found = fault_of(agreements_of, together(**changes))
+    assert found[:2] == (file, key)
+    assert reason in found[2]
+
+
+def test_an_unknown_product_cannot_be_bound():
+    agreement = bundled_agreements()["secnumcloud_2026"]
+    for ordered, said in ((frozenset({"saas"}), "'saas' is not a product"), (frozenset(), "at least one")):
+        _, key, reason = fault_of(bound_terms, agreement, agreement.dpa, ordered)
+        assert key == "products"
+        assert said in reason
+
+
+def test_terms_are_made_once_and_say_what_binds():
+    agreement, dpas = bundled_agreements()["secnumcloud_2026"], bundled_dpas()
+    paas = bound_terms(agreement.own, dpas["dpa_2025_10"], frozenset({"paas"}))
+    assert paas is bound_terms(agreement.own, dpas["dpa_2025_10"], frozenset({"paas"}))
+    assert (paas.id, paas.product_ids, paas.dpa.id) == ("secnumcloud_2026", ("paas",), "dpa_2025_10")
+    assert (paas.matrix, paas.priorities, paas.criticalities, paas.matrix_clause) == ({}, (), (), None)
+    assert [level.clause for level in paas.impacts] == ["6.1.3"] * 3
+    assert paas.definition("outside_perimeter").clause == "1.1, 3.4, 5.2, 5.2.1"
+    assert agreement.own is not None
+    iaas = bound_terms(agreement.own, dpas["dpa_2025_10"], frozenset({"iaas"}))
+    assert iaas.definition("outside_perimeter").clause == "1.1, 3.4, 5.2"
+    assert {"unplanned_maintenance", "software_change"} <= {kind.id for kind in paas.notices}
+    assert {"unplanned_maintenance", "software_change"}.isdisjoint(kind.id for kind in iaas.notices)
+
+
+def test_every_clause_that_terms_cite_is_in_the_bound_documents():
+    for agreement, dpa in product(bundled_agreements().values(), bundled_dpas().values()):
+        for ordered in (None, *(frozenset({each}) for each in agreement.own.product_ids)):
+            terms = bound_terms(agreement.own, dpa, ordered)
+            cited = [
+                *(part.clause for part in (*terms.definitions, *terms.impacts, *terms.criticalities)),
+                *(part.clause for part in (*terms.priorities, *terms.default_levels, terms.plain_incident)),
+                *(limb.clause for definition in terms.definitions for limb in definition.limbs),
+                *(deadline.clause for deadline in terms.deadlines.values()),
+                *terms.references.values(),
+            ]
+            for clause in cited:
+                assert terms.clause_texts(clause)
+
+
+def test_the_fourth_level_holds_for_every_customer():
+    agreement = bundled_agreements()["secnumcloud_2026"]
+    for each in agreement.own.product_ids:
+        terms = bound_terms(agreement.own, agreement.dpa, frozenset({each}))
+        assert terms.level("personal_data_provider_controller").clause == "6.1.3 (4)"
+
+
+@pytest.mark.parametrize(
+    ("dpa_id", "of_article_8", "counts"),
+    [
+        ("dpa_2025_01_15", (DeadlineBinding.NO_NUMBER, None), ("data_protection_failure", DeadlineBinding.SOFT)),
+        ("dpa_2025_10", (DeadlineBinding.HARD, 172_800), ("personal_data_breach", DeadlineBinding.HARD)),
+        ("dpa_2026_01_09", (DeadlineBinding.NO_NUMBER, None), ("data_protection_failure", DeadlineBinding.SOFT)),
+    ],
+)
+def test_each_dpa_says_how_strictly_its_articles_bind(dpa_id, of_article_8, counts):
+    dpa = bundled_dpas()[dpa_id]
+    seventh, eighth = dpa.deadlines["data_protection_failure"], dpa.deadlines["personal_data_breach"]
+    assert (seventh.binding, seventh.seconds, seventh.clause) == (DeadlineBinding.SOFT, 172_800, "DPA 7")
+    assert (eighth.binding, eighth.seconds) == of_article_8
+    terms = bound_terms(bundled_agreements()["secnumcloud_iaas_3_0"].own, dpa)
+    level = terms.level("personal_data_customer_controller")
+    assert (level.deadline, terms.deadlines[level.deadline].binding) == counts
+
+
+def test_the_other_notices_of_the_second_agreement():
+    kinds = {kind.id: kind for kind in bundled_agreements()["secnumcloud_2026"].notices}
+    assert [item.id for item in kinds["planned_work"].items if item.mandatory] == [
+        "nature", "planned_times", "impact_and_residual_risk", "mitigation", "responsible_contact",
+    ]  # fmt: skip
+    change = kinds["subcontractor_change"].lead
+    assert (change.days, change.day_count, change.binding) == (30, DayCount.CALENDAR, DeadlineBinding.HARD)
+    assert (kinds["non_european_law_protection"].after.months, kinds["end_of_contract"].lead.days) == (1, 21)
+    assert kinds["loss_of_qualification"].channels == (NoticeChannel.REGISTERED_LETTER,)
+    assert kinds["third_party_access"].consent_first
+    assert kinds["planned_work"].lead.binding is DeadlineBinding.NO_NUMBER
+
+
+def test_retention_and_support_hours():
+    for agreement, until in (("secnumcloud_iaas_3_0", 18), ("secnumcloud_2026", 19)):
+        found = bundled_agreements()[agreement]
+        assert {each.id: each.months for each in found.retention} == {
+            "event_logs": 6, "console_activity_logs": 18, "contact_data": 60, "contracts": 120,
+        }  # fmt: skip
+        assert (found.support_hours.from_at.hour, found.support_hours.until_at.hour) == (8, until)
+
+
+# -- version 1 of the schema
+
+OF_VERSION_1 = parse_agreement(VERSION_1.read_bytes(), "secnumcloud_iaas_3_0.toml")
+PRESENT = bundled_agreements()["secnumcloud_iaas_3_0"]
+#: The deadline was one text of two articles; the DPA is a document of its own now, and adds a level.
+_ADDED = "data_protection_failure"
+
+
+def test_a_file_of_version_1_says_what_it_said():
+    assert (OF_VERSION_1.products, OF_VERSION_1.dpa, OF_VERSION_1.validity) == ((), None, None)
+    deadline = OF_VERSION_1.deadlines[OF_VERSION_1.level("personal_data_customer_controller").deadline]
+    assert (deadline.seconds, deadline.binding, deadline.clause) == (172_800, DeadlineBinding.SOFT, "DPA 7, DPA 8")
+    fields = ("id", "version", "dated_on", "title", "definitions", "impacts", "criticalities", "priorities", "matrix")
+    for name in fields:
+        assert getattr(OF_VERSION_1, name) == getattr(PRESENT, name), name
+
+
+@settings(max_examples=200, deadline=None)
+@given(incident_facts, customers, profiles)
+def test_a_file_of_version_1_gives_the_same_decisions(facts, customer, chosen):
+    then, now = classify(facts, OF_VERSION_1), classify(facts, PRESENT)
+    assert then == now
+    of_rule = {stated.personal_data.breach.value for stated in facts.affected_customers} & {
+        "rule_suspected",
+        "rule_broken",
+    }
+    if of_rule:
+        return
+    old, new = (
+        decide(facts, each, agreement, customer, chosen) for each, agreement in ((then, OF_VERSION_1), (now, PRESENT))
+    )
+    for name in ("verdict", "nature", "priority", "due_at", "due_kind", "binding", "target_at", "missing"):
+        assert getattr(old, name) == getattr(new, name), name
+    # The version 1 file names no clause for the choice of levels by its role.
+    assert [(reason.id, reason.holds, reason.message) for reason in old.reasons] == [
+        (reason.id, reason.holds, reason.message) for reason in new.reasons if reason.id != _ADDED
+    ]
