@@ -28,6 +28,7 @@ from service.store.engines.migration import is_current, sqlite_engine, upgrade
 from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
 from service.store.sql.statements import compiled
 from service.store.tables import metadata
+from support.duty_records import make_assessment, make_draft, make_legal_profile, make_submission
 from support.records import (
     NOW,
     SALT,
@@ -155,7 +156,13 @@ class TestAppendOnly:
             tx.notices.add_acknowledgement(make_acknowledgement(notice))
             tx.deliveries.record_bounce(make_returned(delivery))
             tx.customers.add_reachability_checks([make_check(customer)])
-            tx.audit.append([make_entry(openings=[("payload", b"x")])])
+            tx.duties.add_legal_profile(make_legal_profile(customer))
+            tx.duties.add_assessment(make_assessment(incident))
+            tx.duties.add_submission(make_submission(incident))
+            tx.duties.add_draft(make_draft(incident))
+            made = make_entry(openings=[("pdf", b"%PDF")])
+            tx.audit.append([make_entry(openings=[("payload", b"x")]), made])
+            tx.notices.add_pdf(notice.id, "fr", None, made.id)
             tx.log.grow(0, tx.audit.pending(1), [(0, 0, b"h" * 32)], b"checkpoint")
             tx.log.add_cosignature(1, "witness.example", "line\n", NOW)
             tx._session.execute("INSERT INTO checkpoint_timestamps VALUES (?, ?, ?)", (1, b"token", 0))
