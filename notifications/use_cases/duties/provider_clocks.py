@@ -59,7 +59,7 @@ def provider_duties(tx: Transaction, incident: Incident, duties: LegalDuties) ->
     """Return the provider's duties on an incident. Those whose occasion is known to be absent are left out.
 
     1. Read what was recorded.
-    2. Test whether the incident is significant, alone or with others of the same cause.
+    2. Test whether the incident is significant, by itself or with others of the same cause.
     3. Count: as a cloud provider, as a controller, and as a processor.
     """
     # 1.
