@@ -21,9 +21,7 @@ from notifications.decision.customer_situation import (
 )
 from notifications.decision.judgement import Judgement, JudgementFinding, judge
 from notifications.decision.result import Decision, DueKind, Reason, Verdict
-from notifications.incident import AffectedCustomer, IncidentFacts, PersonalDataBreach
-
-_BREACHED = (PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED)
+from notifications.incident import AffectedCustomer, Answer, IncidentFacts
 
 #: The provider's own target where neither a priority nor anything else gives one.
 _DAY_SECONDS = 86_400
@@ -104,7 +102,7 @@ class Decider:
                 self._unlisted[relation, choices] = outcome
         else:
             outcome = self._outcome(listed_situation(stated, self._tally), choices, stated)
-            breached = stated.personal_data.breach in _BREACHED
+            breached = stated.personal_data.breach.of_data is Answer.YES
         return Decision(
             customer.id,
             self._agreement.id,

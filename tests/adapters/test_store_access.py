@@ -86,7 +86,7 @@ async def winners(path, work):
 
 
 def test_every_method_of_the_port_is_there_with_its_parameters():
-    assert len(repositories(AccessTransaction)) == 24
+    assert len(repositories(AccessTransaction)) == 25
     verify_signatures(AccessTransaction, SqlTransaction(None))
 
 
