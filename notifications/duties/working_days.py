@@ -62,7 +62,9 @@ def day_off(day: date, member_state: str, region: str | None) -> str | None:
 def _holidays_of(member_state: str, region: str | None, year: int) -> Mapping[date, str]:
     """Return the public holidays of a year with their names."""
     code = None if region is None else region.partition("-")[2]
-    return dict(holidays.country_holidays(member_state, subdiv=code, years=year))
+    # Without a language the package takes the one of the environment (LANG), so that names would differ by machine.
+    own_language = getattr(holidays, member_state).default_language
+    return dict(holidays.country_holidays(member_state, subdiv=code, years=year, language=own_language))
 
 
 def next_working_day(day: date, member_state: str, region: str | None) -> date:
