@@ -10,7 +10,7 @@ from notifications.classification.event_state import DataHarmTally, event_state,
 from notifications.classification.possibilities import answer_of, natures_of, possible_natures, possible_priorities
 from notifications.classification.questions import fact_ids, open_questions
 from notifications.classification.result import Classification, Ground
-from notifications.incident import UNKNOWN, Answer, Cause, IncidentFacts, Intent, PersonalDataBreach, Property
+from notifications.incident import UNKNOWN, Answer, Cause, IncidentFacts, Intent, Property
 
 #: Every message id that ``Classification.remarks`` can hold.
 MESSAGE_IDS = (
@@ -125,9 +125,9 @@ def _remarks(facts: IncidentFacts, agreement: Agreement, natures: frozenset[int]
     service_harmed = any(answer == "yes" for _, answer in harm_answers(facts.service_harm))
     if service_harmed and natures == {NATURES.index("outside_perimeter")}:
         remarks.append("remark.outside_perimeter_harm")
-    breached = (PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED)
     if any(
-        stated.personal_data.breach in breached and all(answer == "no" for _, answer in harm_answers(stated.data_harm))
+        stated.personal_data.breach.of_data is Answer.YES
+        and all(answer == "no" for _, answer in harm_answers(stated.data_harm))
         for stated in facts.affected_customers
     ):
         remarks.append("remark.breach_without_data_harm")

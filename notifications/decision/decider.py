@@ -21,9 +21,7 @@ from notifications.decision.customer_situation import (
 )
 from notifications.decision.judgement import Judgement, JudgementFinding, judge
 from notifications.decision.result import Decision, DueKind, Reason, Verdict
-from notifications.incident import AffectedCustomer, IncidentFacts, PersonalDataBreach
-
-_BREACHED = (PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED)
+from notifications.incident import AffectedCustomer, Answer, IncidentFacts
 
 #: The provider's own target where neither a priority nor anything else gives one.
 _DAY_SECONDS = 86_400
@@ -104,7 +102,7 @@ class Decider:
                 self._unlisted[relation, choices] = outcome
         else:
             outcome = self._outcome(listed_situation(stated, self._tally), choices, stated)
-            breached = stated.personal_data.breach in _BREACHED
+            breached = stated.personal_data.breach.of_data is Answer.YES
         return Decision(
             customer.id,
             self._agreement.id,
@@ -197,10 +195,12 @@ def target_seconds(
     """
     guaranteed = [priority.gti_seconds for priority in agreement.priorities if priority.gti_seconds is not None]
     longest = max(guaranteed, default=otherwise_seconds or _DAY_SECONDS)
-    return min(
-        (own_targets_seconds.get(priority) or agreement.gti_seconds(priority) or longest for priority in priorities),
-        default=otherwise_seconds or _DAY_SECONDS,
-    )
+
+    def target(priority: str) -> int:
+        gti_seconds = agreement.gti_seconds(priority)
+        return own_targets_seconds.get(priority, longest if gti_seconds is None else gti_seconds)
+
+    return min(map(target, priorities), default=otherwise_seconds or _DAY_SECONDS)
 
 
 def _own_fact(customer_id: UUID, fact: str) -> str:

@@ -4,8 +4,9 @@ The public holidays are those of the package ``holidays``, category "public". A 
 of a region keep (the Assumption in Bavaria) does not count: so a limit is rather stated too early than too late.
 """
 
+from collections.abc import Mapping
 from datetime import date, timedelta, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 import holidays
@@ -54,9 +55,16 @@ def day_off(day: date, member_state: str, region: str | None) -> str | None:
     """Return why a day is no working day: ``weekend`` or the holiday's name in its own language; None if it is one."""
     if day.weekday() >= _SATURDAY:
         return "weekend"
+    return _holidays_of(member_state, region, day.year).get(day)
+
+
+@lru_cache(maxsize=256)
+def _holidays_of(member_state: str, region: str | None, year: int) -> Mapping[date, str]:
+    """Return the public holidays of a year with their names."""
     code = None if region is None else region.partition("-")[2]
-    name = holidays.country_holidays(member_state, subdiv=code, years=day.year).get(day)
-    return None if name is None else str(name)
+    # Without a language the package takes the one of the environment (LANG), so that names would differ by machine.
+    own_language = getattr(holidays, member_state).default_language
+    return dict(holidays.country_holidays(member_state, subdiv=code, years=year, language=own_language))
 
 
 def next_working_day(day: date, member_state: str, region: str | None) -> date:

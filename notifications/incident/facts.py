@@ -82,6 +82,14 @@ class PersonalDataBreach(StrEnum):
     CONFIRMED = "confirmed"
     UNKNOWN = "unknown"
 
+    @property
+    def of_data(self) -> Answer:
+        """Whether data is breached: yes also for a suspicion, no where only a rule is broken."""
+        if self is PersonalDataBreach.UNKNOWN:
+            return Answer.UNKNOWN
+        breached = self in {PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED}
+        return Answer.YES if breached else Answer.NO
+
 
 class Controller(StrEnum):
     """Who is the controller of the breached personal data (GDPR art. 4(7)), from the point of view of one customer."""

@@ -8,18 +8,10 @@ from notifications.duties import Duration, Duty, Law, Moments, Occasion, Owner, 
 from notifications.incident import Answer, IncidentFacts, PersonalDataBreach
 from notifications.notice.customer_view import CustomerView
 
-#: Answers of the fact to the question whether there is a breach: a suspected one starts the clocks as well.
-_BREACH = {
-    PersonalDataBreach.NO: Answer.NO,
-    PersonalDataBreach.SUSPECTED: Answer.YES,
-    PersonalDataBreach.CONFIRMED: Answer.YES,
-    PersonalDataBreach.UNKNOWN: Answer.UNKNOWN,
-}
-
 
 def customer_occasions(breach: PersonalDataBreach) -> dict[Occasion, Answer]:
     """Return what is known of the occasions of a customer's duties; the others only the customer can judge."""
-    answer = _BREACH[breach]
+    answer = breach.of_data
     occasions = {Occasion.PERSONAL_DATA_BREACH: answer}
     return occasions | ({Occasion.HIGH_RISK_BREACH: Answer.NO} if answer is Answer.NO else {})
 

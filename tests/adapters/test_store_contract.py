@@ -586,6 +586,20 @@ class TestSeals:
             await store.write(lambda tx: tx.notices.set_log_proof(NOBODY, b"proof"))
         assert (await store.read(lambda tx: tx.notices.seal(ids[0]))).log_proof == b"proof"
 
+    async def test_a_pdf_is_the_opening_of_its_entry_and_kept_once(self, store, notices):
+        notice = notices[0]
+        entries = [make_entry(openings=(("pdf", content),)) for content in (b"%PDF-1", b"%PDF-2", b"%PDF-3")]
+        await store.write(lambda tx: tx.notices.add_seal(make_sealed(notice), uuid4()))
+        await store.write(lambda tx: tx.audit.append(entries))
+        assert await store.read(lambda tx: tx.notices.pdf(notice.id, "fr")) is None
+        await store.write(lambda tx: tx.notices.add_pdf(notice.id, "fr", None, entries[0].id))
+        await store.write(lambda tx: tx.notices.add_pdf(notice.id, "fr", "Europe/Paris", entries[1].id))
+        with pytest.raises(StateConflictError):
+            await store.write(lambda tx: tx.notices.add_pdf(notice.id, "fr", None, entries[2].id))
+        assert await store.read(lambda tx: tx.notices.pdf(notice.id, "fr")) == b"%PDF-1"
+        assert await store.read(lambda tx: tx.notices.pdf(notice.id, "fr", "Europe/Paris")) == b"%PDF-2"
+        assert await store.read(lambda tx: tx.notices.pdf(notice.id, "de")) is None
+
 
 class TestDeliveries:
     @pytest.fixture

@@ -77,6 +77,8 @@ KEPT = {
     "duty_assessments": "of the provider, on its own duties",
     "duty_timers": "of the provider, a time",
     "erasures": "by pseudonym",
+    "interventions": "of the provider; shared",
+    "issued_reports": "figures; a customer by its pseudonym, as in the log that holds the digest",
     "incident_drafts": "encrypted, and erased after 14 days at most",
     "incidents": "shared; what they say of a customer stands in the facts",
     "report_drafts": "of the provider, to authorities",

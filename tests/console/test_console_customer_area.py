@@ -286,7 +286,7 @@ async def test_everything_is_taken_along_in_one_file_and_nothing_of_others(house
         content = (await client.get(links[0])).text
     found = json.loads(content)
     assert set(found) == {
-        "customer", "contacts", "reachability", "profiles", "members", "webhooks", "notices", "trail",
+        "customer", "contacts", "reachability", "profiles", "legal_profiles", "members", "webhooks", "notices", "trail",
     }  # fmt: skip
     assert found["customer"]["name"] == f"Alpha {PAYLOAD}"
     (notice,) = found["notices"]

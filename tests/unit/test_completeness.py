@@ -1,5 +1,6 @@
 """The account of who was told: each way to stand, and a list that is not the whole log."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from notifications.canonical_json import timestamp_text
 from notifications.errors import VerificationError
 from notifications.evidence.completeness import completeness_report
 from notifications.evidence.notification_report import LateCause, OverrideKind, ReportStatus
+from service.cli.audit_report import ReportSource, print_report, print_report_as_json
 
 _T = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _DUE = _T + timedelta(hours=48)
@@ -239,3 +241,22 @@ def test_every_entry_left_out_swapped_or_added_is_found() -> None:
 
 def test_an_empty_log() -> None:
     assert _made([]).lines == ()
+
+
+def test_the_command_tells_a_missed_limit_from_a_missed_aim(capsys) -> None:
+    entries = (_REGISTERED, _DECLARED, _soft(), _released(_LATER), _attempted(_LATER))
+    print_report(_made(_log(*entries)), ReportSource((), {}), {})
+    said = capsys.readouterr().out
+    assert "after the time aimed at:" in said
+    assert "where possible" in said
+    assert "late" not in said
+    print_report_as_json(_made(_log(*entries)), ReportSource((), {}), {})
+    found = json.loads(capsys.readouterr().out)
+    (line,) = found["lines"]
+    assert (found["complete"], line["standing"], line["cause"], line["binding"]) == (
+        True, "after_aim", "released_after", "soft",
+    )  # fmt: skip
+    print_report(_made(_log(_REGISTERED, _DECLARED, _decided("notify"), _attempted(_LATER))), ReportSource((), {}), {})
+    said = capsys.readouterr().out
+    assert "late:" in said
+    assert "limit" in said

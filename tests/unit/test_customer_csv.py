@@ -2,17 +2,22 @@
 
 import csv
 import io
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.web.api.customers.customer_csv import COLUMNS, parse_customers
+from notifications.customer.records import AgreementBinding, Customer
+from service.web.api.customers.customer_csv import COLUMNS, format_customers, parse_customers
 from service.web.api.spreadsheets import guarded, line_of, unguarded
 
 HEADER = ("name", "language", "time_zone", "four_eyes", "contact_name", "contact_role", "contact_email")
 LINE = ("Hôpital Müller", "fr", "Europe/Paris", "VRAI", "RSSI", "security", "rssi@h.example")
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+AT = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def saved(separator=";", encoding="cp1252", *, line=LINE, before="", after="", end="\r\n"):
@@ -95,3 +100,16 @@ def test_no_cell_is_a_formula_however_a_spreadsheet_splits_the_line(separator, f
 def test_a_cell_that_becomes_a_formula_after_a_semicolon_is_guarded_there():
     assert guarded("x;=HYPERLINK(1)") == "x;'=HYPERLINK(1)"
     assert "contact_email" in COLUMNS
+
+
+def test_products_and_dpa_of_a_customer_are_read_and_written_as_one_list():
+    bound = AgreementBinding(UUID(int=1), "secnumcloud_2026", AT, AT, "dpa_2025_10", ("iaas", "paas"))
+    one = Customer(UUID(int=1), "A", "fr", "Europe/Paris", (), (), (), created_at=AT)
+    written = "".join(format_customers([(one, [bound], [])]))
+    lines, faults = parse_customers(written.encode())
+    assert faults == []
+    (line,) = lines
+    assert (line.agreement_id, line.dpa_id, line.products) == ("secnumcloud_2026", "dpa_2025_10", ("iaas", "paas"))
+    none_stated = "".join(format_customers([(one, [AgreementBinding(UUID(int=1), "secnumcloud_2026", AT, AT)], [])]))
+    (line,) = parse_customers(none_stated.encode())[0]
+    assert (line.dpa_id, line.products) == (None, None)

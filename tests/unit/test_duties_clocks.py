@@ -22,7 +22,7 @@ from notifications.duties import (
     validate_entity,
 )
 from notifications.duties.month import add_months
-from notifications.duties.working_days import day_off, zone_of
+from notifications.duties.working_days import _holidays_of, day_off, zone_of
 from notifications.errors import InvalidInputError
 from notifications.incident import Answer
 
@@ -366,3 +366,15 @@ def test_every_member_state_and_region_has_a_zone_and_holidays():
         for region in (None, *regions(state)):
             validate_entity(Entity(state, region), LAW.sectors)
             assert day_off(datetime(2026, 12, 25).date(), state, region) is not None  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("state", "day", "name"),
+    [("DE", "2026-10-03", None), ("DE", "2026-12-25", "Erster Weihnachtstag"), ("FR", "2026-07-14", "Fête nationale")],
+)
+def test_a_holiday_has_its_name_in_its_own_language_whatever_the_environment(monkeypatch, state, day, name):
+    monkeypatch.setenv("LANGUAGE", "en_US")
+    _holidays_of.cache_clear()
+    found = day_off(datetime.fromisoformat(day).date(), state, None)
+    assert found == (name or "weekend")
+    _holidays_of.cache_clear()

@@ -15,6 +15,7 @@ _ROOT = Path(__file__).parents[2]
 _DATA = (
     "notifications/agreement/secnumcloud_", "notifications/agreement/dpa_", "service/cli/demo/incidents/",
     "notifications/duties/", "notifications/use_cases/duties/", "service/settings/duties.py",
+    "service/notice_pdf/fonts/",
 )  # fmt: skip
 _SUFFIXES = {".py", ".toml", ".jinja", ".po", ".js", ".html", ".txt", ".mako"}
 _FILES = sorted(
@@ -37,7 +38,8 @@ _NAMED = re.compile(r"\b(?:[cC]lauses?|[aA]rticles?|Artikel|Ziffern?|[aA]rt\.|Ab
 _OTHER = re.compile(
     r"\b(?:GDPR|RGPD|DSGVO|NIS ?2|DORA|Directive|Regulation|RFC|ETSI|ITU-T|X\.\d+|NIST|OpenID|CloudEvents|WebAuthn|"
     r"C2SP|WCAG|protocol binding|Python|PgBouncer)\b"
-    r"|\b20\d\d/\d+ art\."
+    # A regulation by its number, such as 2024/2690.
+    r"|\b20\d\d/\d{3,4}\b"
     # Replies of SMTP servers, with their enhanced status.
     r"|\b[245]\d\d [245]\.\d+\.\d+ "
 )

@@ -36,6 +36,18 @@ NEW = {
             "open_drafts",
         )
     ),
+    *(
+        f"duties.{key}"
+        for key in (
+            "authorities",
+            "folder",
+            "member_state",
+            "region",
+            "reminders_percent",
+            "sectors",
+            "turnover_eur",
+        )
+    ),
     "limits.max_connections",
     "limits.max_import_bytes",
     "provider.random_tickets",

@@ -18,7 +18,6 @@ from notifications.incident import (
     Controller,
     Incident,
     IncidentFacts,
-    PersonalDataBreach,
     UnlistedCustomers,
 )
 from notifications.ports import Transaction
@@ -60,7 +59,7 @@ def provider_duties(tx: Transaction, incident: Incident, duties: LegalDuties) ->
     """Return the provider's duties on an incident. Those whose occasion is known to be absent are left out.
 
     1. Read what was recorded.
-    2. Test whether the incident is significant, alone or with others of the same cause.
+    2. Test whether the incident is significant, by itself or with others of the same cause.
     3. Count: as a cloud provider, as a controller, and as a processor.
     """
     # 1.
@@ -129,11 +128,11 @@ def _breach(facts: IncidentFacts, controllers: set[Controller]) -> Answer:
 
 def _breach_of(stated: AffectedCustomer, controllers: set[Controller]) -> Answer:
     data = stated.personal_data
-    if data.breach is PersonalDataBreach.NO or (
+    if data.breach.of_data is Answer.NO or (
         data.controller is not Controller.UNKNOWN and data.controller not in controllers
     ):
         return Answer.NO
-    sure = data.breach is not PersonalDataBreach.UNKNOWN and data.controller is not Controller.UNKNOWN
+    sure = data.breach.of_data is Answer.YES and data.controller is not Controller.UNKNOWN
     return Answer.YES if sure else Answer.UNKNOWN
 
 

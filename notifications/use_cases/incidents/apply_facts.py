@@ -206,7 +206,8 @@ def _facts_entry(
 
 #: gravest first
 _BREACHES = (
-    PersonalDataBreach.CONFIRMED, PersonalDataBreach.SUSPECTED, PersonalDataBreach.UNKNOWN, PersonalDataBreach.NO,
+    PersonalDataBreach.CONFIRMED, PersonalDataBreach.SUSPECTED, PersonalDataBreach.UNKNOWN,
+    PersonalDataBreach.RULE_BROKEN, PersonalDataBreach.RULE_SUSPECTED, PersonalDataBreach.NO,
 )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ class DecisionChecks:
             customer = self._customer(said.subjects["customer"])
             affected = as_json(None if customer is None else facts.for_customer(UUID(bytes=customer)))
             assert isinstance(committed, dict)
-            stored = {"affected": _as_committed(affected, committed["affected"])}
+            stored = {"affected": as_committed(affected, committed["affected"])}
         else:
             shape = as_json(facts)
             assert isinstance(shape, dict)
@@ -116,7 +116,7 @@ class DecisionChecks:
             # Entries of earlier releases also commit to the facts about single customers.
             stored = {
                 "facts": {
-                    name: _as_committed(shape[name], then) for name, then in committed["facts"].items() if name in shape
+                    name: as_committed(shape[name], then) for name, then in committed["facts"].items() if name in shape
                 }
             }
         if canonicalize(as_json(stored)) != opened["payload"]:
@@ -140,14 +140,14 @@ class DecisionChecks:
         return True
 
 
-def _as_committed(stored: Any, committed: Any) -> Any:
+def as_committed(stored: Any, committed: Any) -> Any:
     """Return a stored value without the facts that are unknown and that the release of the entry did not have."""
     if isinstance(stored, Mapping) and isinstance(committed, Mapping):
         return {
-            name: _as_committed(value, committed.get(name))
+            name: as_committed(value, committed.get(name))
             for name, value in stored.items()
             if name in committed or value != UNKNOWN
         }
     if isinstance(stored, list) and isinstance(committed, list) and len(stored) == len(committed):
-        return [_as_committed(each, then) for each, then in zip(stored, committed, strict=True)]
+        return [as_committed(each, then) for each, then in zip(stored, committed, strict=True)]
     return stored

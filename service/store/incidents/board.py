@@ -82,7 +82,7 @@ _STATES = {
     "closed": ("incidents.state = 'closed'", "incidents.state = 'closed'"),
     None: ("", ""),
 }
-_DUE = "SELECT incident_id FROM nearest"
+_DUE = "incident_id FROM nearest"
 _WITH_NEAREST = f"WITH nearest AS MATERIALIZED ({_NEAREST})"
 _WITH_OVERVIEW = " LEFT JOIN incident_overviews AS overviews ON overviews.incident_id = incidents.id"
 
@@ -97,7 +97,7 @@ def _newest_statement(
     """
     _, stated = _STATES[state]
     if state == "active":
-        stated = f"incidents.id IN (SELECT id FROM incidents WHERE state = 'open' UNION {_DUE})"  # noqa: S608
+        stated = f"incidents.id IN (SELECT id FROM incidents WHERE state = 'open' UNION SELECT {_DUE})"  # noqa: S608
     conditions = _all_of("incidents.position < ?", stated, *_filtered(filters, shapes, matching))
     chosen = f"{_chosen('0', f'incidents{_WITH_OVERVIEW}', conditions)} ORDER BY incidents.position DESC LIMIT ?"
     return f"{_WITH_NEAREST if state == 'active' else ''} {_listed(chosen)} ORDER BY incidents.position DESC"
@@ -120,7 +120,7 @@ def _due_statement(state: str | None, filters: tuple[str, ...], shapes: tuple[Sh
     others = _chosen(
         str(_NEVER),
         f"incidents{_WITH_OVERVIEW}",
-        _all_of("incidents.position > ?", of_others, f"incidents.id NOT IN ({_DUE})", *rest),
+        _all_of("incidents.position > ?", of_others, f"incidents.id NOT IN (SELECT {_DUE})", *rest),
     )
     chosen = (
         f"SELECT * FROM ({due_first} ORDER BY due_key, incidents.position LIMIT ?) AS due"  # noqa: S608

@@ -45,8 +45,8 @@ class FactsForm:
     def help_of(self, fact: str, language: str) -> list[tuple[str, str, str]]:
         """Return (clause, language, wording) of every limb and exclusion that asks for a fact.
 
-        They are those of the reference agreement; where it does not ask for the fact, those of the first that does, with
-        the version of that agreement before the clause.
+        They are those of the reference agreement; where it does not ask for the fact, those of the first that does,
+        with the version of that agreement before the clause.
         """
         asked = {fact, fact.replace("service_harm.", "harm.")}
         found = (

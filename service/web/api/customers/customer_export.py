@@ -20,6 +20,7 @@ from service.web.api.accounts.account_schemas import MemberOut, membership_membe
 from service.web.api.customers.customer_schemas import contact_out, customer_out, profile_out
 from service.web.api.customers.reachability import reachability_of
 from service.web.api.customers.webhooks import webhook_out
+from service.web.api.duty_schemas import legal_profile_out
 from service.web.api.notices.acknowledgements import AcknowledgementList, standing_fields
 from service.web.api.notices.inbox import inbox_notice_out
 from service.web.api.notices.notice_schemas import delivery_out
@@ -88,6 +89,10 @@ def _profiles(tx: AccessTransaction, _access: Access, customer_id: UUID) -> Any:
     return [_plain(profile_out(each)) for each in tx.customers.profiles(customer_id)]
 
 
+def _legal_profiles(tx: AccessTransaction, _access: Access, customer_id: UUID) -> Any:
+    return [_plain(legal_profile_out(each)) for each in tx.duties.legal_profiles(customer_id)]
+
+
 def _members(tx: AccessTransaction, _access: Access, customer_id: UUID) -> Any:
     found = []
     for member in members_of(tx, customer_id):
@@ -148,6 +153,7 @@ _PARTS: tuple[tuple[str, Permission, _Part], ...] = (
     ("contacts", Permission.CONTACT_READ, _contacts),
     ("reachability", Permission.CONTACT_READ, _reachability),
     ("profiles", Permission.PROFILE_READ, _profiles),
+    ("legal_profiles", Permission.PROFILE_READ, _legal_profiles),
     ("members", Permission.MEMBER_READ, _members),
     ("webhooks", Permission.WEBHOOK_READ, _webhooks),
     ("notices", Permission.NOTICE_READ, _notices),

@@ -45,7 +45,7 @@ async def own_duties_page(
 
     def work(tx: AccessTransaction) -> tuple[Notice, CustomerDuties]:
         notice = tx.notices.require(notice_id)
-        zone = tx.customers.require(notice.customer_id).time_zone
+        zone = access.caller.time_zone or tx.customers.require(notice.customer_id).time_zone
         for name, text in (("aware_at", aware_at), ("classified_at", classified_at)):
             stated[name], fault = _moment(text, zone, now)
             if fault:
@@ -68,7 +68,7 @@ async def own_duties_page(
         "profile": found.profile,
         "own": found.duties,
         "dora": DORA_REPORTS,
-        "time_zone": found.document["customer"]["time_zone"],
+        "time_zone": access.caller.time_zone or found.document["customer"]["time_zone"],
         "spoken": language,
         "typed": {"aware_at": aware_at, "classified_at": classified_at},
         "wrong": wrong,

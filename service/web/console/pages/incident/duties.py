@@ -28,7 +28,7 @@ from service.ports.store import AccessTransaction
 from service.web.api.notices.questions import names_of
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, write_once
-from service.web.console.moments import MomentError, local_text, parse_moment
+from service.web.console.moments import MomentError, local_text, offered_zones, parse_moment
 from service.web.console.pages.incident.frame import (
     CONFLICT,
     STALE,
@@ -41,7 +41,7 @@ from service.web.console.pages.incident.frame import (
     stated_version,
     unix_lines,
 )
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -54,8 +54,6 @@ _NAMED = frozenset({
     "submitted_at", "recipient", "submitted_by", "reference", "reason", "loss_eur", "high_risk_at", "fix_at",
     "handled_at", "apparent_cause",
 })  # fmt: skip
-#: The forms state times in UTC, like the other forms of an incident.
-_ZONE = "UTC"
 _ORDER = {
     ClockState.RUNNING: 0,
     ClockState.WITHOUT_DELAY: 1,
@@ -127,6 +125,9 @@ async def correct(
     form, context = await form_of(request), context_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
+        # First, so that a record that does not exist is no question of what the form says.
+        if submission_id not in {each.id for each in tx.duties.submissions(incident_id)}:
+            raise NotFoundError("submission", submission_id)
         stated = None if form["withdrawn"] == "yes" else _submission(form, act.now)
         correct_submission(tx, act, submission_id, incident_id, stated, form["reason"], context.agreements.duties)
         return f"/incidents/{incident_id}/duties/{duty_id}?done=corrected"
@@ -172,10 +173,12 @@ def _submission(form: Form, now: datetime) -> SubmissionInput:
 
 
 def _moment(form: Form, name: str, now: datetime) -> datetime | None:
+    """Return a moment in the zone in which the form was shown."""
     if not form[name].strip():
         return None
+    zone, _ = offered_zones("UTC", form["time_zone"])
     try:
-        return parse_moment(form[name], _ZONE, now)
+        return parse_moment(form[name], zone, now)
     except MomentError:
         raise InvalidInputError(_fault(name)) from None
 
@@ -202,15 +205,17 @@ async def _shown(
         return incident, found, _people(tx, [each.recorded_by for each in found.assessments])
 
     incident, found, people = await access.read(work)
+    zone = _zone(access, form)
     problems, status = _problems(error)
     values: dict[str, Any] = {
         "found": found,
         "clocks": sorted(found.clocks, key=lambda clock: (_ORDER[clock.state], clock.due_at is None, clock.due_at)),
         "questions": found.significance.criteria,
-        "filled": _filled(found, form),
+        "filled": _filled(found, form, zone),
         "version": found.assessment.version if found.assessment is not None else 0,
         "name_of": people.__getitem__,
         "spoken": reader_language(request, access.caller),
+        "zone": zone,
         "form_id": new_form_id(),
         "problems": problems,
         "done": done,
@@ -218,7 +223,7 @@ async def _shown(
     return shown_in_frame(request, access, incident, "duties", values, status=status)
 
 
-def _filled(found: ProviderDuties, form: Form | None) -> Mapping[str, str]:
+def _filled(found: ProviderDuties, form: Form | None, zone: str) -> Mapping[str, str]:
     """Return the fields of the form: what was typed, else what is recorded."""
     names = [*(question.value for question in Question), "loss_eur", "apparent_cause", *_TIMES, "note"]
     if form is not None:
@@ -235,7 +240,7 @@ def _filled(found: ProviderDuties, form: Form | None) -> Mapping[str, str]:
     }
     for name in _TIMES:
         at = getattr(assessment, name)
-        filled[name] = "" if at is None else local_text(at, _ZONE)
+        filled[name] = "" if at is None else local_text(at, zone)
     return filled
 
 
@@ -262,6 +267,7 @@ async def _report(
         return duties, report, people
 
     found, report, people = await access.read(work)
+    zone = _zone(access, form)
     problems, status = _problems(error)
     typed = {} if form is None else _items(form)
     values: dict[str, Any] = {
@@ -272,7 +278,7 @@ async def _report(
         "records": [each for each in found.submissions if each.duty_id == duty_id],
         "in_force": {each.id for each in found.in_force},
         "submission": {
-            "submitted_at": local_text(access.clock.now().replace(second=0, microsecond=0), _ZONE)
+            "submitted_at": local_text(access.clock.now().replace(second=0, microsecond=0), zone)
             if form is None
             else form["submitted_at"],
             "recipient": context.agreements.duties.authorities.get(duty_id, "") if form is None else form["recipient"],
@@ -281,12 +287,18 @@ async def _report(
         },
         "name_of": people.__getitem__,
         "spoken": language,
-        "local": lambda at: local_text(at, _ZONE),
+        "local": lambda at: local_text(at, zone),
+        "zone": zone,
         "form_id": new_form_id(),
         "problems": problems,
         "done": done,
     }
     return shown_in_frame(request, access, found.incident, "duties", values, template="incident_report", status=status)
+
+
+def _zone(access: Access, form: Form | None) -> str:
+    """Return the zone of the times on the page: the one of the form that was sent, else the reader's."""
+    return offered_zones(reader_zone(access.caller), "" if form is None else form["time_zone"])[0]
 
 
 def _people(tx: AccessTransaction, actors: Iterable[str]) -> Mapping[str, str]:
