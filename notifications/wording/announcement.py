@@ -42,7 +42,7 @@ def announcement_opening(reader: Reader) -> tuple[Block, ...]:
 
 
 def announcement_sections(reader: Reader) -> tuple[Section, ...]:
-    """Return the sections of what is announced, and of why the customer is told."""
+    """Return the sections of what is announced, and of why the customer gets it."""
     say, said = reader.say, reader.document["announcement"]
     blocks: list[Block] = [reader.quote(said["text"])]
     for item in said["items"]:

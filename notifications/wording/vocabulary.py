@@ -26,7 +26,7 @@ _MESSAGES = {
     "due.hard": N_("limit under the agreement"),
     "due.soft": N_("time to meet where possible under the agreement"),
     "due.no_number": N_("internal target of the provider, not a time of the agreement"),
-    "due.announced.no_number": N_("before it, the agreement names no number of days"),
+    "due.announced": N_("before it, the agreement names no number of days"),
     "past.hard": N_("Late: the limit has passed."),
     "past.soft": N_("After the time aimed at."),
     "past.no_number": N_("After the provider's own target."),

@@ -11,6 +11,7 @@ from notifications.decision import Verdict, binding_of
 from notifications.delivery.delivery import DeliveryState
 from notifications.delivery.reachability import CALL_TO_MAKE, CheckSubject, ReachabilityCheck, second_channel
 from notifications.delivery.webhook import EndpointState
+from notifications.errors import required
 from notifications.incident import Incident
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
@@ -45,6 +46,7 @@ AttentionKind = Literal[
     "channel_paused",
     "operating",
     "call_due",
+    "letter_due",
     "question_waiting",
 ]
 
@@ -94,8 +96,18 @@ def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_in
         undated = _undated(tx, tickets, limit)
         calls, all_calls = _calls(tx, tickets, now, limit)
         questions = _questions(tx, tickets, limit)
-        items += (*pending, *waiting, *undated, *troubled, *calls, *_alerts(tx, open_alerts, tickets, now), *questions)
-        longest = max(len(troubled), len(undated), len(questions))
+        letters = _letters(tx, tickets, now, limit)
+        items += (
+            *pending,
+            *waiting,
+            *undated,
+            *troubled,
+            *calls,
+            *_alerts(tx, open_alerts, tickets, now),
+            *questions,
+            *letters,
+        )
+        longest = max(len(troubled), len(undated), len(questions), len(letters))
         complete = complete and all_pending and all_waiting and all_calls and longest < limit
     items = [_marked(item) if tickets.is_exercise(item.incident_id) else item for item in items]
     # What nothing is owed by yet comes last.
@@ -140,6 +152,27 @@ def _calls(tx: AccessTransaction, tickets: "_Tickets", now: datetime, limit: int
             )
         )
     return items, whole
+
+
+def _letters(tx: AccessTransaction, tickets: "_Tickets", now: datetime, limit: int) -> list[AttentionItem]:
+    """Return the registered letters that are not posted, or whose return slip is missing."""
+    items = []
+    for task in tx.announcements.open_letters(limit):
+        notice = tx.notices.require(task.notice_id)
+        posted = task.posting_number is not None
+        items.append(
+            AttentionItem(
+                kind="letter_due",
+                due_at=None if posted else task.due_at,
+                overdue=not posted and task.due_at < now,
+                incident_id=notice.incident_id,
+                ticket=tickets.of(notice.incident_id),
+                customer_id=task.customer_id,
+                notice_id=notice.id,
+                what="the return slip is missing" if posted else "registered letter to post",
+            )
+        )
+    return items
 
 
 def _questions(tx: AccessTransaction, tickets: "_Tickets", limit: int) -> list[AttentionItem]:
@@ -332,7 +365,8 @@ class _Tickets:
 
     def _incident(self, incident_id: UUID) -> Incident:
         if incident_id not in self._known:
-            self._known[incident_id] = self._tx.incidents.require(incident_id)
+            # Also an announcement, whose notices wait as those of an incident do.
+            self._known[incident_id] = required("incident", incident_id, self._tx.incidents.get(incident_id))
         return self._known[incident_id]
 
 

@@ -96,7 +96,7 @@ def change_announcement(
     facts: IncidentFacts,
     agreements: Agreements,
 ) -> Announced:
-    """Replace what an open announcement says. Customers that were told get a follow-up notice.
+    """Replace what an open announcement says. Customers that were notified get a follow-up notice.
 
     The kind stays, and so does the moment that decides which agreement binds. Raises as ``declare_announcement``, and
     NotFoundError, VersionMismatchError, and StateConflictError if the announcement is closed.
@@ -113,7 +113,7 @@ def change_announcement(
 def cancel_announcement(
     tx: Transaction, act: AuditContext, announcement_id: UUID, expected_version: int, agreements: Agreements
 ) -> Announced:
-    """Cancel an open announcement: customers that were told get a final notice, other drafts are withdrawn.
+    """Cancel an open announcement: customers that were notified get a final notice, other drafts are withdrawn.
 
     Raises as ``change_announcement``.
     """
@@ -246,7 +246,7 @@ def _case(
     result = concern(facts, announced, case.customer, terms)
     kind = None if terms is None else kind_of(terms, announced.kind)
     if not result.is_told and case.customer.id in told:
-        # A customer that was told keeps hearing of it, also where it is no longer concerned.
+        # A notified customer gets the follow-ups too, also where it is no longer concerned.
         result = Concern.TOLD_BEFORE
     due = None
     if result.is_told and terms is not None and kind is not None:

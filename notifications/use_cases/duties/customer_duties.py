@@ -107,7 +107,11 @@ def _document(tx: Transaction, notice_id: UUID) -> dict[str, Any]:
     seal = tx.notices.seal(notice_id)
     if seal is None:
         raise NotFoundError("notice", notice_id)
-    return {**_NOT_SAID, **json.loads(seal.document)}
+    document = json.loads(seal.document)
+    if "announcement" in document:
+        # An announcement starts no legal clock.
+        raise NotFoundError("duties of notice", notice_id)
+    return {**_NOT_SAID, **document}
 
 
 def _breach(document: Mapping[str, Any]) -> PersonalDataBreach:

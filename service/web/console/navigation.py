@@ -28,6 +28,7 @@ AREAS = (
     Area("notices", "/inbox", Permission.NOTICE_ACKNOWLEDGE, at_provider=False),
     Area("questions", "/questions", Permission.INCIDENT_READ, at_provider=True),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
+    Area("announcements", "/announcements", Permission.ANNOUNCEMENT_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
     Area("customers", "/customers", Permission.CUSTOMER_READ, at_provider=True),
     Area("inventory", "/inventory", Permission.RESOURCE_READ, at_provider=True),

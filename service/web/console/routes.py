@@ -15,6 +15,7 @@ from service.web.console import static_files
 from service.web.console.failures import install_page_errors
 from service.web.console.pages import (
     acknowledge_pages,
+    announcement_pages,
     board_page,
     call_pages,
     channel_page,
@@ -32,6 +33,7 @@ from service.web.console.pages import (
     incident,
     inventory_import,
     inventory_pages,
+    letter_pages,
     notice_list,
     notice_page,
     own_duties_page,
@@ -110,6 +112,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         bundles_page.router,
         reports_page.router,
         channel_page.router,
+        announcement_pages.router,
+        letter_pages.router,
         call_pages.router,
         reachability_page.router,
         webhooks_page.router,

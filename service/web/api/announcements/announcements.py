@@ -1,10 +1,10 @@
 """Announcements: declare, read, change, release, cancel, and record that they were carried out."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query, Request
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from notifications.decision.announced import Concern
@@ -61,7 +61,7 @@ _EXAMPLE = {
 class AnnouncementIn(Schema):
     """What is announced. `GET /agreements` lists the kinds of notice with their items, channels and times."""
 
-    model_config = Schema.model_config | {"json_schema_extra": {"examples": [_EXAMPLE]}}
+    model_config = ConfigDict(**Schema.model_config, json_schema_extra={"examples": [_EXAMPLE]})
 
     kind: Code = Field(description="Id of the kind of notice in the agreements, such as `planned_work`.")
     title: LineText
@@ -183,7 +183,7 @@ def consent_out(record: AnnouncedCustomer) -> ConsentOut | None:
     )
 
 
-def _fields(announcement: Incident) -> dict[str, object]:
+def _fields(announcement: Incident) -> dict[str, Any]:
     facts, announced = announcement.facts, announcement.facts.announcement
     if announced is None:
         raise LookupError(f"{announcement.ticket} is no announcement")
@@ -302,7 +302,7 @@ async def replace(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Replace what is announced. Customers that were told get an update, which is drafted; the kind cannot change."""
+    """Replace what is announced. An update is drafted for notified customers. The kind cannot change."""
     facts = stated.to_domain(context)
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
@@ -343,7 +343,7 @@ async def cancel(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Cancel it: customers that were told get a final notice, which is drafted; other drafts are withdrawn."""
+    """Cancel it: customers that were notified get a final notice, which is drafted; other drafts are withdrawn."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.incidents.require_announcement(announcement_id).version)

@@ -22,6 +22,7 @@ from notifications.mail.bounce_parser import words_to_read
 from notifications.mail.bounce_record import Bounce, BounceKind
 from notifications.notice import Notice
 from notifications.notice.seal import SealedNotice, SealedRendering
+from notifications.ports import AnnouncedCustomer
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, ForbiddenError, Requires
 from service.delivery.acknowledgements import (
@@ -96,6 +97,9 @@ class _Found:
     questions: Sequence[ShownQuestion]
     #: what people of the customer say of it, with their names
     feedback: Sequence[tuple[Feedback, str | None]]
+    #: the consent that the agreement asks for, and whether the customer can still answer; None if it asks for none
+    consent: AnnouncedCustomer | None
+    consent_open: bool
 
 
 def _returned(bounce: Bounce) -> Returned:
@@ -114,6 +118,9 @@ def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: b
         for delivery in tx.deliveries.of_notice(notice_id)
     )
     sealed, named = tx.notices.seal(notice_id), names_of(tx)
+    consent = tx.announcements.customer(notice.incident_id, notice.customer_id) if notice.announces else None
+    if consent is not None and consent.consent is None:
+        consent = None
     return _Found(
         notice,
         tx.customers.get(notice.customer_id),
@@ -123,6 +130,10 @@ def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: b
         own_acknowledgement(tx, access, notice_id),
         shown_questions(tx, access, tx.questions.of_notice(notice_id)),
         [(each, named(each.by)) for each in tx.questions.feedback(notice_id)],
+        consent,
+        consent is not None
+        and consent.facts_version == notice.facts_version
+        and tx.announcements.is_open(notice.incident_id),
     )
 
 
@@ -167,6 +178,9 @@ async def show_notice(
         "may_reply": access.may(Permission.INCIDENT_CHANGE),
         "questions": found.questions,
         "feedback": found.feedback,
+        "consent": found.consent,
+        "consent_open": found.consent_open,
+        "consent_refused": refused is not None and refused.name == "consent",
         "own_feedback": next((each for each, _ in found.feedback if each.by == access.actor), None),
         "done": done,
         "refused": refused,
@@ -182,7 +196,8 @@ async def show_notice(
         title, title_language = in_language(document["title"], spoken)
         values |= {
             "document": document,
-            "summary": summary_of(document, spoken),
+            # An announcement has no effect of an incident to sum up: its words are short.
+            "summary": None if "announcement" in document else summary_of(document, spoken),
             "anchors": await trust_anchors(context),
             "document_sha256": hashlib.sha256(found.sealed.document).hexdigest(),
             "title": title,

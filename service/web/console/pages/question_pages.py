@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from notifications.errors import GreffierError, InvalidInputError, StateConflictError
+from notifications.errors import Fault, GreffierError, InvalidInputError, StateConflictError
+from notifications.use_cases.announcements.consent import answer_consent
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.ask_question import ask_question, give_feedback
 from service.auth.permissions import Permission
@@ -26,11 +27,13 @@ from service.web.console.rendering import page
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 MayAsk = Annotated[Access, Depends(Requires(Permission.QUESTION_ASK))]
+MayAcknowledge = Annotated[Access, Depends(Requires(Permission.NOTICE_ACKNOWLEDGE))]
 MayReadIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_READ))]
 MayReply = Annotated[Access, Depends(Requires(Permission.INCIDENT_CHANGE))]
 
 _CONFLICT, _UNPROCESSABLE = 409, 422
 _SHOWN_MAX = 200
+_ANSWERS = frozenset({"accept", "refuse"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,26 @@ async def ask(request: Request, context: Context, access: MayAsk, notice_id: UUI
     except (InvalidInputError, StateConflictError) as error:
         refused = RefusedForm("question", form, *_problem(error))
     return await show_notice(request, context, access, notice_id, refused=refused)
+
+
+@router.post("/notices/{notice_id}/consent")
+async def consent(request: Request, context: Context, access: MayAcknowledge, notice_id: UUID) -> Response:
+    """Accept or refuse what a notice announces, for one's own customer."""
+    form = await form_of(request)
+    reason = form["reason"].strip() or None
+
+    def work(tx: AccessTransaction, act: AuditContext) -> None:
+        if form["answer"] not in _ANSWERS:
+            raise InvalidInputError(Fault("answer", "must be one of those shown"))
+        accepts = form["answer"] == "accept"
+        answer_consent(tx, act, notice_id, accepts=accepts, name=form["name"], reason=reason)
+
+    try:
+        await access.write(work)
+    except (InvalidInputError, StateConflictError):
+        refused = RefusedForm("consent", form, _UNPROCESSABLE, "consent.not_taken")
+        return await show_notice(request, context, access, notice_id, refused=refused)
+    return see_other(f"/notices/{notice_id}#consent")
 
 
 @router.post("/notices/{notice_id}/feedback")

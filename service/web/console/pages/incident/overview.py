@@ -25,6 +25,7 @@ from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.api.requests import ApiContext
 from service.web.console.failures import PageRoute
+from service.web.console.forms import see_other
 from service.web.console.pages.incident.fact_words import FactWords
 from service.web.console.pages.incident.frame import (
     MayReadIncidents,
@@ -91,7 +92,17 @@ class Overview:
 async def overview_page(request: Request, access: MayReadIncidents, incident_id: UUID) -> Response:
     """Show how an incident is."""
     context = context_of(request)
-    found = await access.read(lambda tx: overview_of(tx, access, context, tx.incidents.require(incident_id)))
+
+    def work(tx: AccessTransaction) -> Overview | None:
+        known = tx.incidents.get(incident_id)
+        if known is not None and known.facts.announcement is not None:
+            return None
+        return overview_of(tx, access, context, tx.incidents.require(incident_id))
+
+    found = await access.read(work)
+    if found is None:
+        # Links of lists and of the log do not distinguish what a notice is about.
+        return see_other(f"/announcements/{incident_id}")
     values = overview_values(context, found, reader_language(request, access.caller), reader_zone(access.caller))
     return shown_in_frame(request, access, found.standing.incident, "overview", values)
 

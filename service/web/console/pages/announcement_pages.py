@@ -1,0 +1,318 @@
+"""The pages of announcements: the list, the form by the kind's own items, one announcement, and its previews."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from notifications.agreement.commitments import NoticeKind
+from notifications.errors import Fault, GreffierError, InvalidInputError, StateConflictError, VersionMismatchError
+from notifications.incident import LANGUAGES, Incident
+from notifications.notice import NoticeState
+from notifications.use_cases.announcements.announce import (
+    announceable_kinds,
+    cancel_announcement,
+    carry_out_announcement,
+    change_announcement,
+    declare_announcement,
+)
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.incidents.customer_decider import Agreements
+from notifications.use_cases.incidents.release_notice import release_announcement
+from notifications.use_cases.notices.seal_notice import compose_from_store
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access, Requires
+from service.ports.store import AccessTransaction
+from service.web.api.announcements.announcements import AnnouncementIn, AnnouncementInFull, announcement_in_full
+from service.web.api.requests import ApiContext, Context, Cursor
+from service.web.console.failures import PageRoute
+from service.web.console.forms import Form, form_of, stated, write_once
+from service.web.console.listing import access_under, following_path
+from service.web.console.moments import MomentError, local_text, parse_moment
+from service.web.console.rendering import page, reader_language, reader_zone
+
+router = APIRouter(prefix="/announcements", route_class=PageRoute, include_in_schema=False)
+
+MayRead = Annotated[Access, Depends(Requires(Permission.ANNOUNCEMENT_READ))]
+MayChange = Annotated[Access, Depends(Requires(Permission.ANNOUNCEMENT_CHANGE))]
+MayRelease = Annotated[Access, Depends(Requires(Permission.NOTICE_RELEASE))]
+
+_SHOWN = 50
+_NAMES = ("products", "services", "regions")
+
+
+def kinds_of(agreements: Agreements) -> dict[str, NoticeKind]:
+    """Return the kinds that can be announced, by id, each with the items of every agreement that has it."""
+    found: dict[str, NoticeKind] = {}
+    for agreement in agreements.by_id.values():
+        for kind in announceable_kinds(agreement):
+            found.setdefault(kind.id, kind)
+    return found
+
+
+def items_of(agreements: Agreements, kind_id: str) -> dict[str, Mapping[str, str]]:
+    """Return the items of a kind in every agreement: id to text by language."""
+    return {
+        item.id: item.text.as_mapping()
+        for agreement in agreements.by_id.values()
+        for kind in announceable_kinds(agreement)
+        if kind.id == kind_id
+        for item in kind.items
+    }
+
+
+@router.get("")
+async def list_page(request: Request, context: Context, access: MayRead, cursor: Cursor = None) -> Response:
+    """Show announcements, newest first."""
+    found, following = await access.read(lambda tx: tx.incidents.page(access.page(_SHOWN, cursor), announcements=True))
+    values = {
+        "announcements": found,
+        "kinds": kinds_of(context.agreements),
+        "following": following_path(request, access.next_cursor(following)),
+    }
+    return page(request, "announcements", access.caller, values)
+
+
+@router.get("/new")
+async def new_page(request: Request, context: Context, access: MayChange, kind: str = "") -> Response:
+    """Show the choice of a kind, or the form of the chosen one."""
+    return await _form(request, context, access, kind, {}, [])
+
+
+@router.post("/new")
+async def declare(request: Request, context: Context, access: MayChange) -> Response:
+    """Declare the announcement of the form, once for each time that the form was shown."""
+    form = await form_of(request)
+
+    def work(tx: AccessTransaction, act: AuditContext) -> str:
+        facts = _stated(form, context, access).to_domain(context)
+        made = declare_announcement(tx, act, facts, context.agreements)
+        return f"/announcements/{made.announcement.id}"
+
+    try:
+        return await write_once(access, form, work)
+    except InvalidInputError as error:
+        fields = {name: values[0] for name, values in form.items()}
+        return await _form(request, context, access, form["kind"], fields, error.faults, chosen=form.all("customers"))
+
+
+@router.get("/{announcement_id}")
+async def one_page(request: Request, context: Context, access: MayRead, announcement_id: UUID) -> Response:
+    """Show an announcement with the state of each customer."""
+    return await _one(request, context, access, announcement_id)
+
+
+@router.get("/{announcement_id}/change")
+async def change_page(request: Request, context: Context, access: MayChange, announcement_id: UUID) -> Response:
+    """Show the form filled with what is announced."""
+    found = await access.read(lambda tx: tx.incidents.require_announcement(announcement_id))
+    fields, chosen = _fields_of(found, reader_zone(access.caller))
+    return await _form(request, context, access, fields["kind"], fields, [], chosen=chosen, changing=found)
+
+
+@router.post("/{announcement_id}/change")
+async def change(request: Request, context: Context, access: MayChange, announcement_id: UUID) -> Response:
+    """Replace what is announced."""
+    form = await form_of(request)
+
+    def work(tx: AccessTransaction, act: AuditContext) -> str:
+        facts = _stated(form, context, access).to_domain(context)
+        change_announcement(tx, act, announcement_id, _version(form), facts, context.agreements)
+        return f"/announcements/{announcement_id}"
+
+    try:
+        return await write_once(access, form, work)
+    except InvalidInputError as error:
+        found = await access.read(lambda tx: tx.incidents.require_announcement(announcement_id))
+        fields = {name: values[0] for name, values in form.items()}
+        chosen = form.all("customers")
+        return await _form(request, context, access, form["kind"], fields, error.faults, chosen=chosen, changing=found)
+    except (StateConflictError, VersionMismatchError) as error:
+        return await _one(request, context, access, announcement_id, error=error)
+
+
+@router.post("/{announcement_id}/release")
+async def release(request: Request, context: Context, access: MayRelease, announcement_id: UUID) -> Response:
+    """Release every draft."""
+    form = await form_of(request)
+
+    def work(tx: AccessTransaction, act: AuditContext) -> str:
+        release_announcement(tx, act, announcement_id, _version(form), context.agreements)
+        return f"/announcements/{announcement_id}"
+
+    return await _done(request, context, access, announcement_id, form, work)
+
+
+@router.post("/{announcement_id}/cancel")
+async def cancel(request: Request, context: Context, access: MayChange, announcement_id: UUID) -> Response:
+    """Cancel what is announced."""
+    form = await form_of(request)
+
+    def work(tx: AccessTransaction, act: AuditContext) -> str:
+        cancel_announcement(tx, act, announcement_id, _version(form), context.agreements)
+        return f"/announcements/{announcement_id}"
+
+    return await _done(request, context, access, announcement_id, form, work)
+
+
+@router.post("/{announcement_id}/carry-out")
+async def carry_out(request: Request, context: Context, access: MayChange, announcement_id: UUID) -> Response:
+    """Record that what was announced took place."""
+    form = await form_of(request)
+
+    def work(tx: AccessTransaction, act: AuditContext) -> str:
+        carry_out_announcement(tx, act, announcement_id, _version(form))
+        return f"/announcements/{announcement_id}"
+
+    return await _done(request, context, access, announcement_id, form, work)
+
+
+@router.get("/{announcement_id}/preview/{notice_id}")
+async def preview(
+    request: Request, context: Context, access: MayRead, announcement_id: UUID, notice_id: UUID
+) -> Response:
+    """Show the words of a draft as they would be sealed now, in the reader's language."""
+    language = reader_language(request, access.caller)
+
+    def work(tx: AccessTransaction) -> tuple[Incident, str, str]:
+        announcement = tx.incidents.require_announcement(announcement_id)
+        notice = tx.notices.require(notice_id)
+        if notice.incident_id != announcement_id or notice.state is not NoticeState.DRAFT:
+            raise StateConflictError("this is no draft of the announcement")
+        composed, _ = compose_from_store(tx, notice, [], context.sealing, extra_languages=(language,))
+        return announcement, composed.rendered[language].subject, composed.rendered[language].text
+
+    announcement, subject, text = await access.read(work)
+    values = {"announcement": announcement, "subject": subject, "text": text}
+    return page(request, "announcement_preview", access.caller, values)
+
+
+async def _done(
+    request: Request, context: ApiContext, access: Access, announcement_id: UUID, form: Form, work: Any
+) -> Response:
+    try:
+        return await write_once(access, form, work)
+    except (StateConflictError, VersionMismatchError) as error:
+        return await _one(request, context, access, announcement_id, error=error)
+
+
+async def _one(
+    request: Request,
+    context: ApiContext,
+    access: Access,
+    announcement_id: UUID,
+    *,
+    error: GreffierError | None = None,
+) -> Response:
+    reading = access_under(access, Permission.ANNOUNCEMENT_READ) or access
+
+    def work(tx: AccessTransaction) -> tuple[AnnouncementInFull, dict[UUID, Any]]:
+        found = announcement_in_full(tx, tx.incidents.require_announcement(announcement_id))
+        notices = [notice for each in found.concerned for notice in each.notices]
+        letters = {task.notice_id: task for each in notices for task in tx.announcements.letters_of_notice(each.id)}
+        return found, letters
+
+    found, letters = await reading.read(work)
+    notices = [notice for each in found.concerned for notice in each.notices]
+    kind = kinds_of(context.agreements).get(found.kind)
+    language = reader_language(request, access.caller)
+    values = {
+        "found": found,
+        "letters": letters,
+        "kind_title": found.kind if kind is None else kind.title.in_language(language)[1],
+        "items": items_of(context.agreements, found.kind),
+        "drafts": sum(each.state == NoticeState.DRAFT for each in notices),
+        "is_open": found.state == "open",
+        "may_change": access.may(Permission.ANNOUNCEMENT_CHANGE),
+        "may_release": access.may(Permission.NOTICE_RELEASE),
+        "error": None if error is None else str(error),
+    }
+    return page(request, "announcement", access.caller, values, status=200 if error is None else 409)
+
+
+async def _form(
+    request: Request,
+    context: ApiContext,
+    access: Access,
+    kind_id: str,
+    fields: Mapping[str, str],
+    faults: Any,
+    *,
+    chosen: list[str] | None = None,
+    changing: Incident | None = None,
+) -> Response:
+    language, kinds = reader_language(request, access.caller), kinds_of(context.agreements)
+    customers = await access.read(lambda tx: [(str(each.id), each.name) for each in tx.customers.all()])
+    items = items_of(context.agreements, kind_id)
+    by_field = {fault.field: fault.reason for fault in faults}
+    values = {
+        "kinds": [(each.id, each.title.as_mapping()[language]) for each in kinds.values()],
+        "kind": kinds.get(kind_id),
+        "kind_title": "" if kind_id not in kinds else kinds[kind_id].title.as_mapping()[language],
+        "items": {name: texts[language] for name, texts in items.items()},
+        "filled": lambda name: fields.get(name, ""),
+        "by_field": by_field,
+        "languages": LANGUAGES,
+        "customers": customers,
+        "chosen": chosen or [],
+        "changing": changing,
+        "time_zone": reader_zone(access.caller),
+    }
+    return page(request, "announcement_form", access.caller, values, status=422 if faults else 200)
+
+
+def _stated(form: Form, context: ApiContext, access: Access) -> AnnouncementIn:
+    """Return what a form states, as the API takes it; raises InvalidInputError."""
+    zone, now = reader_zone(access.caller), context.clock.now()
+    body: dict[str, Any] = {"kind": form["kind"], "customers": [each for each in form.all("customers") if each]}
+    faults: list[Fault] = []
+    for name in ("occurs_at", "ends_at"):
+        if form[name].strip():
+            try:
+                body[name] = parse_moment(form[name], zone, now)
+            except MomentError as error:
+                faults.append(Fault(name, f"is no exact moment ({error.key.rpartition('.')[2]})"))
+    body |= {name: form[name].replace(",", " ").split() for name in _NAMES}
+    for name in ("title", "text"):
+        body[name] = _texts(form, name)
+        if not body[name]:
+            faults.append(Fault(name, "must be given in at least one language"))
+    texts = {item: _texts(form, f"item.{item}") for item in items_of(context.agreements, form["kind"])}
+    body["items"] = {item: said for item, said in texts.items() if said}
+    if "occurs_at" not in body and not any(fault.field == "occurs_at" for fault in faults):
+        faults.append(Fault("occurs_at", "is missing"))
+    if faults:
+        raise InvalidInputError(*faults)
+    return stated(AnnouncementIn, body)
+
+
+def _texts(form: Form, name: str) -> dict[str, str]:
+    return {language: said for language in LANGUAGES if (said := form[f"{name}.{language}"].strip())}
+
+
+def _fields_of(announcement: Incident, zone: str) -> tuple[dict[str, str], list[str]]:
+    """Return the fields of the form, and the customers chosen."""
+    facts, announced = announcement.facts, announcement.facts.announcement
+    if announced is None:
+        raise LookupError(f"{announcement.ticket} is no announcement")
+    fields = {
+        "kind": announced.kind,
+        "occurs_at": local_text(announced.occurs_at, zone),
+        "ends_at": "" if announced.ends_at is None else local_text(announced.ends_at, zone),
+        "products": " ".join(announced.products),
+        "services": " ".join(facts.services),
+        "regions": " ".join(facts.regions),
+    }
+    for name, text in (("title", facts.title), ("text", facts.summary)):
+        fields |= {f"{name}.{language}": said for language, said in text.texts}
+    for item in announced.items:
+        fields |= {f"item.{item.id}.{language}": said for language, said in item.text.texts}
+    return fields, [str(each) for each in announced.customers]
+
+
+def _version(form: Form) -> int:
+    """Return the version that the page showed, or 0 for a malformed one; no announcement has version 0."""
+    said = form["version"]
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 12 else 0  # noqa: PLR2004

@@ -1,0 +1,122 @@
+"""The pages of announcements: declared by a form of the kind's items, released, answered, posted; without JavaScript."""
+
+import re
+
+import pytest
+
+from service.ports.accounts import Role
+from service.web.console.catalogues import text
+from support.announcements import ITEMS, announce, bound, released
+from support.people import browser, person, visible_text
+from support.scenario import ok
+
+LANGUAGES = ("fr", "en", "de")
+
+
+def form_of(page, whom, **changes):
+    found = {name: re.search(rf'name="{name}" value="([^"]*)"', page) for name in ("version", "form_id", "kind")}
+    return whom.form(**{name: match.group(1) for name, match in found.items() if match}, **changes)
+
+
+def filled(kind="planned_work"):
+    fields = {"title.en": "New controllers", "text.en": "We replace them.", "occurs_at": "2027-01-12T22:00"}
+    return fields | {f"item.{item}.en": f"Words on {item}" for item in ITEMS[kind]}
+
+
+async def test_an_analyst_declares_and_an_approver_releases_by_forms(running, api):
+    await bound(api, "Valmont", "a@valmont.example")
+    await bound(api, "Old", "a@old.example", "secnumcloud_iaas_3_0", effective_at="2099-01-01T00:00:00Z")
+    ada = await person(running, "Ada", (Role.ANALYST, None), (Role.APPROVER, None), language="en")
+    async with browser(running, ada) as pages:
+        assert 'href="/announcements/new?kind=planned_work"' in (await pages.get("/announcements/new")).text
+        page = (await pages.get("/announcements/new?kind=planned_work")).text
+        form = form_of(page, ada, **filled())
+        incomplete = {name: value for name, value in form.items() if name != "item.mitigation.en"}
+        refused = await pages.post("/announcements/new", data=incomplete)
+        assert refused.status_code == 422
+        assert "Measures that reduce the impact: This item is mandatory" in visible_text(refused.text)
+        assert "Words on nature" in refused.text
+        answer = await pages.post("/announcements/new", data=form)
+        where = answer.headers["location"]
+        # A double click declares nothing twice.
+        assert (await pages.post("/announcements/new", data=form)).headers["location"] == where
+        shown = (await pages.get(where)).text
+        seen = visible_text(shown)
+        assert "Clause 5.1 of secnumcloud_2026" in seen
+        assert "No agreement binds it." in seen
+        preview = re.search(r'href="(/announcements/[^"]+/preview/[^"]+)"', shown).group(1)
+        assert "Words on mitigation" in (await pages.get(preview)).text
+        await pages.post(f"{where}/release", data=form_of(shown, ada))
+        await running.sink.wait_for(1)
+        shown = (await pages.get(where)).text
+        notice = re.search(r'href="(/notices/[^"]+)"', shown).group(1)
+        assert "Words on mitigation" in (await pages.get(notice)).text
+        moved = await pages.get(where.replace("/announcements/", "/incidents/"))
+        assert moved.headers["location"] == where
+        change = (await pages.get(f"{where}/change")).text
+        changed = await pages.post(f"{where}/change", data=form_of(change, ada, **filled() | {"title.en": "Moved"}))
+        assert changed.headers["location"] == where
+        assert "Moved" in (await pages.get("/announcements")).text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_page_is_read_in_every_language(running, api, language):
+    await bound(api, "Valmont", "a@valmont.example")
+    made = await announce(api, "loss_of_qualification")
+    await released(api, made)
+    await running.sink.wait_for(1)
+    (letter,) = (await ok(api.get("/letters")))["items"]
+    ada = await person(running, "Ada", (Role.ANALYST, None), language=language)
+    async with browser(running, ada) as pages:
+        for path in ("/announcements", f"/announcements/{made['id']}", "/announcements/new?kind=capacity", "/letters",
+                     f"/letters/{letter['id']}", f"/notices/{letter['notice_id']}", "/", f"/announcements/{made['id']}/change"):  # fmt: skip
+            answer = await pages.get(path)
+            assert answer.status_code == 200, path
+        listed = (await pages.get("/announcements")).text
+    assert text("announcements.title", language) in visible_text(listed)
+
+
+async def test_a_letter_is_posted_by_forms(running, api):
+    await bound(api, "Valmont", "a@valmont.example")
+    await released(api, await announce(api, "loss_of_qualification"))
+    await running.sink.wait_for(1)
+    (letter,) = (await ok(api.get("/letters")))["items"]
+    where = f"/letters/{letter['id']}"
+    ada = await person(running, "Ada", (Role.ANALYST, None), language="en")
+    async with browser(running, ada) as pages:
+        page = (await pages.get(where)).text
+        wrong = await pages.post(
+            f"{where}/posting", data=form_of(page, ada, posting_number="1A 2345", posted_on="soon")
+        )
+        assert wrong.status_code == 422
+        day = letter["created_at"][:10]
+        await pages.post(f"{where}/posting", data=form_of(page, ada, posting_number="1A 2345", posted_on=day))
+        page = (await pages.get(where)).text
+        slip = {"slip": ("slip.pdf", b"%PDF-1.7 slip", "application/pdf")}
+        sent = await pages.post(f"{where}/slip", data=form_of(page, ada), files=slip)
+        assert sent.headers["location"] == where
+        assert (await pages.get(f"{where}/slip")).content == b"%PDF-1.7 slip"
+        page = (await pages.get(where)).text
+        await pages.post(f"{where}/close", data=form_of(page, ada))
+        assert "Closed" in visible_text((await pages.get(where)).text)
+
+
+async def test_a_customer_answers_on_the_page_of_its_notice(running, api):
+    own = await bound(api, "Valmont", "a@valmont.example")
+    made = await announce(api, "third_party_access")
+    (notice,) = await released(api, made)
+    await running.sink.wait_for(1)
+    erika = await person(running, "Erika", (Role.CUSTOMER_MANAGER, own["id"]), language="de")
+    where = f"/notices/{notice['id']}"
+    async with browser(running, erika) as pages:
+        assert text("consent.meaning", "de") in visible_text((await pages.get(where)).text)
+        nameless = await pages.post(f"{where}/consent", data=erika.form(answer="accept", name=" "))
+        assert nameless.status_code == 422
+        given = await pages.post(
+            f"{where}/consent", data=erika.form(answer="refuse", name="Erika Muster", reason="Nein")
+        )
+        assert given.headers["location"] == f"{where}#consent"
+        assert "Zustimmung verweigert" in visible_text((await pages.get(where)).text)
+        assert (await pages.get("/inbox")).status_code == 200
+    (row,) = (await ok(api.get(f"/announcements/{made['id']}")))["concerned"]
+    assert (row["consent"]["state"], row["consent"]["name"]) == ("refused", "Erika Muster")
