@@ -195,10 +195,12 @@ def target_seconds(
     """
     guaranteed = [priority.gti_seconds for priority in agreement.priorities if priority.gti_seconds is not None]
     longest = max(guaranteed, default=otherwise_seconds or _DAY_SECONDS)
-    return min(
-        (own_targets_seconds.get(priority) or agreement.gti_seconds(priority) or longest for priority in priorities),
-        default=otherwise_seconds or _DAY_SECONDS,
-    )
+
+    def target(priority: str) -> int:
+        gti_seconds = agreement.gti_seconds(priority)
+        return own_targets_seconds.get(priority, longest if gti_seconds is None else gti_seconds)
+
+    return min(map(target, priorities), default=otherwise_seconds or _DAY_SECONDS)
 
 
 def _own_fact(customer_id: UUID, fact: str) -> str:
