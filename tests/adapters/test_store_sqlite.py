@@ -518,6 +518,7 @@ class TestStatements:
             ("_FAILED", "ix_deliveries_troubled_due_at"),
             ("_TOO_LARGE", "ix_deliveries_too_large_notice_id"),
             ("_FAILED_MAILS", "ix_service_mails_troubled"),
+            ("_OPEN", "ix_letter_tasks_open_due_at"),
             ("_QUEUED", "ix_deliveries_queued_due_at"),
             ("_MAILS", "ix_service_mails_troubled"),
             ("_MAILS", "ix_service_mails_queued"),
