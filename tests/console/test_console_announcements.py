@@ -1,4 +1,4 @@
-"""The pages of announcements: declared by a form of the kind's items, released, answered, posted; without JavaScript."""
+"""The pages of announcements by forms alone: declared with the kind's items, released, answered, posted."""
 
 import re
 
@@ -68,8 +68,17 @@ async def test_every_page_is_read_in_every_language(running, api, language):
     (letter,) = (await ok(api.get("/letters")))["items"]
     ada = await person(running, "Ada", (Role.ANALYST, None), language=language)
     async with browser(running, ada) as pages:
-        for path in ("/announcements", f"/announcements/{made['id']}", "/announcements/new?kind=capacity", "/letters",
-                     f"/letters/{letter['id']}", f"/notices/{letter['notice_id']}", "/", f"/announcements/{made['id']}/change"):  # fmt: skip
+        paths = [
+            "/",
+            "/announcements",
+            "/announcements/new?kind=capacity",
+            f"/announcements/{made['id']}",
+            f"/announcements/{made['id']}/change",
+            "/letters",
+            f"/letters/{letter['id']}",
+            f"/notices/{letter['notice_id']}",
+        ]
+        for path in paths:
             answer = await pages.get(path)
             assert answer.status_code == 200, path
         listed = (await pages.get("/announcements")).text

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import Query, Request
 from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 from starlette.responses import Response
 
 from notifications.decision.announced import Concern
@@ -42,7 +43,7 @@ from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/announcements", tags=["announcements"])
 
-_EXAMPLE = {
+_EXAMPLE: JsonDict = {
     "kind": "planned_work",
     "title": {"en": "New storage controllers", "fr": "Nouveaux contrôleurs de stockage"},
     "text": {"en": "We replace the storage controllers.", "fr": "Nous remplaçons les contrôleurs de stockage."},
