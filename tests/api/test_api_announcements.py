@@ -1,9 +1,12 @@
 """Announcements by the API: which customers are concerned, by which clause, by when, and what is refused."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
+from notifications.audit.entry import parse_leaf
+from notifications.evidence.notification_report_builder import ReportBuilder
 from support.announcements import act_on, ahead, announce, announced, bound, released
 from support.scenario import customer, declare, ok
 
@@ -137,6 +140,20 @@ async def test_an_announcement_is_no_incident_anywhere(api):
     incident = await declare(api)
     assert (await api.get(f"/announcements/{incident['id']}")).status_code == 404
     assert [each["id"] for each in (await ok(api.get("/announcements")))["items"]] == [identifier]
+
+
+async def test_reports_over_the_log_see_nothing_of_it(running, api):
+    await bound(api, "Second", "b@two.example")
+    await released(api, await announce(api))
+    await running.sink.wait_for(1)
+    entries = await running.parts.store.read(
+        lambda tx: [item.leaf for item in (*tx.audit.entries(0, 10_000), *tx.audit.pending(10_000))]
+    )
+    builder = ReportBuilder()
+    for index, leaf in enumerate(entries):
+        builder.take(index, parse_leaf(leaf))
+    found = builder.findings(datetime.now(UTC), whole=True)
+    assert (found.lines, found.incidents) == ((), ())
 
 
 async def test_a_change_makes_an_update_and_a_cancellation_a_final_notice(api):
