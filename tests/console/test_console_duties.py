@@ -120,7 +120,8 @@ async def test_a_customer_states_what_it_is_and_reads_its_own_deadlines(running,
         assert "NIS2 23(4)(a)" not in page
         counted = await pages.get(own, params={"aware_at": "2026-06-01T10:00", "classified_at": "2026-06-01T11:00"})
         assert 'datetime="2026-06-01T13:00:00.000000Z"' in counted.text
-        assert (await pages.get(own, params={"aware_at": "yesterday"})).status_code == 422
+        for wrong_moment in ("yesterday", "9999-12-31T23:00", "0001-01-02T00:00"):
+            assert (await pages.get(own, params={"aware_at": wrong_moment})).status_code == 422
         file = await pages.get(f"/notices/{notice['id']}/dora/initial_notification.json")
         assert file.headers["content-disposition"].startswith('attachment; filename="dora-1-')
         Draft202012Validator(SCHEMA).validate(json.loads(file.content))

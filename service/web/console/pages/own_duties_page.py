@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from notifications.duties import is_countable
 from notifications.duties.dora_report import Submission
 from notifications.errors import NotFoundError
 from notifications.notice import Notice
@@ -101,6 +102,7 @@ def _moment(text: str, zone: str, now: datetime) -> tuple[datetime | None, bool]
     if not text.strip():
         return None, False
     try:
-        return parse_moment(text, zone, now), False
+        moment = parse_moment(text, zone, now)
     except MomentError:
         return None, True
+    return (moment, False) if is_countable(moment) else (None, True)
