@@ -198,6 +198,7 @@ async def test_a_submission_starts_the_next_clock_and_a_correction_moves_it(api,
         ({"submitted_at": "2020-01-01T00:00:00Z"}, "submitted_at"),
         ({"recipient": " "}, "recipient"),
         ({"items": {"phone": "1"}}, "items.phone"),
+        ({"items": {"description": "a\x00b"}}, "items.description"),
     ],
 )
 async def test_a_wrong_submission_names_its_field(api, changes, field):

@@ -47,6 +47,8 @@ async def test_an_analyst_answers_writes_submits_and_corrects(running, api):
         assert wrong.status_code == 422
         assert text("duties.problem.loss_eur", "en") in wrong.text
         assert "kept" in wrong.text
+        # PostgreSQL takes no NUL in a text.
+        assert (await sent(pages, duties, duties, note="a\x00b")).status_code == 422
         report = f"{duties}/nis2_early_warning"
         page = await opened(pages, report)
         assert "Something happened." in page
@@ -56,6 +58,8 @@ async def test_an_analyst_answers_writes_submits_and_corrects(running, api):
         missing = await sent(pages, report, submit, recipient=" ")
         assert missing.status_code == 422
         assert text("duties.problem.recipient", "en") in missing.text
+        assert (await sent(pages, report, submit, recipient="CERT\x00FR")).status_code == 422
+        assert (await sent(pages, report, report, **{"item-cross_border": "a\x1bb"})).status_code == 422
         done = await sent(pages, report, submit, recipient="CERT-FR", reference="C-1")
         assert done.headers["location"] == f"{report}?done=submitted"
         page = await opened(pages, report)
@@ -63,6 +67,8 @@ async def test_an_analyst_answers_writes_submits_and_corrects(running, api):
         record = (await ok(api.get(f"/incidents/{incident['id']}/duties")))["submissions"][0]
         assert (record["recipient"], record["submitted_by"]) == ("CERT-FR", "Ada")
         correct = f"{submit}/{record['id']}"
+        other = correct.replace("nis2_early_warning", "nis2_notification")
+        assert (await pages.post(other, data=form_on(page, correct) | {"reason": "R"})).status_code == 404
         done = await sent(pages, report, correct, recipient="ANSSI", reason="the wrong authority")
         assert done.headers["location"] == f"{report}?done=corrected"
         page = visible_text(await opened(pages, report))
