@@ -64,6 +64,9 @@ async def test_an_analyst_answers_writes_submits_and_corrects(running, api):
         assert done.headers["location"] == f"{report}?done=submitted"
         page = await opened(pages, report)
         assert text("duties.in_time", "en") in page
+        # What was submitted has the titles of its items, and none of our codes.
+        assert "<dt>cross_border</dt>" not in page
+        assert page.count("Belgium") == 2
         record = (await ok(api.get(f"/incidents/{incident['id']}/duties")))["submissions"][0]
         assert (record["recipient"], record["submitted_by"]) == ("CERT-FR", "Ada")
         correct = f"{submit}/{record['id']}"

@@ -274,6 +274,7 @@ async def _report(
         "clock": report.clock,
         "items": [(each, typed.get(each.item.id, each.text)) for each in report.items],
         "version": report.version,
+        "item_titles": {item.id: item.text.in_language(language)[1] for item in report.clock.duty.items},
         "records": [each for each in found.submissions if each.duty_id == duty_id],
         "in_force": {each.id for each in found.in_force},
         "submission": {
