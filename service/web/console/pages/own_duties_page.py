@@ -89,7 +89,8 @@ async def dora_file(context: Context, access: MayReadNotices, notice_id: UUID, k
     def work(tx: AccessTransaction) -> tuple[str, dict[str, Any]]:
         notice = tx.notices.require(notice_id)
         made = customer_dora_report(tx, notice_id, Submission(kind), context.agreements.duties)
-        return f"dora-{notice.sequence}-{kind}.json", dict(made.content)
+        prefix = "exercise-" if notice.exercise else ""
+        return f"{prefix}dora-{notice.sequence}-{kind}.json", dict(made.content)
 
     name, content = await access.read(work)
     body = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
