@@ -125,6 +125,7 @@ async def correct(
     form, context = await form_of(request), context_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
+        # First, so that a record that is not one of this duty is no question of what the form says.
         if not any(each.id == submission_id and each.duty_id == duty_id for each in tx.duties.submissions(incident_id)):
             raise NotFoundError("submission", submission_id)
         stated = None if form["withdrawn"] == "yes" else _submission(form, act.now)
