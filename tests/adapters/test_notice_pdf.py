@@ -30,7 +30,6 @@ from notifications.wording.letter import (
     Section,
     Table,
 )  # fmt: skip
-from service.cli import verify as verify_module
 from service.cli.verify import verify_command
 from service.crypto.timestamping import EmbeddedTimestampAuthority
 from service.notice_pdf import installation, typesetting
@@ -322,7 +321,7 @@ def test_the_command_says_genuine_and_names_what_is_not(verify, genuine):
 
 
 def test_without_the_extra_the_notice_is_verified_and_the_rest_named(verify, genuine, monkeypatch):
-    monkeypatch.setattr(verify_module, "is_installed", lambda: False)
+    monkeypatch.setattr(installation, "is_installed", lambda: False)
     code, lines = verify(genuine)
     assert code == 5
     assert [line.split(" ", 3)[1] for line in lines[:-1]] == ["partly", *("ok" for _ in FILE_STEPS)]
