@@ -130,8 +130,8 @@ class DutyReminders(PeriodicTask):
                 except Exception as error:  # noqa: BLE001 - the reminders of other incidents have legal limits too
                     _log.error("duty_reminders.failed", incident_id=str(incident_id), exc_info=error)
                     failures[incident_id] = error
-        for error in failures.values():
-            raise error
+        if failures:
+            raise next(iter(failures.values()))
         return await self._store.read(lambda tx: tx.duties.next_timer_at())
 
     async def _remind(self, incident_id: UUID) -> None:
