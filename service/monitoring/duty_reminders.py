@@ -117,19 +117,33 @@ class DutyReminders(PeriodicTask):
         self._identifiers, self._metrics = identifiers, metrics
 
     async def look(self) -> datetime | None:
-        """Remind of what is due; return when the next timer comes."""
-        while due := await self._store.read(partial(_due, now=self._clock.now())):
+        """Remind of what is due; return when the next timer comes.
+
+        An incident on which it fails keeps its timer and no other incident from its reminders. Raises the first such
+        error at the end, so that the service shows it.
+        """
+        failures: dict[UUID, Exception] = {}
+        while due := await self._store.read(partial(_due, now=self._clock.now(), without=frozenset(failures))):
             for incident_id in due:
-                act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
-                work = partial(
-                    remind, act=act, incident_id=incident_id, duties=self._duties, provider=self._provider
-                )  # fmt: skip
-                for finding in await self._store.write(work):
-                    if self._metrics is not None:
-                        self._metrics.alert_raised(finding.kind)
-                    _log.warning("alert.raised", kind=finding.kind, incident_id=str(incident_id), said=finding.said)
+                try:
+                    await self._remind(incident_id)
+                except Exception as error:  # noqa: BLE001 - the reminders of other incidents have legal limits too
+                    _log.error("duty_reminders.failed", incident_id=str(incident_id), exc_info=error)
+                    failures[incident_id] = error
+        if failures:
+            raise next(iter(failures.values()))
         return await self._store.read(lambda tx: tx.duties.next_timer_at())
 
+    async def _remind(self, incident_id: UUID) -> None:
+        act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
+        work = partial(
+            remind, act=act, incident_id=incident_id, duties=self._duties, provider=self._provider
+        )  # fmt: skip
+        for finding in await self._store.write(work):
+            if self._metrics is not None:
+                self._metrics.alert_raised(finding.kind)
+            _log.warning("alert.raised", kind=finding.kind, incident_id=str(incident_id), said=finding.said)
 
-def _due(tx: AccessTransaction, now: datetime) -> list[UUID]:
-    return list(tx.duties.due_timers(now, _AT_ONCE))
+
+def _due(tx: AccessTransaction, now: datetime, without: frozenset[UUID]) -> list[UUID]:
+    return [each for each in tx.duties.due_timers(now, _AT_ONCE + len(without)) if each not in without]

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -134,6 +134,23 @@ async def test_a_submission_ends_the_reminders_and_closes_the_open_one(stores, i
     await task.look()
     found = await reminders(stores[0])
     assert [each for each in found if each[0] == "nis2_early_warning"] == [("nis2_early_warning", 50)]
+
+
+async def test_an_incident_on_which_it_fails_keeps_no_other_from_its_reminders(stores, incident):
+    # Half a year before its awareness is no date: the look at incidents with the same cause fails.
+    broken = make_incident()
+    broken = replace(broken, facts=replace(broken.facts, aware_at=datetime(1, 2, 1, tzinfo=UTC)))
+
+    def build(tx):
+        tx.incidents.add(broken)
+        tx.duties.add_assessment(make_assessment(broken, apparent_cause="disk"))
+        tx.duties.set_timer(broken.id, NOW - timedelta(days=1))
+
+    await stores[0].write(build)
+    (task, *_) = tasks(stores, SteppedClock(NOW + timedelta(hours=13)))
+    with pytest.raises(OverflowError):
+        await task.look()
+    assert ("nis2_early_warning", 50) in await reminders(stores[0])
 
 
 async def test_an_exercise_reminds_nobody(stores):

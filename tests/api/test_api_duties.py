@@ -79,6 +79,22 @@ async def test_a_wrong_calculation_names_its_field(api, changes, field):
     assert [fault["field"] for fault in refused.json()["errors"]] == [field]
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+async def test_a_moment_at_the_end_of_the_calendar_is_a_fault_of_its_request(api, moment):
+    asked = {
+        "entity": {"member_state": "DE", "sectors": ["insurance_undertaking"]},
+        "aware_at": moment,
+        "moments": {"classification": moment},
+        "submissions": {"dora_initial": [moment]},
+    }
+    answer = await api.post("/duties/calculation", json=asked)
+    assert answer.status_code == 422, answer.text
+    fields = ["aware_at", "moments.classification", "submissions.dora_initial.0"]
+    assert [fault["field"] for fault in answer.json()["errors"]] == fields
+    answer = await api.get(f"/notices/{NOBODY}/own-duties", params={"aware_at": moment, "classified_at": moment})
+    assert [fault["field"] for fault in answer.json()["errors"]] == ["aware_at", "classified_at"]
+
+
 async def test_significance_is_answered_from_facts_and_by_the_analyst(api, running):
     incident = await declare(api, service_harm=harm(availability="yes"))
     before = await duties(api, incident)
@@ -182,6 +198,7 @@ async def test_a_submission_starts_the_next_clock_and_a_correction_moves_it(api,
         ({"submitted_at": "2020-01-01T00:00:00Z"}, "submitted_at"),
         ({"recipient": " "}, "recipient"),
         ({"items": {"phone": "1"}}, "items.phone"),
+        ({"items": {"description": "a\x00b"}}, "items.description"),
     ],
 )
 async def test_a_wrong_submission_names_its_field(api, changes, field):

@@ -21,6 +21,7 @@ from notifications.incident import PersonalDataBreach
 from notifications.notice.own_deadlines import customer_occasions
 from notifications.ports import Transaction
 from notifications.use_cases.legal_duties import LegalDuties
+from notifications.wording.exercise import marked
 from notifications.wording.report_items import report_items
 
 #: Duty -> the report of the DORA template.
@@ -87,9 +88,13 @@ def customer_duties(
 def customer_dora_report(tx: Transaction, notice_id: UUID, submission: Submission, duties: LegalDuties) -> DoraReport:
     """Return the draft of a DORA report from a sealed notice; raises NotFoundError.
 
+    The description of an exercise has the mark of an exercise: the template has no field for it.
     The person in charge is the customer's security contact, else its first one, else the provider's contact point.
     """
     document = _document(tx, notice_id)
+    if document.get("exercise") is True:
+        said = document["what_happened"].items()
+        document["what_happened"] = {language: marked(text, language) for language, text in said}
     customer_id = UUID(document["customer"]["id"])
     contacts = [contact for contact in tx.customers.contacts(customer_id) if contact.active]
     contacts.sort(key=lambda contact: (contact.role is not ContactRole.SECURITY, contact.order))

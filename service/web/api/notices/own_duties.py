@@ -16,15 +16,17 @@ from notifications.use_cases.duties.customer_duties import (
     customer_duties,
 )
 from service.web.api.duty_schemas import ClockOut, LegalProfileOut, clock_out, legal_profile_out
-from service.web.api.fields import Language, Moment, Out
+from service.web.api.fields import CountedMoment, Language, Out
 from service.web.api.requests import Context, MayReadNotices, json_response
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/notices", tags=["duties"])
 
 #: The customer's own moments. They are only used for this answer and not stored: they are the customer's to know.
-AwareAt = Annotated[Moment | None, Query(description="When the customer itself became aware, if it says so.")]
-ClassifiedAt = Annotated[Moment | None, Query(description="When the customer classified the incident as major (DORA).")]
+AwareAt = Annotated[CountedMoment | None, Query(description="When the customer itself became aware, if it says so.")]
+ClassifiedAt = Annotated[
+    CountedMoment | None, Query(description="When the customer classified the incident as major (DORA).")
+]
 
 
 class FilledItemOut(Out):
