@@ -117,7 +117,8 @@ async def test_incidents_with_the_same_cause_count_together(api):
     assert (await assess(api, second, **cause)).status_code == 200
     found = await duties(api, second)
     answers = {each["question"]: each["answer"] for each in found["criteria"]}
-    assert (answers["loss"], answers["recurring"], found["significant"]) == ("no", "yes", "yes")
+    # No turnover is set, and 5 % of it may be less than this loss.
+    assert (answers["loss"], answers["recurring"], found["significant"]) == ("unknown", "yes", "yes")
 
 
 async def test_a_report_is_filled_from_facts_written_carried_over_and_submitted(api, running):
