@@ -35,9 +35,15 @@ class Question(StrEnum):
     DATA_COMPROMISED_WIDELY = "data_compromised_widely"
     #: not a criterion: interruptions that were planned do not count
     PLANNED_MAINTENANCE = "planned_maintenance"
+    #: not a criterion: a breach that is unlikely to be a risk for people is not notified to the data-protection authority
+    RISK_UNLIKELY = "risk_unlikely"
 
 
-#: The article of 2024/2690 behind each question.
+#: Questions that are no criterion of significance.
+NO_CRITERIA = frozenset({Question.PLANNED_MAINTENANCE, Question.RISK_UNLIKELY})
+
+
+#: The article behind each question.
 CLAUSES: Mapping[Question, str] = MappingProxyType({
     Question.LOSS: "2024/2690 3(1)(a)",
     Question.TRADE_SECRETS: "2024/2690 3(1)(b)",
@@ -50,6 +56,7 @@ CLAUSES: Mapping[Question, str] = MappingProxyType({
     Question.DATA_COMPROMISED: "2024/2690 7(c)",
     Question.DATA_COMPROMISED_WIDELY: "2024/2690 7(d)",
     Question.PLANNED_MAINTENANCE: "2024/2690 3(2)",
+    Question.RISK_UNLIKELY: "GDPR 33(1)",
 })  # fmt: skip
 
 #: Causes that no planned maintenance has.
@@ -124,7 +131,7 @@ def _criterion(question: Question, answers: Mapping[Question, Answer], derived: 
 
 
 def _holds(question: Question, given: Mapping[Question, Answer]) -> Answer:
-    if question is Question.PLANNED_MAINTENANCE:
+    if question in NO_CRITERIA:
         return Answer.NO
     if question not in _INTERRUPTIONS:
         return given[question]

@@ -110,6 +110,23 @@ async def test_an_incident_known_to_be_insignificant_owes_no_report(api):
     assert (found["significant"], found["clocks"]) == ("no", [])
 
 
+async def test_a_breach_without_a_risk_for_people_is_not_owed_to_the_authority(api):
+    """GDPR 33(1): the provider as a controller; its duty as a processor has no such exception."""
+    rows = [
+        affected(await customer(api, name), personal_data={"breach": "confirmed", "controller": controller})
+        for name, controller in (("Valmont", "provider"), ("Orion", "customer"))
+    ]
+    incident = await declare(api, affected_customers=rows)
+    assert by_duty(await duties(api, incident))["gdpr_authority"]["occasion"] == "yes"
+    assert (await assess(api, incident, answers={"risk_unlikely": "yes"})).status_code == 200
+    found = await duties(api, incident)
+    assert {"gdpr_authority", "gdpr_data_subjects"}.isdisjoint(by_duty(found))
+    assert (found["significant"], "gdpr_controller" in by_duty(found)) == ("unknown", True)
+    high = {"answers": {"risk_unlikely": "yes"}, "high_risk_at": ago(minutes=1)}
+    assert (await assess(api, incident, 1, **high)).status_code == 200
+    assert {"gdpr_authority", "gdpr_data_subjects"} <= set(by_duty(await duties(api, incident)))
+
+
 async def test_incidents_with_the_same_cause_count_together(api):
     first, second = await declare(api), await declare(api)
     cause = {"apparent_cause": "storage controller", "loss_eur": 300_000}

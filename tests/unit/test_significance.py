@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications.duties.significance import (
+    NO_CRITERIA,
     AnsweredBy,
     Occurrence,
     Question,
@@ -46,7 +47,7 @@ def test_nothing_known_is_open_and_not_no():
 
 def test_every_question_answered_no_is_no_and_one_open_question_keeps_it_open():
     assert significance(facts(), ALL_NO).significant is NO
-    for question in set(Question) - {Question.PLANNED_MAINTENANCE}:
+    for question in set(Question) - NO_CRITERIA:
         left = {**ALL_NO, question: UNKNOWN}
         assert significance(facts(), left).significant is UNKNOWN
         assert significance(facts(), {**ALL_NO, question: YES}).significant is YES
