@@ -35,7 +35,7 @@ class Question(StrEnum):
     DATA_COMPROMISED_WIDELY = "data_compromised_widely"
     #: not a criterion: interruptions that were planned do not count
     PLANNED_MAINTENANCE = "planned_maintenance"
-    #: not a criterion: a breach that is unlikely to be a risk for people is not notified to the data-protection authority
+    #: not a criterion: a breach that is unlikely to be a risk for people is not notified to the authority
     RISK_UNLIKELY = "risk_unlikely"
 
 

@@ -100,7 +100,8 @@ def test_an_answer_of_the_analyst_counts_more_than_the_facts():
 
 @pytest.mark.parametrize(
     ("loss", "turnover", "expected"),
-    [(0, None, NO), (1, None, UNKNOWN), (500_000, None, UNKNOWN), (500_001, None, YES), (100_000, 2_000_000, NO), (100_001, 2_000_000, YES),
+    [(0, None, NO), (1, None, UNKNOWN), (500_000, None, UNKNOWN),
+     (500_001, None, YES), (100_000, 2_000_000, NO), (100_001, 2_000_000, YES),
      (50_000, 1_000_019, NO), (50_001, 1_000_019, YES),
      (400_000, 100_000_000, NO), (None, 2_000_000, UNKNOWN)],
 )  # fmt: skip
