@@ -125,6 +125,9 @@ async def correct(
     form, context = await form_of(request), context_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
+        # First, so that a record that does not exist is no question of what the form says.
+        if submission_id not in {each.id for each in tx.duties.submissions(incident_id)}:
+            raise NotFoundError("submission", submission_id)
         stated = None if form["withdrawn"] == "yes" else _submission(form, act.now)
         correct_submission(tx, act, submission_id, incident_id, stated, form["reason"], context.agreements.duties)
         return f"/incidents/{incident_id}/duties/{duty_id}?done=corrected"
