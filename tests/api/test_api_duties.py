@@ -263,6 +263,16 @@ async def test_a_customer_states_what_it_is_and_its_notice_names_its_duties(api,
     due = {each["clock"]["duty"]: each["clock"]["due_at"] for each in counted["items"]}
     assert due["gdpr_authority"] == "2026-06-04T08:00:00.000000Z"
     assert due["dora_initial"] == "2026-06-01T13:00:00.000000Z"
+    # An insurer's reports: the intermediate one counts from the initial one, the final one from the latest update.
+    sent = {"submitted": ["dora_initial@2026-06-01T12:00:00Z", "dora_intermediate@2026-06-03T12:00:00Z",
+                          "dora_intermediate@2026-06-30T14:00:00+02:00"]}  # fmt: skip
+    counted = await ok(api.get(f"/notices/{notice['id']}/own-duties", params=aware | sent))
+    due = {each["clock"]["duty"]: each["clock"]["due_at"] for each in counted["items"]}
+    assert due["dora_intermediate"] == "2026-06-04T12:00:00.000000Z"
+    assert due["dora_final"] == "2026-07-30T12:00:00.000000Z"
+    for wrong in ("dora_first@2026-06-01T12:00:00Z", "dora_initial@2026-06-01T12:00:00", "dora_initial"):
+        refused = await api.get(f"/notices/{notice['id']}/own-duties", params={"submitted": wrong})
+        assert (refused.status_code, [each["field"] for each in refused.json()["errors"]]) == (422, ["submitted"])
     for kind in ("initial_notification", "intermediate_report", "final_report"):
         draft = await ok(api.get(f"/notices/{notice['id']}/dora-report", params={"submission": kind}))
         _validate(draft["report"])
