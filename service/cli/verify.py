@@ -24,8 +24,6 @@ from notifications.evidence.verification import (
     verify_notice_files,
 )
 from service.cli.options import FOLDER, printable
-from service.notice_pdf.embedded import STRUCTURE, embedded_notice
-from service.notice_pdf.installation import ADVICE, is_installed
 
 #: Exit code 2 is for a wrong input, as in every command.
 _EXIT_CODES = {Verdict.GENUINE: 0, Verdict.NOT_GENUINE: 1, Verdict.CHANGED_OUTSIDE: 3, Verdict.UNREADABLE: 4}
@@ -185,6 +183,10 @@ def _is_pdf(path: Path) -> bool:
 
 
 def _verify_pdf(content: bytes, trust: Trust, console: Console) -> Verdict:
+    # Imported here, because the check of a mail needs none of it.
+    from service.notice_pdf.embedded import STRUCTURE  # noqa: PLC0415
+    from service.notice_pdf.installation import ADVICE, is_installed  # noqa: PLC0415
+
     if is_installed():
         from service.notice_pdf.verification import PDF_STEPS, verify_notice_pdf  # noqa: PLC0415 - needs the extra
 
@@ -199,6 +201,8 @@ def _verify_pdf(content: bytes, trust: Trust, console: Console) -> Verdict:
 
 
 def _steps_of_embedded(content: bytes, trust: Trust) -> Iterator[VerifiedStep]:
+    from service.notice_pdf.embedded import STRUCTURE, embedded_notice  # noqa: PLC0415 - as above
+
     files = embedded_notice(content)
     yield VerifiedStep(1, STRUCTURE, "a notice is inside; the signature of the PDF was not read", partial=True)
     for step in verify_notice_files(files, trust):

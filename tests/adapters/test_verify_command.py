@@ -214,7 +214,7 @@ def test_the_help_says_what_each_exit_code_means(monkeypatch, capfd):
     with pytest.raises(SystemExit):
         main()
     lines = [line.strip() for line in capfd.readouterr().out.splitlines()]
-    assert [line[:3] for line in lines if line[:1].isdigit()] == ["0  ", "1  ", "2  ", "3  ", "4  "]
+    assert [line[:3] for line in lines if line[:1].isdigit()] == ["0  ", "1  ", "2  ", "3  ", "4  ", "5  "]
 
 
 def test_another_provider_s_trust_folder_makes_a_mail_not_genuine(genuine, verify, tmp_path):

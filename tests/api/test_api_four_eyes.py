@@ -5,10 +5,9 @@ import json
 import httpx2
 import pytest
 
-from notifications.agreement import bundled_agreements
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
-from support.scenario import change, customer, declare, harm, notices, ok
+from support.scenario import AGREEMENT_ID, change, customer, declare, harm, notices, ok
 from support.world import account, at_provider
 
 
@@ -87,7 +86,7 @@ async def test_a_setting_requires_it_of_everybody(data_folder, service_log):
 
 
 async def test_an_agreement_requires_it_of_its_customers(data_folder, service_log, tmp_path):
-    source = next(iter(bundled_agreements()))
+    source = AGREEMENT_ID
     from importlib.resources import files
 
     text = (files("notifications.agreement") / f"{source}.toml").read_text("utf-8")

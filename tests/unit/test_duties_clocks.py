@@ -124,6 +124,9 @@ def test_a_month_ends_on_the_same_date_or_on_the_last_day(submitted, due):
         # Corpus Christi, Thursday 4 June 2026.
         ("DE", "DE-BY", "2026-06-01T08:00", "2026-06-05T10:00"),
         ("DE", "DE-BE", "2026-06-01T08:00", "2026-06-04T08:00"),
+        # The Assumption, Tuesday 15 August 2028: of the Saarland, but only of some municipalities of Bavaria.
+        ("DE", "DE-SL", "2028-08-12T08:00", "2028-08-16T10:00"),
+        ("DE", "DE-BY", "2028-08-12T08:00", "2028-08-15T08:00"),
         # The day of Catalonia, Friday 11 September 2026: noon of Monday.
         ("ES", "ES-CT", "2026-09-08T08:00", "2026-09-14T10:00"),
         ("ES", "ES-MD", "2026-09-08T08:00", "2026-09-11T08:00"),
