@@ -5,6 +5,7 @@ mails are written in one transaction. So several processes that look at once rem
 over a part reminds when it is back. After several missed parts it reminds of the latest one only.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -79,11 +80,24 @@ def remind(
         tx.duties.set_timer(incident_id, None)
         return []
     found = provider_duties(tx, incident, duties)
-    reminders, following = due_reminders(found, act.now, duties.reminders_percent)
+    due, following = due_reminders(found, act.now, duties.reminders_percent)
+    reminders = [_again_if_settled(tx, each) for each in due]
     raised = raise_alerts(tx, act, reminders, provider)
     settle_alerts(tx, act, _settled(tx, incident_id, {each.key for each in reminders}))
     tx.duties.set_timer(incident_id, following)
     return raised
+
+
+def _again_if_settled(tx: AccessTransaction, reminder: AlertCandidate) -> AlertCandidate:
+    """Return the reminder, with a further key if the service itself closed the one that was raised.
+
+    The duty was over then, and it is back: its submission was taken back, or a fact or an answer changed.
+    """
+    key, number = reminder.key, 1
+    while (raised := tx.alerts.by_key(key)) is not None and raised.seen_by == ACTOR:
+        number += 1
+        key = f"{reminder.key}:{number}"
+    return replace(reminder, key=key)
 
 
 def _settled(tx: AccessTransaction, incident_id: UUID, current: set[str]) -> list[Alert]:

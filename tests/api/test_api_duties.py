@@ -126,6 +126,23 @@ async def test_an_incident_known_to_be_insignificant_owes_no_report(api):
     assert (found["significant"], found["clocks"]) == ("no", [])
 
 
+async def test_a_breach_without_a_risk_for_people_is_not_owed_to_the_authority(api):
+    """GDPR 33(1): the provider as a controller; its duty as a processor has no such exception."""
+    rows = [
+        affected(await customer(api, name), personal_data={"breach": "confirmed", "controller": controller})
+        for name, controller in (("Valmont", "provider"), ("Orion", "customer"))
+    ]
+    incident = await declare(api, affected_customers=rows)
+    assert by_duty(await duties(api, incident))["gdpr_authority"]["occasion"] == "yes"
+    assert (await assess(api, incident, answers={"risk_unlikely": "yes"})).status_code == 200
+    found = await duties(api, incident)
+    assert {"gdpr_authority", "gdpr_data_subjects"}.isdisjoint(by_duty(found))
+    assert (found["significant"], "gdpr_controller" in by_duty(found)) == ("unknown", True)
+    high = {"answers": {"risk_unlikely": "yes"}, "high_risk_at": ago(minutes=1)}
+    assert (await assess(api, incident, 1, **high)).status_code == 200
+    assert {"gdpr_authority", "gdpr_data_subjects"} <= set(by_duty(await duties(api, incident)))
+
+
 async def test_incidents_with_the_same_cause_count_together(api):
     first, second = await declare(api), await declare(api)
     cause = {"apparent_cause": "storage controller", "loss_eur": 300_000}
@@ -133,7 +150,8 @@ async def test_incidents_with_the_same_cause_count_together(api):
     assert (await assess(api, second, **cause)).status_code == 200
     found = await duties(api, second)
     answers = {each["question"]: each["answer"] for each in found["criteria"]}
-    assert (answers["loss"], answers["recurring"], found["significant"]) == ("no", "yes", "yes")
+    # No turnover is set, and 5 % of it may be less than this loss.
+    assert (answers["loss"], answers["recurring"], found["significant"]) == ("unknown", "yes", "yes")
 
 
 async def test_a_report_is_filled_from_facts_written_carried_over_and_submitted(api, running):
@@ -262,6 +280,16 @@ async def test_a_customer_states_what_it_is_and_its_notice_names_its_duties(api,
     due = {each["clock"]["duty"]: each["clock"]["due_at"] for each in counted["items"]}
     assert due["gdpr_authority"] == "2026-06-04T08:00:00.000000Z"
     assert due["dora_initial"] == "2026-06-01T13:00:00.000000Z"
+    # An insurer's reports: the intermediate one counts from the initial one, the final one from the latest update.
+    sent = {"submitted": ["dora_initial@2026-06-01T12:00:00Z", "dora_intermediate@2026-06-03T12:00:00Z",
+                          "dora_intermediate@2026-06-30T14:00:00+02:00"]}  # fmt: skip
+    counted = await ok(api.get(f"/notices/{notice['id']}/own-duties", params=aware | sent))
+    due = {each["clock"]["duty"]: each["clock"]["due_at"] for each in counted["items"]}
+    assert due["dora_intermediate"] == "2026-06-04T12:00:00.000000Z"
+    assert due["dora_final"] == "2026-07-30T12:00:00.000000Z"
+    for wrong in ("dora_first@2026-06-01T12:00:00Z", "dora_initial@2026-06-01T12:00:00", "dora_initial"):
+        refused = await api.get(f"/notices/{notice['id']}/own-duties", params={"submitted": wrong})
+        assert (refused.status_code, [each["field"] for each in refused.json()["errors"]]) == (422, ["submitted"])
     for kind in ("initial_notification", "intermediate_report", "final_report"):
         draft = await ok(api.get(f"/notices/{notice['id']}/dora-report", params={"submission": kind}))
         _validate(draft["report"])

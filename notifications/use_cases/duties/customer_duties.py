@@ -5,7 +5,7 @@ customer reads nothing that it was not served.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -61,12 +61,14 @@ def customer_duties(
     *,
     aware_at: datetime | None = None,
     classified_at: datetime | None = None,
+    submissions: Mapping[str, Sequence[datetime]] = MappingProxyType({}),
     language: str | None = None,
 ) -> CustomerDuties:
     """Return the duties of the customer of a sealed notice; raises NotFoundError.
 
-    ``aware_at`` and ``classified_at`` are the customer's own moments, if it states them: the provider does not know
-    them, and they are not stored. Without them no limit is computed. ``language`` None is the customer's.
+    ``aware_at``, ``classified_at`` and ``submissions`` (id of a duty to moments) are the customer's own, if it states
+    them: the provider does not know them, and they are not stored. Without them no limit is computed. ``language``
+    None is the customer's.
     """
     document = _document(tx, notice_id)
     customer = tx.customers.require(UUID(document["customer"]["id"]))
@@ -77,7 +79,7 @@ def customer_duties(
         entity_of(profile),
         {Owner.CUSTOMER},
         customer_occasions(_breach(document)),
-        Moments({start: moment for start, moment in stated.items() if moment is not None}),
+        Moments({start: moment for start, moment in stated.items() if moment is not None}, submissions),
         aware_at or datetime.fromisoformat(document["times"]["aware_at"]),
     )
     spoken, zone = language or customer.language, document["customer"]["time_zone"]
