@@ -74,6 +74,7 @@ def agreements_of(files: Iterable[tuple[str, bytes]]) -> tuple[Mapping[str, Agre
     """
     read: dict[str, Agreement] = {}
     dpas: dict[str, Dpa] = {}
+    file_of: dict[str, str] = {}
     for name, data in sorted(files):
         found: Agreement | Dpa
         if root_table(data, name).words("schema") == DPA_SCHEMA:
@@ -82,13 +83,14 @@ def agreements_of(files: Iterable[tuple[str, bytes]]) -> tuple[Mapping[str, Agre
             found = parse_agreement(data, name)
         if found.id in read or found.id in dpas:
             raise AgreementError(name, "id", f"{found.id!r} is also the id of another file")
+        file_of[found.id] = name
         if isinstance(found, Dpa):
             dpas[found.id] = found
         else:
             read[found.id] = found
-    verify_dates_apart(dpas.values())
+    verify_dates_apart(dpas.values(), file_of)
     for agreement in read.values():
-        verify_joined(agreement, dpas)
+        verify_joined(agreement, dpas, file_of[agreement.id])
     joined = {
         agreement.id: bound_terms(agreement, dpas[agreement.dpa_periods[-1].dpa_id] if agreement.dpa_periods else None)
         for agreement in read.values()

@@ -7,6 +7,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NoReturn, Protocol, TypeVar
 
+from notifications.agreement.commitments import NoticeKind, Retention, ServiceLevel
 from notifications.agreement.conditions import ALWAYS, NATURES
 from notifications.agreement.parts import deadline_that_counts
 from notifications.agreement.terms import (
@@ -28,6 +29,7 @@ class _ForProducts(Protocol):
 
 
 PartT = TypeVar("PartT", bound=_ForProducts)
+CitedT = TypeVar("CitedT", Retention, ServiceLevel, NoticeKind)
 
 
 @lru_cache(maxsize=1_024)
@@ -55,8 +57,8 @@ def dpa_by_default(agreement: Agreement, on: date) -> str | None:
     return (held[-1] if held else agreement.dpa_periods[0]).dpa_id if agreement.dpa_periods else None
 
 
-def verify_joined(agreement: Agreement, dpas: Mapping[str, Dpa]) -> None:
-    """Raise AgreementError unless the agreement can be joined with its DPAs, for each product and for all.
+def verify_joined(agreement: Agreement, dpas: Mapping[str, Dpa], file: str) -> None:
+    """Raise AgreementError unless the agreement in a file can be joined with its DPAs, for each product and for all.
 
     Its DPAs are those that it names, and the other versions of the same documents.
     """
@@ -65,10 +67,10 @@ def verify_joined(agreement: Agreement, dpas: Mapping[str, Dpa]) -> None:
         if period.dpa_id not in dpas:
             known = ", ".join(sorted(dpas)) or "none"
             reason = f"{period.dpa_id!r} is not a DPA of this installation; there are: {known}"
-            raise AgreementError(f"{own.id}.toml", f"data_protection.{index}.dpa", reason)
+            raise AgreementError(file, f"data_protection.{index}.dpa", reason)
     for dpa in dpas_of(own, dpas) or (None,):
         for products in (None, *(frozenset({product}) for product in own.product_ids)):
-            bound_terms(own, dpa, products)
+            _Binding(own, dpa, products, file).terms()
 
 
 def dpas_of(agreement: Agreement, dpas: Mapping[str, Dpa]) -> tuple[Dpa, ...]:
@@ -139,6 +141,22 @@ class _Binding:
             if last and not always:
                 self._fail(f"definitions.{index}.limbs", "the last definition needs a limb without a condition")
 
+    def _verify_scales(self) -> None:
+        """Raise AgreementError unless each level of the matrix's scales holds for the products."""
+        for key, scale in (("impacts", self._own.impacts), ("criticalities", self._own.criticalities)):
+            for index, level in enumerate(scale):
+                if not self._holds(level.products):
+                    reason = f"{level.id!r} is in the matrix and does not hold{self._for_products()}"
+                    self._fail(f"{key}.{index}.products", reason)
+
+    def _cited(self, parts: Iterable[CitedT], key: str) -> tuple[CitedT, ...]:
+        """Return the parts that hold, each with the clauses that do."""
+        return tuple(
+            replace(part, clause=self._clause(part.clause, f"{key}.{part.id}"))
+            for part in parts
+            if self._holds(part.products)
+        )
+
     def _for_products(self) -> str:
         one = len(self._ordered) == 1 and len(self._own.products) > 1
         return f" for the product {next(iter(self._ordered))!r}" if one else ""
@@ -149,6 +167,7 @@ class _Binding:
         with_matrix = own.matrix_clause is not None and self._holds(own.matrix_products)
         priorities = self._held(own.priorities) if with_matrix else ()
         if with_matrix:
+            self._verify_scales()
             known = {priority.id for priority in priorities}
             for (impact, criticality), priority in own.matrix.items():
                 if priority not in known:
@@ -195,9 +214,11 @@ class _Binding:
             deadlines=deadlines,
             references=MappingProxyType(self._references(references)),
             products=tuple(product for product in own.products if product.id in self._ordered),
-            retention=self._held(own.retention),
-            service_levels=self._held(own.service_levels),
-            notices=self._held(own.notices),
+            support_hours=own.support_hours
+            and replace(own.support_hours, clause=self._clause(own.support_hours.clause, "support_hours.clause")),
+            retention=self._cited(own.retention, "retention"),
+            service_levels=self._cited(own.service_levels, "service_levels"),
+            notices=self._cited(own.notices, "notices"),
             dpa=dpa,
             own=own,
         )

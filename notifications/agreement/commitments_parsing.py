@@ -1,5 +1,7 @@
 """Read the commitments beside the classification: support hours, retention, service levels, kinds of notice."""
 
+import holidays
+
 from notifications.agreement.commitments import (
     DayCount,
     DeadlineBinding,
@@ -14,6 +16,7 @@ from notifications.agreement.commitments import (
 )
 from notifications.agreement.parts import Parts, binding_of, named
 from notifications.agreement.table import Table
+from notifications.time_zones import time_zone_names
 
 _DAYS_MAX, _MONTHS_MAX = 366, 1_200
 
@@ -35,6 +38,10 @@ def support_hours(root: Table, parts: Parts) -> SupportHours | None:
         time_zone=table.words("time_zone"),
         holidays=table.words("holidays"),
     )
+    if hours.time_zone not in time_zone_names():
+        table.fail("time_zone", f"{hours.time_zone!r} is not a time zone, such as Europe/Paris")
+    if hours.holidays not in holidays.list_supported_countries():
+        table.fail("holidays", f"{hours.holidays!r} is not the code of a country whose holidays are known")
     if hours.until_at <= hours.from_at:
         table.fail("until", f"{hours.until_at} is not after {hours.from_at}")
     table.finish()

@@ -1,6 +1,6 @@
 """parse_dpa(data, file): read the file of a data-protection annex (DPA) and check every key of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from notifications.agreement.commitments import DayCount
@@ -61,10 +61,10 @@ def _other_time(table: Table, parts: Parts) -> OtherTime:
     )
 
 
-def verify_dates_apart(dpas: Iterable[Dpa]) -> None:
+def verify_dates_apart(dpas: Iterable[Dpa], files: Mapping[str, str]) -> None:
     """Raise AgreementError if two versions of one DPA are in force on the same day.
 
-    A version without a last day is in force until the next one is.
+    ``files``: id of a DPA to the name of its file. A version without a last day is in force until the next one is.
     """
     for earlier, later in pairwise(sorted(dpas, key=lambda dpa: (dpa.series, dpa.validity.from_on, dpa.id))):
         from_on, until_on = later.validity.from_on, earlier.validity.until_on
@@ -72,4 +72,4 @@ def verify_dates_apart(dpas: Iterable[Dpa]) -> None:
             continue
         if from_on == earlier.validity.from_on or (until_on is not None and until_on >= from_on):
             reason = f"{later.id!r} is in force from {from_on}, when {earlier.id!r} still is"
-            raise AgreementError(f"{earlier.id}.toml", "validity.until", reason)
+            raise AgreementError(files[earlier.id], "validity.until", reason)

@@ -115,6 +115,7 @@ class Parts:
                 text=table.texts("text"),
                 seconds=None if binding is DeadlineBinding.NO_NUMBER else table.integer("seconds", 1, SECONDS_MAX),
                 binding=binding,
+                certain_only=table.boolean("certain_only") if table.has("certain_only") else False,
             )
 
         return MappingProxyType({each.id: each for each in named(root, "deadlines", parse, optional=optional)})

@@ -114,6 +114,8 @@ class Deadline:
     seconds: int | None
     #: version 1 of the schema cannot state it; its deadlines are soft
     binding: DeadlineBinding = DeadlineBinding.SOFT
+    #: it holds for a breach that is certain, and not for a suspicion
+    certain_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from notifications.agreement import NATURES, Agreement, DeadlineBinding, Level, Reference
+from notifications.agreement import NATURES, Agreement, DeadlineBinding, Reference
+from notifications.agreement.parts import deadline_that_counts
 from notifications.agreement.reading import INDEX, LevelRule, Reading, priority_in, reading_of
 from notifications.agreement.three_valued import (
     NO,
@@ -24,7 +25,7 @@ from notifications.agreement.three_valued import (
 from notifications.classification.possibilities import answer_of, possible_natures
 from notifications.customer.records import LevelChoice
 from notifications.decision.result import Verdict
-from notifications.incident import Answer
+from notifications.incident import Answer, PersonalDataBreach
 
 #: Every message id that ``Reason.message`` can have under the bundled agreement. The message ids of another
 #: agreement's levels have the same endings. For a level without its own message, a catalogue shows
@@ -78,6 +79,7 @@ MESSAGE_IDS = (
 _ENDINGS = (("nature", "other_nature"), ("concerned", "not_concerned"), ("touched", "not_touched"))
 #: Natures that oblige to nothing. They appear among the reasons, to explain why nothing is owed.
 _NATURES_NOT_OWED = ("event", "outside_perimeter")
+_CERTAIN = (PersonalDataBreach.CONFIRMED.value, PersonalDataBreach.RULE_BROKEN.value)
 
 
 class OwedWithin(NamedTuple):
@@ -143,8 +145,8 @@ def _obligations(agreement: Agreement, choices: tuple[LevelChoice, ...] | None) 
     for level_rule, obliges in levels:
         if not obliges:
             continue
-        within = _owed_within(agreement, level_rule.level)
-        (others if within is None else by_time.setdefault(within, [])).append(level_rule.rule)
+        for within, rule in _times(agreement, level_rule):
+            (others if within is None else by_time.setdefault(within, [])).append(rule)
     # Of two equal times the hard one counts.
     deadlines = tuple(sorted(by_time, key=lambda each: (each.seconds, each.binding is not DeadlineBinding.HARD)))
     kinds = [*(any_of(by_time[within]) for within in deadlines), any_of(others)]
@@ -159,9 +161,21 @@ def _obligations(agreement: Agreement, choices: tuple[LevelChoice, ...] | None) 
     )
 
 
-def _owed_within(agreement: Agreement, level: Level) -> OwedWithin | None:
-    """Return the time that a level sets; None if it sets none, or one without a number."""
-    deadline = None if level.deadline is None else agreement.deadlines[level.deadline]
+def _times(agreement: Agreement, level_rule: LevelRule) -> list[tuple[OwedWithin | None, Rule]]:
+    """Return the times that a level sets, each with the rule of when; None: no time, or one without a number.
+
+    A suspicion has only the times that hold for it.
+    """
+    stated = [name for name in level_rule.level.deadlines if name in agreement.deadlines]
+    certain_only = [name for name in stated if agreement.deadlines[name].certain_only]
+    always = deadline_that_counts([name for name in stated if name not in certain_only], agreement.deadlines)
+    times = [(_owed_within(agreement, always), level_rule.rule)]
+    certain = all_of([level_rule.rule, fact_is(INDEX["personal_data_breach"], _CERTAIN)])
+    return times + [(within, certain) for name in certain_only if (within := _owed_within(agreement, name))]
+
+
+def _owed_within(agreement: Agreement, deadline_id: str | None) -> OwedWithin | None:
+    deadline = None if deadline_id is None else agreement.deadlines[deadline_id]
     return None if deadline is None or deadline.seconds is None else OwedWithin(deadline.seconds, deadline.binding)
 
 

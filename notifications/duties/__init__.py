@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from notifications.duties.clocks import Clock, ClockState, Moments, Step, StepKind, clocks, duration_for
+from notifications.duties.clocks import (
+    Clock,
+    ClockState,
+    Moments,
+    Step,
+    StepKind,
+    clocks,
+    duration_for,
+    is_countable,
+)
 from notifications.duties.entities import applies_to, sectors_and_groups, validate_entity
 from notifications.duties.parsing import parse_act, parse_sectors
 from notifications.duties.terms import (
@@ -32,8 +41,8 @@ from notifications.errors import AgreementError
 __all__ = [
     "MEMBER_STATES", "Act", "Calendar", "Clock", "ClockState", "Counted", "Duration", "Duty", "Handling", "Item",
     "Law", "Moments", "Occasion", "Owner", "SecondLimit", "Sector", "Start", "Step", "StepKind", "Variant",
-    "applies_to", "bundled_law", "clocks", "duration_for", "parse_act", "parse_law", "parse_sectors", "regions",
-    "sectors_and_groups", "validate_entity",
+    "applies_to", "bundled_law", "clocks", "duration_for", "is_countable", "parse_act", "parse_law", "parse_sectors",
+    "regions", "sectors_and_groups", "validate_entity",
 ]  # fmt: skip
 
 #: The file of the kinds of organisations, and those that are no acts.

@@ -14,6 +14,8 @@ from notifications.duties.working_days import day_off, next_working_day, zone_of
 from notifications.incident import Answer
 
 _NOON = time(12)
+#: Years of moments that limits are counted from: far enough from the ends of the calendar for every duration.
+_FIRST_YEAR, _LAST_YEAR = 1900, 9000
 
 
 class ClockState(StrEnum):
@@ -93,6 +95,11 @@ class Clock:
         return self.submitted_at[0] <= self.due_at
 
 
+def is_countable(moment: datetime) -> bool:
+    """Return whether limits can be counted from a moment; near the ends of the calendar, some have no date."""
+    return _FIRST_YEAR <= moment.year <= _LAST_YEAR
+
+
 def clocks(
     law: Law,
     entity: Entity,
@@ -108,7 +115,7 @@ def clocks(
     3. Compute each limit from the moments.
 
     ``occasions``: an occasion that is left out is unknown. ``moments`` holds the entity's own moments; the provider
-    does not know when its customer became aware, so it leaves that moment out.
+    does not know when its customer became aware, so it leaves that moment out. Not checked: ``is_countable``.
     """
     day = aware_at.astimezone(zone_of(entity)).date()
     by_id = {duty.id: duty for duty in law.duties if duty.holds_on(day)}

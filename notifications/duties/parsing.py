@@ -134,7 +134,7 @@ def _duty(table: Table, sectors: Collection[str], items: Mapping[str, Item]) -> 
         counted=_choice(table, "counted", Counted, Counted.FIRST),
         duration=duration,
         variants=_variants(table, sectors) if table.has("variants") else (),
-        second_limit=_second_limit(table, duration) if table.has("second_limit") else None,
+        second_limit=_second_limit(table, duration, start) if table.has("second_limit") else None,
         reasons_if_later=table.boolean("reasons_if_later") if table.has("reasons_if_later") else False,
         calendar=calendar,
         calendar_exempt=_known(table, "calendar_exempt", sectors),
@@ -162,11 +162,14 @@ def _duration(table: Table, *, optional: bool = False) -> Duration | None:
 
 
 def _variants(table: Table, sectors: Collection[str]) -> tuple[Variant, ...]:
-    variants = []
+    variants: list[Variant] = []
     for inner in table.tables("variants"):
         names = _known(inner, "sectors", sectors)
         if not names:
             inner.fail("sectors", "must name at least one sector")
+        for name in names:
+            if name in {other for variant in variants for other in variant.sectors}:
+                inner.fail("sectors", f"{name!r} is in another variant too")
         duration = _duration(inner)
         assert duration is not None
         inner.finish()
@@ -174,13 +177,15 @@ def _variants(table: Table, sectors: Collection[str]) -> tuple[Variant, ...]:
     return tuple(variants)
 
 
-def _second_limit(table: Table, duration: Duration | None) -> SecondLimit:
+def _second_limit(table: Table, duration: Duration | None, first_start: Start) -> SecondLimit:
     if duration is None:
         table.fail("second_limit", "needs a first limit: hours, days or months")
     inner = table.table("second_limit")
     start = _choice(inner, "start", Start)
     if start is Start.SUBMISSION:
         inner.fail("start", "a second limit cannot start from a submission")
+    if start is first_start:
+        inner.fail("start", f"{start.value!r} is the start of the first limit too")
     length = _duration(inner)
     assert length is not None
     limit = SecondLimit(start, length, inner.boolean("falls_away"))

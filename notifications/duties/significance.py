@@ -35,9 +35,15 @@ class Question(StrEnum):
     DATA_COMPROMISED_WIDELY = "data_compromised_widely"
     #: not a criterion: interruptions that were planned do not count
     PLANNED_MAINTENANCE = "planned_maintenance"
+    #: not a criterion: a breach that is unlikely to be a risk for people is not notified to the authority
+    RISK_UNLIKELY = "risk_unlikely"
 
 
-#: The article of 2024/2690 behind each question.
+#: Questions that are no criterion of significance.
+NO_CRITERIA = frozenset({Question.PLANNED_MAINTENANCE, Question.RISK_UNLIKELY})
+
+
+#: The article behind each question.
 CLAUSES: Mapping[Question, str] = MappingProxyType({
     Question.LOSS: "2024/2690 3(1)(a)",
     Question.TRADE_SECRETS: "2024/2690 3(1)(b)",
@@ -50,6 +56,7 @@ CLAUSES: Mapping[Question, str] = MappingProxyType({
     Question.DATA_COMPROMISED: "2024/2690 7(c)",
     Question.DATA_COMPROMISED_WIDELY: "2024/2690 7(d)",
     Question.PLANNED_MAINTENANCE: "2024/2690 3(2)",
+    Question.RISK_UNLIKELY: "GDPR 33(1)",
 })  # fmt: skip
 
 #: Causes that no planned maintenance has.
@@ -124,7 +131,7 @@ def _criterion(question: Question, answers: Mapping[Question, Answer], derived: 
 
 
 def _holds(question: Question, given: Mapping[Question, Answer]) -> Answer:
-    if question is Question.PLANNED_MAINTENANCE:
+    if question in NO_CRITERIA:
         return Answer.NO
     if question not in _INTERRUPTIONS:
         return given[question]
@@ -164,29 +171,33 @@ def _of_data(harm: Harm) -> tuple[Answer, Answer]:
     return harm.integrity, harm.confidentiality
 
 
-def loss_limit_eur(turnover_eur: int | None) -> int:
-    """Return the loss above which an incident is significant: 500,000 EUR or 5 % of the turnover, the lower."""
-    return LOSS_LIMIT_EUR if turnover_eur is None else min(LOSS_LIMIT_EUR, turnover_eur // _TURNOVER_PART)
+def above_loss_limit(loss_eur: int, turnover_eur: int | None) -> Answer:
+    """Return whether a loss is above 500,000 EUR or 5 % of the turnover, the lower.
+
+    While the turnover is not known, its 5 % may be lower than any loss: unknown is not no.
+    """
+    if loss_eur > LOSS_LIMIT_EUR:
+        return Answer.YES
+    if turnover_eur is None:
+        return Answer.UNKNOWN if loss_eur > 0 else Answer.NO
+    return Answer.YES if loss_eur * _TURNOVER_PART > turnover_eur else Answer.NO
 
 
 def _from_loss(loss_eur: int | None, turnover_eur: int | None) -> dict[Question, Answer]:
-    if loss_eur is None:
-        return {}
-    return {Question.LOSS: Answer.YES if loss_eur > loss_limit_eur(turnover_eur) else Answer.NO}
+    return {} if loss_eur is None else {Question.LOSS: above_loss_limit(loss_eur, turnover_eur)}
 
 
 def recurring(current: Occurrence, others: Sequence[Occurrence], *, turnover_eur: int | None = None) -> Answer:
     """Return whether the incident and others are significant together (art. 4).
 
     They are if at least two occurred within six months, with the same apparent cause, and lose more together than
-    the limit of article 3(1)(a). A cause or a loss that is not known leaves the answer open.
+    the limit of article 3(1)(a). A cause, a loss or a turnover that is not known leaves the answer open.
     """
-    limit = loss_limit_eur(turnover_eur)
     everything = [current, *others]
-    return _any(_in_window(start.occurred_on, current, others, limit) for start in everything)
+    return _any(_in_window(start.occurred_on, current, others, turnover_eur) for start in everything)
 
 
-def _in_window(start: date, current: Occurrence, others: Sequence[Occurrence], limit_eur: int) -> Answer:
+def _in_window(start: date, current: Occurrence, others: Sequence[Occurrence], turnover_eur: int | None) -> Answer:
     end = add_months(start, _RECURRENCE_MONTHS)[0]
     if not start <= current.occurred_on <= end:
         return Answer.NO
@@ -195,15 +206,17 @@ def _in_window(start: date, current: Occurrence, others: Sequence[Occurrence], l
     possible = [other for other in within if None in {other.apparent_cause, current.apparent_cause}]
     if not same and not possible:
         return Answer.NO
-    if same and _known_loss([current, *same]) > limit_eur:
+    if same and above_loss_limit(_known_loss([current, *same]), turnover_eur) is Answer.YES:
         return Answer.YES
-    losses = [each.loss_eur for each in (current, *same, *possible)]
-    open_loss = any(loss is None for loss in losses)
-    return Answer.UNKNOWN if open_loss or _known_loss([current, *same, *possible]) > limit_eur else Answer.NO
+    counted = (current, *same, *possible)
+    if any(each.loss_eur is None for each in counted):
+        return Answer.UNKNOWN
+    return Answer.NO if above_loss_limit(_known_loss(counted), turnover_eur) is Answer.NO else Answer.UNKNOWN
 
 
 def _same_cause(one: Occurrence, other: Occurrence) -> bool:
-    return one.apparent_cause == other.apparent_cause
+    """Return whether the words are the same; capital letters do not matter."""
+    return (one.apparent_cause or "").casefold() == (other.apparent_cause or "").casefold()
 
 
 def _known_loss(occurrences: Iterable[Occurrence]) -> int:

@@ -12,9 +12,9 @@ from datetime import datetime
 from notifications.audit.entry import Leaf, parse_leaf
 from notifications.canonical_json import canonicalize, parse_timestamp
 from notifications.errors import Fault, InvalidInputError
-from notifications.reporting.measuring import PeriodReader
+from notifications.reporting.measuring import MeasuredPeriod, PeriodReader
 from notifications.reporting.period import Period
-from notifications.reporting.report import customer_reports, report_json, report_of
+from notifications.reporting.report import customer_reports, empty_report, report_json, report_of
 
 _KINDS = frozenset({"report.issued", "report.corrected"})
 
@@ -51,15 +51,19 @@ def recomputed_reports(leaves: Callable[[], Iterator[bytes]], period: str) -> li
         for index, leaf in enumerate(map(parse_leaf, leaves()))
         if leaf.type in _KINDS and leaf.detail.get("period") == period
     ]
-    computed: dict[tuple[int, datetime], dict[str | None, bytes]] = {}
+    computed: dict[tuple[int, datetime], tuple[MeasuredPeriod, dict[str | None, bytes]]] = {}
     found = []
     for index, leaf in issued:
         basis, as_of, size = _basis(index, leaf)
         if (size, as_of) not in computed:
             computed[size, as_of] = _computed(leaves(), basis, as_of, size)
         customer = leaf.subjects.get("customer")
-        content = computed[size, as_of].get(customer, b"")
+        measured, documents = computed[size, as_of]
         number, stated = leaf.detail.get("number"), leaf.detail.get("sha256")
+        content = documents.get(customer, b"")
+        if not content and customer is not None and leaf.type == "report.corrected":
+            # It was in the report, and there is nothing to report on it any more.
+            content = canonicalize(report_json(empty_report(measured, customer)))
         found.append(
             RecomputedReport(index, customer, number if isinstance(number, int) else 0, size, str(stated), content)
         )
@@ -78,7 +82,9 @@ def _basis(index: int, leaf: Leaf) -> tuple[Period, datetime, int]:
     return Period(str(detail["period"]), str(detail.get("time_zone")), starts_at, ends_at, as_of), as_of, size
 
 
-def _computed(leaves: Iterator[bytes], period: Period, as_of: datetime, size: int) -> dict[str | None, bytes]:
+def _computed(
+    leaves: Iterator[bytes], period: Period, as_of: datetime, size: int
+) -> tuple[MeasuredPeriod, dict[str | None, bytes]]:
     reader = PeriodReader(period)
     for index, data in enumerate(leaves):
         if index >= size:
@@ -86,4 +92,5 @@ def _computed(leaves: Iterator[bytes], period: Period, as_of: datetime, size: in
         reader.take(index, parse_leaf(data))
     measured = reader.measured(as_of, size)
     documents: dict[str | None, bytes] = {None: canonicalize(report_json(report_of(measured)))}
-    return documents | {name: canonicalize(report_json(each)) for name, each in customer_reports(measured).items()}
+    of_customers = customer_reports(measured)
+    return measured, documents | {name: canonicalize(report_json(each)) for name, each in of_customers.items()}

@@ -84,6 +84,11 @@ def customer_reports(measured: MeasuredPeriod) -> dict[str, PeriodReport]:
     }
 
 
+def empty_report(measured: MeasuredPeriod, customer: str) -> PeriodReport:
+    """Return the report on a customer of whom there is nothing to report."""
+    return replace(report_of(replace(measured, incidents=(), exercises=0)), customer=customer)
+
+
 def _by_customer(measured: MeasuredPeriod) -> dict[str, tuple[MeasuredIncident, ...]]:
     found: dict[str, list[MeasuredIncident]] = {}
     for incident in measured.incidents:

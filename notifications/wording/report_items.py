@@ -16,10 +16,13 @@ from notifications.wording.reader import Reader
 
 
 def report_items(document: Mapping[str, Any], duty: Duty, language: str, time_zone: str) -> dict[str, str]:
-    """Return item id -> text for the items of a duty that facts fill; an item that no fact fills is left out."""
+    """Return item id -> text for the items of a duty that facts fill; an item that no fact fills is left out.
+
+    Every text of an exercise has the mark of an exercise.
+    """
     reader = Reader(document, language, time_zone)
     filled = {item.id: _SOURCES[item.source](reader) for item in duty.items if item.source is not None}
-    return {name: text for name, text in filled.items() if text}
+    return {name: reader.heading(text) for name, text in filled.items() if text}
 
 
 def _free(reader: Reader, texts: Mapping[str, str] | None) -> str:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import ClassVar
+from uuid import UUID
 
 import structlog
 
@@ -17,10 +18,12 @@ _log = structlog.get_logger(__name__)
 _SETTLED = timedelta(hours=1)
 #: Most customers in one call, so that no relay gets thousands of test mails at once.
 _AT_ONCE = 50
+#: Wait for a customer whose test could not be tried. Meanwhile those after it are tested.
+_PUT_OFF = timedelta(hours=1)
 
 
 class SecondChannelTests(PeriodicTask):
-    """Tests due second channels every few minutes; what could not be tried is due again at the next call."""
+    """Tests due second channels every few minutes; what could not be tried is due again after an hour."""
 
     name = "second_channel_tests"
     kinds: ClassVar[frozenset[str]] = frozenset()
@@ -31,6 +34,8 @@ class SecondChannelTests(PeriodicTask):
         """``every_days`` 0 switches the tests off."""
         super().__init__(clock)
         self._store, self._checker, self._every = store, checker, timedelta(days=every_days)
+        #: customers whose test could not be tried, with the moment at which it is tried again
+        self._put_off: dict[UUID, datetime] = {}
 
     async def look(self) -> datetime | None:
         """Test the second channels that are due."""
@@ -38,20 +43,31 @@ class SecondChannelTests(PeriodicTask):
         return None
 
     async def test_due(self) -> int:
-        """Test the second channels that are due; return how many were tried."""
+        """Test the second channels that are due; return how many were tried.
+
+        Raises the error of a customer whose test failed unexpectedly, after all others were tested.
+        """
         if not self._every:
             return 0
         now = self._clock.now()
+        self._put_off = {customer_id: at for customer_id, at in self._put_off.items() if at > now}
+        limit = _AT_ONCE + len(self._put_off)
         due = await self._store.read(
-            lambda tx: tx.alerts.second_channels_to_test(now - _SETTLED, now - self._every, _AT_ONCE)
+            lambda tx: tx.alerts.second_channels_to_test(now - _SETTLED, now - self._every, limit)
         )
-        tried = 0
-        for customer_id in due:
+        tried, failure = 0, None
+        for customer_id in [each for each in due if each not in self._put_off][:_AT_ONCE]:
             try:
                 tested = await self._checker.test_second_channel(customer_id)
             except NotFoundError:
                 # It was erased meanwhile.
                 continue
+            except Exception as error:  # noqa: BLE001 - one customer must not keep the others from their test
+                tested, failure = False, error
+            if not tested:
+                self._put_off[customer_id] = now + _PUT_OFF
             tried += tested
             _log.info("second_channel.tested", customer_id=str(customer_id), tried=tested)
+        if failure is not None:
+            raise failure
         return tried

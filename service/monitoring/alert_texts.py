@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 
+from notifications.agreement import DeadlineBinding
 from notifications.wording.exercise import marked
 
 #: kind -> language -> subject, what, advice
@@ -12,6 +13,24 @@ _WORDS: dict[str, dict[str, dict[str, str]]] = tomllib.loads(
     (files(__package__) / "alert_wording.toml").read_text(encoding="utf-8")
 )
 _LABELS = {"fr": ("Échéance : ", "Console : "), "en": ("Deadline: ", "Console: "), "de": ("Frist: ", "Konsole: ")}
+#: How strictly the deadline of a notice binds. The strictest is said where several notices are meant.
+_BINDINGS = {
+    "fr": {
+        DeadlineBinding.HARD: "limite ferme de la convention",
+        DeadlineBinding.SOFT: "délai de la convention, à respecter si possible",
+        DeadlineBinding.NO_NUMBER: "objectif interne, pas une échéance de la convention",
+    },
+    "en": {
+        DeadlineBinding.HARD: "hard limit of the agreement",
+        DeadlineBinding.SOFT: "time of the agreement, to meet where possible",
+        DeadlineBinding.NO_NUMBER: "internal target, no deadline of the agreement",
+    },
+    "de": {
+        DeadlineBinding.HARD: "feste Frist der Vereinbarung",
+        DeadlineBinding.SOFT: "Zeit der Vereinbarung, soweit möglich einzuhalten",
+        DeadlineBinding.NO_NUMBER: "internes Ziel, keine Frist der Vereinbarung",
+    },
+}
 
 KINDS = frozenset(_WORDS)
 
@@ -32,6 +51,7 @@ def alert_mail(
     ticket: str,
     count: int,
     due_at: datetime | None,
+    binding: DeadlineBinding | None = None,
     url: str | None,
     exercise: bool = False,
 ) -> AlertWords:
@@ -45,7 +65,8 @@ def alert_mail(
     due, console = _LABELS[language]
     lines = [what, "", advice]
     if due_at is not None:
-        lines += ["", f"{due}{due_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"]
+        said = "" if binding is None else f" ({_BINDINGS[language][binding]})"
+        lines += ["", f"{due}{due_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC{said}"]
     if url is not None:
         lines += ["", f"{console}{url}"]
     return AlertWords(language, subject, "\n".join(lines) + "\n")

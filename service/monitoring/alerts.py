@@ -34,6 +34,7 @@ from service.monitoring.notice_findings import (
     Stages,
     certificate_findings,
     scan_notices,
+    strictest,
 )
 from service.monitoring.service_findings import (
     certificate_bands,
@@ -158,9 +159,10 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, m
 
 
 def _combined(alike: Sequence[AlertCandidate]) -> AlertCandidate:
-    """Combine findings of one kind and incident: the sum of their counts and the earliest deadline."""
-    due = [finding.due_at for finding in alike if finding.due_at is not None]
-    return replace(alike[0], count=sum(finding.count for finding in alike), due_at=min(due, default=None))
+    """Combine findings of one kind and incident: the sum of their counts, the earliest deadline and its binding."""
+    due_at = min((finding.due_at for finding in alike if finding.due_at is not None), default=None)
+    binding = strictest(finding.binding for finding in alike if finding.due_at == due_at)
+    return replace(alike[0], count=sum(finding.count for finding in alike), due_at=due_at, binding=binding)
 
 
 def _mail(
@@ -178,7 +180,7 @@ def _mail(
     for address, name, language in recipients.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
-            url=provider.console_url, exercise=finding.exercise,
+            binding=finding.binding, url=provider.console_url, exercise=finding.exercise,
         )  # fmt: skip
         mail = ServiceMail(
             id=act.identifiers.new_id(),

@@ -5,6 +5,7 @@ mails are written in one transaction. So several processes that look at once rem
 over a part reminds when it is back. After several missed parts it reminds of the latest one only.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -79,11 +80,24 @@ def remind(
         tx.duties.set_timer(incident_id, None)
         return []
     found = provider_duties(tx, incident, duties)
-    reminders, following = due_reminders(found, act.now, duties.reminders_percent)
+    due, following = due_reminders(found, act.now, duties.reminders_percent)
+    reminders = [_again_if_settled(tx, each) for each in due]
     raised = raise_alerts(tx, act, reminders, provider)
     settle_alerts(tx, act, _settled(tx, incident_id, {each.key for each in reminders}))
     tx.duties.set_timer(incident_id, following)
     return raised
+
+
+def _again_if_settled(tx: AccessTransaction, reminder: AlertCandidate) -> AlertCandidate:
+    """Return the reminder, with a further key if the service itself closed the one that was raised.
+
+    The duty was over then, and it is back: its submission was taken back, or a fact or an answer changed.
+    """
+    key, number = reminder.key, 1
+    while (raised := tx.alerts.by_key(key)) is not None and raised.seen_by == ACTOR:
+        number += 1
+        key = f"{reminder.key}:{number}"
+    return replace(reminder, key=key)
 
 
 def _settled(tx: AccessTransaction, incident_id: UUID, current: set[str]) -> list[Alert]:
@@ -117,19 +131,33 @@ class DutyReminders(PeriodicTask):
         self._identifiers, self._metrics = identifiers, metrics
 
     async def look(self) -> datetime | None:
-        """Remind of what is due; return when the next timer comes."""
-        while due := await self._store.read(partial(_due, now=self._clock.now())):
+        """Remind of what is due; return when the next timer comes.
+
+        An incident on which it fails keeps its timer and no other incident from its reminders. Raises the first such
+        error at the end, so that the service shows it.
+        """
+        failures: dict[UUID, Exception] = {}
+        while due := await self._store.read(partial(_due, now=self._clock.now(), without=frozenset(failures))):
             for incident_id in due:
-                act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
-                work = partial(
-                    remind, act=act, incident_id=incident_id, duties=self._duties, provider=self._provider
-                )  # fmt: skip
-                for finding in await self._store.write(work):
-                    if self._metrics is not None:
-                        self._metrics.alert_raised(finding.kind)
-                    _log.warning("alert.raised", kind=finding.kind, incident_id=str(incident_id), said=finding.said)
+                try:
+                    await self._remind(incident_id)
+                except Exception as error:  # noqa: BLE001 - the reminders of other incidents have legal limits too
+                    _log.error("duty_reminders.failed", incident_id=str(incident_id), exc_info=error)
+                    failures[incident_id] = error
+        if failures:
+            raise next(iter(failures.values()))
         return await self._store.read(lambda tx: tx.duties.next_timer_at())
 
+    async def _remind(self, incident_id: UUID) -> None:
+        act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
+        work = partial(
+            remind, act=act, incident_id=incident_id, duties=self._duties, provider=self._provider
+        )  # fmt: skip
+        for finding in await self._store.write(work):
+            if self._metrics is not None:
+                self._metrics.alert_raised(finding.kind)
+            _log.warning("alert.raised", kind=finding.kind, incident_id=str(incident_id), said=finding.said)
 
-def _due(tx: AccessTransaction, now: datetime) -> list[UUID]:
-    return list(tx.duties.due_timers(now, _AT_ONCE))
+
+def _due(tx: AccessTransaction, now: datetime, without: frozenset[UUID]) -> list[UUID]:
+    return [each for each in tx.duties.due_timers(now, _AT_ONCE + len(without)) if each not in without]

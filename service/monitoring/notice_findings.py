@@ -1,10 +1,12 @@
 """Findings about notices and customers, from the current state of the store. They contain no fact of an incident."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from notifications.agreement import DeadlineBinding
 from notifications.canonical_json import timestamp_text
 from notifications.customer.records import Contact
 from notifications.delivery.call_task import CallTaskState
@@ -79,6 +81,8 @@ class AlertCandidate:
     exercise: bool = False
     #: what others said of it, in one line, for who looks at the board; in no mail and in no entry
     said: str = ""
+    #: how strictly ``due_at`` binds, where it is the deadline of a notice
+    binding: DeadlineBinding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +221,16 @@ def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertC
             due_at=due_at,
             incident_id=incident_id,
             exercise=_is_exercise(tx, incident_id),
+            binding=strictest(drafts.binding for drafts in alike),
         )
         for (incident_id, due_at, stage), alike in waiting.items()
     ]
+
+
+def strictest(bindings: Iterable[DeadlineBinding | None]) -> DeadlineBinding | None:
+    """Return the strictest binding; None if none is stated."""
+    order = (*DeadlineBinding, None)
+    return min(bindings, key=order.index, default=None)
 
 
 def _stage(drafts: UnreleasedDrafts, now: datetime, lead: timedelta) -> str:
@@ -252,6 +263,7 @@ def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, now: dat
         due_at=waiting.due_at,
         incident_id=waiting.incident_id,
         exercise=_is_exercise(tx, waiting.incident_id),
+        binding=waiting.binding,
     )
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import typst
 
@@ -25,9 +26,21 @@ _FONTS = _FOLDER / "fonts"
 _TEMPLATE = (_FOLDER / "letter.typ").read_bytes()
 #: How Typst names text that no font can show.
 _NO_GLYPH = re.compile(r'the text `"(.+?)"` could not be displayed', re.DOTALL)
+#: How Typst names a character that PDF/A-3 forbids. It names one of them in each run.
+_FORBIDDEN = re.compile(r"codepoint `\"")
+_BYTE_ORDER_MARKS = frozenset("\ufeff\ufffe")
+_PRIVATE_USE = "Co"
+_LAST_OF_BASIC_PLANE = 0xFFFF
+#: What Typst raises for a defect of its own. The class has no name to import, and it is no subclass of Exception: it
+#: would pass every handler that keeps a notice from waiting for its PDF.
+_PANIC = "PanicException"
 _ESCAPE = re.compile(r"\\u\{([0-9a-f]+)\}")
-#: Typst reports every such text of one run, so the second run succeeds; the limit is for a defect.
-_MOST_RUNS = 4
+#: Typst mostly reports every such text of one run, so few runs are needed; the limit is for a defect.
+_MOST_RUNS = 12
+
+
+class TypesettingError(RuntimeError):
+    """Typst itself failed on a text, by a defect of Typst."""
 
 
 def typeset(letter: Letter, files: Sequence[PdfFile], *, author: str, at: datetime) -> bytes:
@@ -43,13 +56,21 @@ def typeset(letter: Letter, files: Sequence[PdfFile], *, author: str, at: dateti
 def compiled_pdf(sources: Mapping[str, bytes], name: str, data: str, *, at: datetime) -> bytes:
     """Return the PDF of a template ``main.typ`` among the sources, with its data in the file ``name``.
 
-    A character that no font of the package has is shown by its name.
+    A character that no font of the package has, or that PDF/A-3 forbids, is shown by its name. So are those outside of
+    the Basic Multilingual Plane if Typst fails on the text. Raises TypesettingError if it still fails.
     """
     for _ in range(_MOST_RUNS - 1):
         try:
             return _compiled({**sources, name: data.encode()}, at)
+        except TypesettingError:
+            missing = {each for each in set(data) if ord(each) > _LAST_OF_BASIC_PLANE}
+            if not missing:
+                raise
+            data = _named(data, missing)
         except typst.TypstError as error:
             missing = _without_glyph(error.diagnostic)
+            if _FORBIDDEN.search(error.diagnostic):
+                missing |= _forbidden_in(data)
             if not missing:
                 raise
             data = _named(data, missing)
@@ -58,14 +79,19 @@ def compiled_pdf(sources: Mapping[str, bytes], name: str, data: str, *, at: date
 
 def _compiled(sources: Mapping[str, bytes], at: datetime) -> bytes:
     # Its declared types lack a folder in memory, which is a mapping.
-    content: object = typst.compile(  # type: ignore[call-overload]
-        dict(sources),
-        font_paths=_fonts(),
-        ignore_system_fonts=True,
-        format="pdf",
-        pdf_standards=list(STANDARDS),
-        timestamp=int(at.timestamp()),
-    )
+    try:
+        content: object = typst.compile(  # type: ignore[call-overload]
+            dict(sources),
+            font_paths=_fonts(),
+            ignore_system_fonts=True,
+            format="pdf",
+            pdf_standards=list(STANDARDS),
+            timestamp=int(at.timestamp()),
+        )
+    except BaseException as error:
+        if type(error).__name__ != _PANIC:
+            raise
+        raise TypesettingError(str(error)) from None
     if not isinstance(content, bytes):
         raise TypeError("Typst returned no PDF")
     return content
@@ -93,6 +119,11 @@ def _without_glyph(diagnostic: str) -> set[str]:
         text = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), quoted)
         found.update(character for character in text if not character.isascii())
     return found
+
+
+def _forbidden_in(data: str) -> set[str]:
+    """Return the characters that PDF/A-3 forbids: byte order marks, and those that everybody may define otherwise."""
+    return {each for each in set(data) if each in _BYTE_ORDER_MARKS or category(each) == _PRIVATE_USE}
 
 
 def _named(data: str, characters: set[str]) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from notifications.agreement import DeadlineBinding
 from notifications.customer.records import Contact
 from notifications.ports.paging import Page
 
@@ -18,6 +19,8 @@ class UnreleasedDrafts:
     due_at: datetime
     created_at: datetime
     count: int
+    #: the strictest of them
+    binding: DeadlineBinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class WaitingNotices:
     #: the earliest
     due_at: datetime
     count: int
+    #: the strictest of them
+    binding: DeadlineBinding
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from notifications.errors import NotFoundError
 from notifications.reporting.corrections import corrections_of
 from notifications.reporting.measuring import MeasuredPeriod
 from notifications.reporting.period import Period, parse_period
-from notifications.reporting.report import PeriodReport, customer_reports, report_of
+from notifications.reporting.report import PeriodReport, customer_reports, empty_report, report_of
 from service.auth.caller import Scope
 from service.auth.route_guard import Access
 from service.ports.reports import IssuedReport
@@ -101,8 +101,7 @@ async def _computed(access: Access, period: Period, stored: _Stored) -> ShownRep
 
 def _of_customer(measured: MeasuredPeriod, pseudonym: str) -> PeriodReport:
     whole = customer_reports(measured).get(pseudonym)
-    empty = replace(report_of(replace(measured, incidents=(), exercises=0)), customer=pseudonym)
-    return empty if whole is None else whole
+    return empty_report(measured, pseudonym) if whole is None else whole
 
 
 async def _named(access: Access, shown: ShownReport) -> ShownReport:

@@ -23,7 +23,7 @@ from notifications.ports import Clock, Identifiers
 from notifications.reporting.corrections import corrections_of
 from notifications.reporting.measuring import MeasuredPeriod
 from notifications.reporting.period import Period, month_of, parse_period
-from notifications.reporting.report import PeriodReport, customer_reports, report_json, report_of
+from notifications.reporting.report import PeriodReport, customer_reports, empty_report, report_json, report_of
 from notifications.use_cases.audit_context import AuditContext
 from service.ports.reports import IssuedReport
 from service.ports.store import AccessStore, AccessTransaction
@@ -103,9 +103,10 @@ class ReportIssue(PeriodicTask):
         """Return the last issued document of a period, by pseudonym; empty for the report on all customers."""
 
         def work(tx: AccessTransaction) -> dict[str, IssuedReport]:
-            whole = tx.reports.of_period(name, "")[-1]
-            found = {"": whole}
-            for each in _customers_of(whole):
+            wholes = tx.reports.of_period(name, "")
+            found = {"": wholes[-1]}
+            # Also a customer that a correction took out of the report: its own documents count on.
+            for each in sorted({customer for whole in wholes for customer in _customers_of(whole)}):
                 if documents := tx.reports.of_period(name, each):
                     found[each] = documents[-1]
             return found
@@ -143,10 +144,12 @@ def _documents(
 ) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Yield (pseudonym, number, JSON form) of each document to store; a customer that is new in a correction has one.
 
+    A customer that was in the report and is not any more gets a correction that says so.
     Statistics of a year are for the authority: there is one document, on all customers.
     """
     whole = report_of(measured)
     reports: dict[str, PeriodReport] = {} if measured.period.is_year else customer_reports(measured)
+    reports |= {customer: empty_report(measured, customer) for customer in latest if customer not in {"", *reports}}
     for customer, report in (*reports.items(), ("", whole)):
         stated: dict[str, Any] = report_json(report)
         known = latest.get(customer)

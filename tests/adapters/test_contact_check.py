@@ -529,3 +529,27 @@ class TestSecondChannel:
         await house.customer({"verified_at": NOW})
         house.clock.step(timedelta(days=999))
         assert await self.schedule(house, every_days=0).test_due() == 0
+
+    async def test_customers_that_cannot_be_tested_do_not_keep_others_from_their_test(self, house, monkeypatch):
+        monkeypatch.setattr("service.customers.second_channel_schedule._AT_ONCE", 1)
+        mailed = (
+            {"email": "first@example.org", "verified_at": NOW, "order": 1},
+            {"email": "second@example.org", "verified_at": NOW, "order": 2},
+        )
+        untried, _ = await house.customer(*mailed)
+        failing, _ = await house.customer({"email": "only@example.org", "verified_at": NOW})
+        await house.store.write(
+            lambda tx: tx.webhooks.add(make_endpoint(failing, state=EndpointState.ACTIVE, state_reason=None))
+        )
+        called, _ = await house.customer({"email": "only@example.org", "verified_at": NOW})
+        house.clock.step(timedelta(hours=1))
+        means = house.means
+        house.means = replace(means, mail=None, probe=None)
+        tests = self.schedule(house)
+        assert await tests.test_due() == 0
+        # There is no answer to post: an unexpected error.
+        with pytest.raises(IndexError):
+            await tests.test_due()
+        assert await tests.test_due() == 1
+        assert (await self.latest_test(house, called)).reason == CALL_TO_MAKE
+        assert await self.latest_test(house, untried) is None

@@ -2,7 +2,8 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -62,7 +63,7 @@ async def reminders(store, *, unseen=False):
 
     def work(tx):
         found = [key.split(":") for key in keys(tx)]
-        return sorted((duty, int(percent)) for _, _, duty, _, percent in found)
+        return sorted((duty, int(percent)) for _, _, duty, _, percent, *_ in found)
 
     def keys(tx):
         rows = tx._session.all("SELECT key, seen_at FROM alerts WHERE kind = 'duty_reminder' ORDER BY position")
@@ -134,6 +135,48 @@ async def test_a_submission_ends_the_reminders_and_closes_the_open_one(stores, i
     await task.look()
     found = await reminders(stores[0])
     assert [each for each in found if each[0] == "nis2_early_warning"] == [("nis2_early_warning", 50)]
+
+
+async def test_an_incident_on_which_it_fails_keeps_no_other_from_its_reminders(stores, incident):
+    # Half a year before its awareness is no date: the look at incidents with the same cause fails.
+    broken = make_incident()
+    broken = replace(broken, facts=replace(broken.facts, aware_at=datetime(1, 2, 1, tzinfo=UTC)))
+
+    def build(tx):
+        tx.incidents.add(broken)
+        tx.duties.add_assessment(make_assessment(broken, apparent_cause="disk"))
+        tx.duties.set_timer(broken.id, NOW - timedelta(days=1))
+
+    await stores[0].write(build)
+    (task, *_) = tasks(stores, SteppedClock(NOW + timedelta(hours=13)))
+    with pytest.raises(OverflowError):
+        await task.look()
+    assert ("nis2_early_warning", 50) in await reminders(stores[0])
+
+
+async def test_a_submission_that_is_taken_back_reminds_again(stores, incident):
+    """The reminder was closed with the submission; without a new one nobody would see that the time is over."""
+    clock = SteppedClock(NOW + timedelta(hours=25))
+    (task, *_) = tasks(stores, clock)
+    await task.look()
+    sent = make_submission(incident, submitted_at=clock.now(), corrects=None, reason=None)
+
+    def record(submission):
+        def work(tx):
+            tx.duties.add_submission(submission)
+            tx.duties.set_timer(incident.id, clock.now())
+
+        return stores[0].write(work)
+
+    await record(sent)
+    await task.look()
+    assert ("nis2_early_warning", 100) not in await reminders(stores[0], unseen=True)
+    await record(replace(sent, id=uuid4(), corrects=sent.id, reason="not sent", withdrawn=True))
+    for _ in range(2):
+        await asyncio.gather(*(each.look() for each in tasks(stores, clock)))
+        assert ("nis2_early_warning", 100) in await reminders(stores[0], unseen=True)
+    found = [each for each in await reminders(stores[0]) if each[0] == "nis2_early_warning"]
+    assert found == [("nis2_early_warning", 100)] * 2
 
 
 async def test_an_exercise_reminds_nobody(stores):

@@ -30,10 +30,9 @@ from notifications.wording.letter import (
     Section,
     Table,
 )  # fmt: skip
-from service.cli import verify as verify_module
 from service.cli.verify import verify_command
 from service.crypto.timestamping import EmbeddedTimestampAuthority
-from service.notice_pdf import installation
+from service.notice_pdf import installation, typesetting
 from service.notice_pdf.embedded import embedded_notice
 from service.notice_pdf.maker import SignedPdfMaker
 from service.notice_pdf.typesetting import typeset
@@ -142,6 +141,44 @@ def test_text_that_runs_from_the_right_is_shaped_and_readable(name, tmp_path, of
 def test_a_character_that_no_font_has_is_shown_by_its_name(office):
     content = typeset(letter_of("a \ue000 b \U00020bb7 c \uffff"), [], author="Provider", at=office.now)
     assert faults_of_pdf_a_3(content) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufeffcopied from a file", "A\ue000\u0301 B\ue001\u0301 \ufeff \U000f0000\u0301 \ufffe"]
+)
+def test_a_character_that_the_standard_forbids_is_shown_by_its_name(text, office, tmp_path):
+    content = typeset(letter_of(text), [], author=text, at=office.now)
+    assert f"⟨U+{ord(text[text.startswith('A')]):04X}⟩" in words_shown(tmp_path, content)
+    assert faults_of_pdf_a_3(content) == []
+
+
+def test_a_text_on_which_typst_itself_fails_is_set_all_the_same(office, tmp_path, monkeypatch):
+    class PanicException(BaseException):
+        pass
+
+    compiled = typesetting.typst.compile
+
+    def fails_on_an_emoji(sources, **options):
+        if any("\U0001f600".encode() in each for each in sources.values()):
+            raise PanicException("end byte index 5 is out of bounds")
+        return compiled(sources, **options)
+
+    monkeypatch.setattr(typesetting.typst, "compile", fails_on_an_emoji)
+    content = typeset(letter_of("Words \U0001f600"), [], author="Provider", at=office.now)
+    assert "U+1F600" in words_shown(tmp_path, content)
+    assert faults_of_pdf_a_3(content) == []
+
+
+def test_a_defect_of_typst_is_an_error_that_every_handler_catches(office, monkeypatch):
+    class PanicException(BaseException):
+        pass
+
+    def panic(*_arguments, **_options):
+        raise PanicException("end byte index 5 is out of bounds")
+
+    monkeypatch.setattr(typesetting.typst, "compile", panic)
+    with pytest.raises(typesetting.TypesettingError, match="out of bounds"):
+        typeset(letter_of("Words 😀"), [], author="Provider", at=office.now)
 
 
 def test_the_same_letter_gives_the_same_bytes(office):
@@ -284,7 +321,7 @@ def test_the_command_says_genuine_and_names_what_is_not(verify, genuine):
 
 
 def test_without_the_extra_the_notice_is_verified_and_the_rest_named(verify, genuine, monkeypatch):
-    monkeypatch.setattr(verify_module, "is_installed", lambda: False)
+    monkeypatch.setattr(installation, "is_installed", lambda: False)
     code, lines = verify(genuine)
     assert code == 5
     assert [line.split(" ", 3)[1] for line in lines[:-1]] == ["partly", *("ok" for _ in FILE_STEPS)]

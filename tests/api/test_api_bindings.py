@@ -40,6 +40,17 @@ async def test_the_text_that_binds_says_it_in_every_answer(api, running, dpa, bi
     assert said == {"decision.recorded": binding}
 
 
+@pytest.mark.parametrize("dpa", [text for text, _ in TEXTS])
+async def test_a_suspicion_has_no_hard_time_under_any_text(api, dpa):
+    """Article 8 is about a breach of which the provider is aware; a suspicion is a case of article 7 only."""
+    bound = {"agreement_id": "secnumcloud_2026", "effective_at": "2025-02-01T00:00:00+01:00", "dpa_id": dpa}
+    owner = await scenario.customer(api, "Valmont", agreement=bound)
+    suspected = {"personal_data": {"breach": "suspected", "controller": "customer"}}
+    stated = {"affected_customers": [affected(owner, **suspected)]}
+    (decision,) = (await ok(api.post("/incidents/dry-run", json=facts(**GRAVE, **stated))))["assessments"]
+    assert (decision["due_kind"], decision["binding"]) == ("contractual", "soft")
+
+
 async def test_where_the_agreement_names_no_number_the_time_is_ours(api):
     owner = await scenario.customer(api, "Valmont")
     incident = await scenario.declare(api, **GRAVE, affected_customers=[affected(owner)])

@@ -79,6 +79,22 @@ async def test_a_wrong_calculation_names_its_field(api, changes, field):
     assert [fault["field"] for fault in refused.json()["errors"]] == [field]
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+async def test_a_moment_at_the_end_of_the_calendar_is_a_fault_of_its_request(api, moment):
+    asked = {
+        "entity": {"member_state": "DE", "sectors": ["insurance_undertaking"]},
+        "aware_at": moment,
+        "moments": {"classification": moment},
+        "submissions": {"dora_initial": [moment]},
+    }
+    answer = await api.post("/duties/calculation", json=asked)
+    assert answer.status_code == 422, answer.text
+    fields = ["aware_at", "moments.classification", "submissions.dora_initial.0"]
+    assert [fault["field"] for fault in answer.json()["errors"]] == fields
+    answer = await api.get(f"/notices/{NOBODY}/own-duties", params={"aware_at": moment, "classified_at": moment})
+    assert [fault["field"] for fault in answer.json()["errors"]] == ["aware_at", "classified_at"]
+
+
 async def test_significance_is_answered_from_facts_and_by_the_analyst(api, running):
     incident = await declare(api, service_harm=harm(availability="yes"))
     before = await duties(api, incident)
@@ -110,6 +126,23 @@ async def test_an_incident_known_to_be_insignificant_owes_no_report(api):
     assert (found["significant"], found["clocks"]) == ("no", [])
 
 
+async def test_a_breach_without_a_risk_for_people_is_not_owed_to_the_authority(api):
+    """GDPR 33(1): the provider as a controller; its duty as a processor has no such exception."""
+    rows = [
+        affected(await customer(api, name), personal_data={"breach": "confirmed", "controller": controller})
+        for name, controller in (("Valmont", "provider"), ("Orion", "customer"))
+    ]
+    incident = await declare(api, affected_customers=rows)
+    assert by_duty(await duties(api, incident))["gdpr_authority"]["occasion"] == "yes"
+    assert (await assess(api, incident, answers={"risk_unlikely": "yes"})).status_code == 200
+    found = await duties(api, incident)
+    assert {"gdpr_authority", "gdpr_data_subjects"}.isdisjoint(by_duty(found))
+    assert (found["significant"], "gdpr_controller" in by_duty(found)) == ("unknown", True)
+    high = {"answers": {"risk_unlikely": "yes"}, "high_risk_at": ago(minutes=1)}
+    assert (await assess(api, incident, 1, **high)).status_code == 200
+    assert {"gdpr_authority", "gdpr_data_subjects"} <= set(by_duty(await duties(api, incident)))
+
+
 async def test_incidents_with_the_same_cause_count_together(api):
     first, second = await declare(api), await declare(api)
     cause = {"apparent_cause": "storage controller", "loss_eur": 300_000}
@@ -117,7 +150,8 @@ async def test_incidents_with_the_same_cause_count_together(api):
     assert (await assess(api, second, **cause)).status_code == 200
     found = await duties(api, second)
     answers = {each["question"]: each["answer"] for each in found["criteria"]}
-    assert (answers["loss"], answers["recurring"], found["significant"]) == ("no", "yes", "yes")
+    # No turnover is set, and 5 % of it may be less than this loss.
+    assert (answers["loss"], answers["recurring"], found["significant"]) == ("unknown", "yes", "yes")
 
 
 async def test_a_report_is_filled_from_facts_written_carried_over_and_submitted(api, running):
@@ -182,6 +216,7 @@ async def test_a_submission_starts_the_next_clock_and_a_correction_moves_it(api,
         ({"submitted_at": "2020-01-01T00:00:00Z"}, "submitted_at"),
         ({"recipient": " "}, "recipient"),
         ({"items": {"phone": "1"}}, "items.phone"),
+        ({"items": {"description": "a\x00b"}}, "items.description"),
     ],
 )
 async def test_a_wrong_submission_names_its_field(api, changes, field):
@@ -245,6 +280,16 @@ async def test_a_customer_states_what_it_is_and_its_notice_names_its_duties(api,
     due = {each["clock"]["duty"]: each["clock"]["due_at"] for each in counted["items"]}
     assert due["gdpr_authority"] == "2026-06-04T08:00:00.000000Z"
     assert due["dora_initial"] == "2026-06-01T13:00:00.000000Z"
+    # An insurer's reports: the intermediate one counts from the initial one, the final one from the latest update.
+    sent = {"submitted": ["dora_initial@2026-06-01T12:00:00Z", "dora_intermediate@2026-06-03T12:00:00Z",
+                          "dora_intermediate@2026-06-30T14:00:00+02:00"]}  # fmt: skip
+    counted = await ok(api.get(f"/notices/{notice['id']}/own-duties", params=aware | sent))
+    due = {each["clock"]["duty"]: each["clock"]["due_at"] for each in counted["items"]}
+    assert due["dora_intermediate"] == "2026-06-04T12:00:00.000000Z"
+    assert due["dora_final"] == "2026-07-30T12:00:00.000000Z"
+    for wrong in ("dora_first@2026-06-01T12:00:00Z", "dora_initial@2026-06-01T12:00:00", "dora_initial"):
+        refused = await api.get(f"/notices/{notice['id']}/own-duties", params={"submitted": wrong})
+        assert (refused.status_code, [each["field"] for each in refused.json()["errors"]]) == (422, ["submitted"])
     for kind in ("initial_notification", "intermediate_report", "final_report"):
         draft = await ok(api.get(f"/notices/{notice['id']}/dora-report", params={"submission": kind}))
         _validate(draft["report"])

@@ -64,6 +64,7 @@ async def test_health_is_open_and_tells_no_content(stranger):
         "checks",
         "drafts",
         "erasing",
+        "reports",
         "log_check",
         "disk",
     )

@@ -236,6 +236,28 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
     await the_export_says_the_same(running, report, tmp_path)
 
 
+async def test_a_customer_that_needed_no_notice_after_all_gets_a_correction(running, api, tmp_path):
+    owner = await scenario.customer(api)
+    entry = affected(owner, data_harm=harm(confidentiality="yes"))
+    incident = await scenario.declare(api, **GRAVE, affected_customers=[entry])
+    name = month()
+    following = month_of(parse_period(name, "Europe/Paris", timedelta(0)).ends_at, "Europe/Paris")
+    await issue(running, name)
+    path, of = f"/reports/monthly/{name}", {"customer_id": owner["id"]}
+    first = await ok(api.get(path, params=of))
+    assert [each["outcome"] for each in first["report"]["incidents"]] == ["missing"]
+    await scenario.change(api, incident, affected_customers=[])
+    await issue(running, following)
+    (correction,) = (await ok(api.get(path, params=of)))["corrections"]
+    changes = {(each["table"], each["measure"]): (each["before"], each["after"]) for each in correction["changes"]}
+    assert changes["incidents", "outcome"] == ("missing", None)
+    # The log gives the same correction again.
+    await export_log(running.parts.store.read, tmp_path / "log", (running.trust_dir / "log.vkey").read_text())
+    command = ["report", name, "--log", str(tmp_path / "log"), "--trust", str(running.trust_dir)]
+    answer = await asyncio.to_thread(CliRunner().invoke, cli, command)
+    assert answer.exit_code == 0, answer.output
+
+
 async def the_export_says_the_same(running, report, folder):
     """Export the log, load its entries into a database, and calculate the same numbers by SQL."""
     keys = (running.trust_dir / "log.vkey").read_text()

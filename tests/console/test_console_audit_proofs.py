@@ -192,7 +192,7 @@ async def test_without_scripts_there_is_the_proof_and_the_command(house):
         await expect(page.get_by_text("Without JavaScript this page cannot check proofs")).to_be_visible()
         await expect(page.get_by_text("greffier audit --log log --trust trust")).to_be_visible()
         await expect(page.get_by_role("button", name="Check the proof", exact=True)).to_be_hidden()
-        await expect(page.get_by_role("link", name="Download the proof")).to_be_visible()
+        await expect(page.get_by_role("link", name="Proof (file)")).to_be_visible()
 
 
 PATHS = (

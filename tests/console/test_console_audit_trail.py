@@ -241,10 +241,14 @@ async def test_a_page_needs_as_many_statements_whatever_the_log_has(shared_servi
     async with browser(shared_service, ada) as client:
 
         async def statements(**params):
+            """The fewest of three runs: tasks in the background read the log too, whenever they like."""
             await listed(client, **params)
-            counted.clear()
-            await listed(client, **params)
-            return [each for each in counted if "audit" in each or "log_" in each]
+            runs = []
+            for _ in range(3):
+                counted.clear()
+                await listed(client, **params)
+                runs.append([each for each in counted if "audit" in each or "log_" in each])
+            return min(runs, key=len)
 
         few = await statements(type="incident.declared")
         all_of_them = await statements()

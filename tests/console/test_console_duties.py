@@ -47,6 +47,8 @@ async def test_an_analyst_answers_writes_submits_and_corrects(running, api):
         assert wrong.status_code == 422
         assert text("duties.problem.loss_eur", "en") in wrong.text
         assert "kept" in wrong.text
+        # PostgreSQL takes no NUL in a text.
+        assert (await sent(pages, duties, duties, note="a\x00b")).status_code == 422
         report = f"{duties}/nis2_early_warning"
         page = await opened(pages, report)
         assert "Something happened." in page
@@ -56,13 +58,20 @@ async def test_an_analyst_answers_writes_submits_and_corrects(running, api):
         missing = await sent(pages, report, submit, recipient=" ")
         assert missing.status_code == 422
         assert text("duties.problem.recipient", "en") in missing.text
+        assert (await sent(pages, report, submit, recipient="CERT\x00FR")).status_code == 422
+        assert (await sent(pages, report, report, **{"item-cross_border": "a\x1bb"})).status_code == 422
         done = await sent(pages, report, submit, recipient="CERT-FR", reference="C-1")
         assert done.headers["location"] == f"{report}?done=submitted"
         page = await opened(pages, report)
         assert text("duties.in_time", "en") in page
+        # What was submitted has the titles of its items, and none of our codes.
+        assert "<dt>cross_border</dt>" not in page
+        assert page.count("Belgium") == 2
         record = (await ok(api.get(f"/incidents/{incident['id']}/duties")))["submissions"][0]
         assert (record["recipient"], record["submitted_by"]) == ("CERT-FR", "Ada")
         correct = f"{submit}/{record['id']}"
+        other = correct.replace("nis2_early_warning", "nis2_notification")
+        assert (await pages.post(other, data=form_on(page, correct) | {"reason": "R"})).status_code == 404
         done = await sent(pages, report, correct, recipient="ANSSI", reason="the wrong authority")
         assert done.headers["location"] == f"{report}?done=corrected"
         page = visible_text(await opened(pages, report))
@@ -120,7 +129,8 @@ async def test_a_customer_states_what_it_is_and_reads_its_own_deadlines(running,
         assert "NIS2 23(4)(a)" not in page
         counted = await pages.get(own, params={"aware_at": "2026-06-01T10:00", "classified_at": "2026-06-01T11:00"})
         assert 'datetime="2026-06-01T13:00:00.000000Z"' in counted.text
-        assert (await pages.get(own, params={"aware_at": "yesterday"})).status_code == 422
+        for wrong_moment in ("yesterday", "9999-12-31T23:00", "0001-01-02T00:00"):
+            assert (await pages.get(own, params={"aware_at": wrong_moment})).status_code == 422
         file = await pages.get(f"/notices/{notice['id']}/dora/initial_notification.json")
         assert file.headers["content-disposition"].startswith('attachment; filename="dora-1-')
         Draft202012Validator(SCHEMA).validate(json.loads(file.content))

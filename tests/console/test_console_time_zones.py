@@ -12,8 +12,9 @@ import pytest_asyncio
 from notifications.ports import Page
 from service.ports.accounts import Role
 from service.web.console.pages.audit.entry_query import day_after, midnight
+from support.commits import until
 from support.people import browser, person, visible_text
-from support.scenario import customer, declare, ok
+from support.scenario import ago, customer, declare, ok
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -93,7 +94,7 @@ async def test_the_api_has_the_field_and_logs_the_choice(running):
     async with browser(running, ada) as page:
         made = await page.post(
             "/api/v1/account/tokens",
-            json={"name": "T", "permissions": ["self"], "expires_at": "2027-01-01T00:00:00Z"},
+            json={"name": "T", "permissions": ["self"], "expires_at": ago(days=-30)},
             headers={"X-CSRF-Token": ada.form()["csrf_token"]},
         )
     assert made.status_code == 201, made.text
@@ -107,6 +108,11 @@ async def test_the_api_has_the_field_and_logs_the_choice(running):
         answer = await api.put("/account/time-zone", json={"time_zone": "Europe/Nowhere"})
         assert (answer.status_code, "IANA" in answer.text) == (422, True)
         assert (await api.put("/account/time-zone", json={})).status_code == 422
+
+    async def sequenced():
+        return not await running.parts.store.read(lambda tx: tx.audit.pending(1))
+
+    await until(running.parts.store, sequenced)
     found, _ = await running.parts.store.read(lambda tx: tx.audit.about("account", str(ada.account.id), Page(10)))
     assert [json.loads(entry.leaf)["type"] for entry in found].count("account.changed") == 1
 

@@ -3,15 +3,17 @@
 import asyncio
 import json
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default as mail_policy
 
 import httpx2
 import pytest
 
+from notifications.agreement import DeadlineBinding
 from service.cli.demo.environment import ADDRESS, embedded_service
 from service.monitoring.alert_texts import _WORDS, KINDS, alert_mail
+from service.monitoring.notice_findings import strictest
 from service.ports.accounts import Role
 from support.clocks import SteppedClock
 from support.scenario import affected, change, customer, declare, facts, harm, ok, release
@@ -93,6 +95,11 @@ async def test_an_unreleased_draft_is_alerted_at_every_stage_once(night):
         assert incident["ticket"] in mail["Subject"]
         assert "Secret" not in mail.as_string()
     assert any(due_at[:10] in mail.as_string() for mail in mails)
+    # The draft of an incident without a breach has no deadline of the agreement.
+    own_target = ("objectif interne", "internal target", "internes Ziel")
+    for mail in mails:
+        (text,) = [part.get_content() for part in mail.walk() if part.get_content_type() == "text/plain"]
+        assert any(words in text for words in own_target)
 
 
 async def test_a_wake_up_that_was_missed_is_made_up_for(night):
@@ -232,6 +239,26 @@ def test_every_kind_has_its_words_in_every_language():
             words = alert_mail(kind, language, ticket="INC-1", count=2, due_at=None, url="https://c.example")
             assert "{" not in words.subject + words.text
             assert words.text.endswith("https://c.example\n")
+
+
+def test_a_mail_says_how_strictly_the_deadline_binds():
+    said = set()
+    for language in ("fr", "en", "de"):
+        for binding in DeadlineBinding:
+            due_at = datetime(2026, 6, 1, tzinfo=UTC)
+            words = alert_mail(
+                "draft_overdue", language, ticket="INC-1", count=1, due_at=due_at, binding=binding, url=None
+            )
+            (line,) = [line for line in words.text.splitlines() if "2026-06-01" in line]
+            said.add(line.partition("UTC (")[2])
+    assert len(said) == 9
+
+
+def test_of_several_deadlines_the_strictest_is_said():
+    hard, soft, none = DeadlineBinding
+    assert (strictest([none, hard, None, soft]), strictest([None, none]), strictest([None]), strictest([])) == (
+        hard, none, None, None,
+    )  # fmt: skip
 
 
 async def test_declaring_is_not_alerted_of_itself(night):

@@ -118,6 +118,8 @@ async def test_the_second_channel_is_shown_and_a_test_call_is_recorded_once(runn
         assert "+33 1 23 45" in before
         assert "Pas encore essayé" in before
         form_id = re.search(r'name="form_id" value="([^"]+)"', before)[1]
+        # A form that says nothing records no call that reached nobody.
+        assert (await page.post(f"{other}/second-channel-calls", data=yves.form(form_id=form_id))).status_code == 422
         for _ in range(2):
             sent = yves.form(reached="yes", form_id=form_id)
             answer = await page.post(f"{other}/second-channel-calls", data=sent)

@@ -125,6 +125,16 @@ async def test_mails_reach_those_who_agreed_and_are_marked_in_every_word(running
     assert "EXERCISE: what this notice describes did not happen" in said.output
 
 
+async def test_what_the_notice_fills_of_reports_is_marked(running, api, valmont):
+    _, notice, _ = await notice_of(running, api, valmont)
+    draft = await ok(api.get(f"/notices/{notice['id']}/dora-report"))
+    assert draft["report"]["incident"]["incidentDescription"].startswith(tuple(MARKS.values()))
+    own = await ok(api.get(f"/notices/{notice['id']}/own-duties", params={"language": "en"}))
+    texts = [item["text"] for duty in own["items"] for item in duty["items"] if item["text"]]
+    assert texts
+    assert all(text.startswith(MARKS["en"]) for text in texts)
+
+
 async def test_a_summary_and_its_request_to_acknowledge_are_marked(running, api):
     customer = await customer_with(api, "Valmont", ("fr@valmont.example", "fr", AGREED | {"mail_content": "summary"}))
     await released(api, await exercise(api, customer))

@@ -23,7 +23,8 @@ MATRIX = {(impact, row): cells[place] for row, cells in ROWS.items() for place, 
 GTI_SECONDS = {"P1": 1_800, "P2": 7_200, "P3": 14_400, "P4": 86_400, "P5": 172_800, "P6": None}
 TARGET_PERCENT = {"P1": 95, "P2": 90, "P3": 90, "P4": 85, "P5": 85, "P6": None}
 
-#: The texts of the DPA: how strictly the 48 hours bind for a breach (art. 8 with 7), and for another failure (art. 7).
+#: The texts of the DPA: how strictly the 48 hours bind for a breach (art. 8 with 7), and for
+#: a suspicion or another failure (art. 7).
 BREACH_BINDING = {"dpa_2025_01_15": "soft", "dpa_2025_10": "hard", "dpa_2026_01_09": "soft"}
 RULE_BINDING = dict.fromkeys(BREACH_BINDING, "soft")
 FORTY_EIGHT_HOURS = 48 * 3600
@@ -134,9 +135,9 @@ def decide(case: Case) -> Outcome:
                 held.append(frozenset(levels | duties))
     owed = {bool(levels) for levels in held}
     verdict = "pending" if len(owed) == 2 else "notify" if True in owed else "do_not_notify"
-    if case.breach in {"suspected", "confirmed"}:
+    if case.breach == "confirmed":
         binding = BREACH_BINDING[case.dpa]
-    elif case.breach in {"rule_suspected", "rule_broken"}:
+    elif case.breach in {"suspected", "rule_suspected", "rule_broken"}:
         binding = RULE_BINDING[case.dpa]
     else:
         binding = None

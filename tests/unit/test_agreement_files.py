@@ -80,6 +80,27 @@ def fault_of(parse, *arguments):
         ("after = { months = 1,", "after = { months = 1, weeks = 1,", "notices.3.after.weeks", "not a known key"),
         ('days = ["monday",', 'days = ["someday",', "support_hours.days", "'someday'"),
         ("until = 19:00:00", "until = 07:00:00", "support_hours.until", "not after 08:00:00"),
+        ('time_zone = "Europe/Paris"', 'time_zone = "Europe/Pari"', "support_hours.time_zone", "not a time zone"),
+        ('holidays = "FR"', 'holidays = "XX"', "support_hours.holidays", "'XX' is not the code"),
+        # Parts that hold for a product, and cite what holds for others only.
+        (
+            f'id = "C1"\nclause = "3.9.4"\n{INFRA}',
+            'id = "C1"\nclause = "3.9.4"\nproducts = ["iaas"]\n',
+            "criticalities.0.products",
+            "'C1' is in the matrix and does not hold",
+        ),
+        (
+            f'id = "SLA_8"\nclause = "4.3"\n{INFRA}',
+            'id = "SLA_8"\nclause = "4.3"\n',
+            "service_levels.SLA_8",
+            "no clause of '4.3' holds for paas",
+        ),
+        (
+            'id = "software_change"\nclause = "5.1.1"',
+            'id = "software_change"\nclause = "3.9.4"',
+            "notices.software_change",
+            "no clause of '3.9.4' holds for paas",
+        ),
         ('id = "event_logs"\nclause = "5.3"', 'id = "event_logs"\nclause = "5.9"', "retention.0.clause", "'5.9'"),
         ('profile = "6.1.3"', 'profile = "6.1.9"', "references.profile", "'6.1.9' is not among"),
         ('profile = "6.1.3"', 'other = "6.1.3"', "references.other", "not a known key"),
@@ -118,6 +139,13 @@ def test_a_fault_of_a_dpa_is_named_by_file_key_and_reason(old, new, key, reason)
     file, found, said = fault_of(parse_dpa, changed(DPA, old, new), "other.toml")
     assert (file, found) == ("other.toml", key)
     assert reason in said
+
+
+def test_a_fault_of_files_together_names_the_file_as_it_is_called():
+    own = changed(SECOND, 'dpa = "dpa_2026_01_09"', 'dpa = "dpa_2027"')
+    own = own.replace(b'id = "secnumcloud_2026"', b'id = "own"')
+    file, key, _ = fault_of(agreements_of, [*together(), ("contract-of-may.toml", own)])
+    assert (file, key) == ("contract-of-may.toml", "data_protection.0.dpa")
 
 
 def together(**changes):

@@ -66,6 +66,9 @@ BANK = ("credit_institution",)
         ("eidas_qualified", entity("IT", None, "qualified_trust_service"), "2026-05-01T08:00", "2026-05-02T08:00"),
         ("bsig_early_warning", entity("DE", "DE-BY", "nis2_essential"), "2026-01-05T08:00", "2026-01-06T08:00"),
         ("bsig_notification", entity("DE", None, "nis2_essential"), "2026-01-05T08:00", "2026-01-08T08:00"),
+        # A German trust service that states no other sector has the duties of the BSIG too.
+        ("bsig_early_warning", entity("DE", None, "trust_service"), "2026-01-05T08:00", "2026-01-06T08:00"),
+        ("bsig_notification", entity("DE", None, "qualified_trust_service"), "2026-01-05T08:00", "2026-01-08T08:00"),
         ("cra_vulnerability_warning", entity("FR", None, "product_manufacturer"), "2026-09-11T12:00",
          "2026-09-12T12:00"),
         ("cra_incident_notification", entity("FR", None, "product_manufacturer"), "2026-09-11T12:00",

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications.duties.significance import (
+    NO_CRITERIA,
     AnsweredBy,
     Occurrence,
     Question,
-    loss_limit_eur,
     recurring,
     significance,
 )
@@ -47,7 +47,7 @@ def test_nothing_known_is_open_and_not_no():
 
 def test_every_question_answered_no_is_no_and_one_open_question_keeps_it_open():
     assert significance(facts(), ALL_NO).significant is NO
-    for question in set(Question) - {Question.PLANNED_MAINTENANCE}:
+    for question in set(Question) - NO_CRITERIA:
         left = {**ALL_NO, question: UNKNOWN}
         assert significance(facts(), left).significant is UNKNOWN
         assert significance(facts(), {**ALL_NO, question: YES}).significant is YES
@@ -100,12 +100,13 @@ def test_an_answer_of_the_analyst_counts_more_than_the_facts():
 
 @pytest.mark.parametrize(
     ("loss", "turnover", "expected"),
-    [(500_000, None, NO), (500_001, None, YES), (100_000, 2_000_000, NO), (100_001, 2_000_000, YES),
+    [(0, None, NO), (1, None, UNKNOWN), (500_000, None, UNKNOWN),
+     (500_001, None, YES), (100_000, 2_000_000, NO), (100_001, 2_000_000, YES),
+     (50_000, 1_000_019, NO), (50_001, 1_000_019, YES),
      (400_000, 100_000_000, NO), (None, 2_000_000, UNKNOWN)],
 )  # fmt: skip
 def test_a_loss_is_compared_with_the_lower_limit(loss, turnover, expected):
     assert answer(significance(facts(), {}, loss_eur=loss, turnover_eur=turnover), Question.LOSS)[0] is expected
-    assert loss_limit_eur(2_000_000) == 100_000
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,7 @@ def test_a_loss_is_compared_with_the_lower_limit(loss, turnover, expected):
         ([(date(2025, 12, 1), "storage", 300_000)], YES),  # six months to the day
         ([(date(2025, 11, 30), "storage", 300_000)], NO),
         ([(date(2026, 12, 1), "storage", 300_000)], YES),
+        ([(date(2026, 3, 1), "Storage", 300_000)], YES),
         ([(date(2026, 3, 1), "network", 300_000)], NO),
         ([(date(2026, 3, 1), None, 300_000)], UNKNOWN),
         ([(date(2026, 3, 1), "storage", None)], UNKNOWN),
@@ -127,7 +129,16 @@ def test_a_loss_is_compared_with_the_lower_limit(loss, turnover, expected):
 )
 def test_recurring_incidents_count_together_over_six_months(others, expected):
     current = Occurrence(date(2026, 6, 1), "storage", 300_000)
-    assert recurring(current, [Occurrence(*other) for other in others]) is expected
+    found = recurring(current, [Occurrence(*other) for other in others], turnover_eur=100_000_000)
+    assert found is expected
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(200_001, YES), (200_000, UNKNOWN), (0, UNKNOWN)])
+def test_recurring_incidents_without_a_known_turnover_are_not_below_the_limit(loss, expected):
+    current = Occurrence(date(2026, 6, 1), "storage", 300_000)
+    assert recurring(current, [Occurrence(date(2026, 5, 1), "storage", loss)]) is expected
+    nothing_lost = Occurrence(date(2026, 6, 1), "storage", 0)
+    assert recurring(nothing_lost, [nothing_lost]) is NO
 
 
 def test_a_recurring_incident_without_a_known_cause_stays_open():

@@ -5,7 +5,7 @@ customer reads nothing that it was not served.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from notifications.incident import PersonalDataBreach
 from notifications.notice.own_deadlines import customer_occasions
 from notifications.ports import Transaction
 from notifications.use_cases.legal_duties import LegalDuties
+from notifications.wording.exercise import marked
 from notifications.wording.report_items import report_items
 
 #: Duty -> the report of the DORA template.
@@ -60,12 +61,14 @@ def customer_duties(
     *,
     aware_at: datetime | None = None,
     classified_at: datetime | None = None,
+    submissions: Mapping[str, Sequence[datetime]] = MappingProxyType({}),
     language: str | None = None,
 ) -> CustomerDuties:
     """Return the duties of the customer of a sealed notice; raises NotFoundError.
 
-    ``aware_at`` and ``classified_at`` are the customer's own moments, if it states them: the provider does not know
-    them, and they are not stored. Without them no limit is computed. ``language`` None is the customer's.
+    ``aware_at``, ``classified_at`` and ``submissions`` (id of a duty to moments) are the customer's own, if it states
+    them: the provider does not know them, and they are not stored. Without them no limit is computed. ``language``
+    None is the customer's.
     """
     document = _document(tx, notice_id)
     customer = tx.customers.require(UUID(document["customer"]["id"]))
@@ -76,7 +79,7 @@ def customer_duties(
         entity_of(profile),
         {Owner.CUSTOMER},
         customer_occasions(_breach(document)),
-        Moments({start: moment for start, moment in stated.items() if moment is not None}),
+        Moments({start: moment for start, moment in stated.items() if moment is not None}, submissions),
         aware_at or datetime.fromisoformat(document["times"]["aware_at"]),
     )
     spoken, zone = language or customer.language, document["customer"]["time_zone"]
@@ -87,9 +90,13 @@ def customer_duties(
 def customer_dora_report(tx: Transaction, notice_id: UUID, submission: Submission, duties: LegalDuties) -> DoraReport:
     """Return the draft of a DORA report from a sealed notice; raises NotFoundError.
 
+    The description of an exercise has the mark of an exercise: the template has no field for it.
     The person in charge is the customer's security contact, else its first one, else the provider's contact point.
     """
     document = _document(tx, notice_id)
+    if document.get("exercise") is True:
+        said = document["what_happened"].items()
+        document["what_happened"] = {language: marked(text, language) for language, text in said}
     customer_id = UUID(document["customer"]["id"])
     contacts = [contact for contact in tx.customers.contacts(customer_id) if contact.active]
     contacts.sort(key=lambda contact: (contact.role is not ContactRole.SECURITY, contact.order))

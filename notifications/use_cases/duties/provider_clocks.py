@@ -11,7 +11,7 @@ from notifications.duties.records import (
     moments_of,
     submissions_in_force,
 )
-from notifications.duties.significance import Occurrence, Significance, recurring, significance
+from notifications.duties.significance import Occurrence, Question, Significance, recurring, significance
 from notifications.incident import (
     AffectedCustomer,
     Answer,
@@ -77,6 +77,8 @@ def provider_duties(tx: Transaction, incident: Incident, duties: LegalDuties) ->
     moments = moments_of(incident.facts.aware_at, assessment, submissions, incident.closed_at)
     high_risk = Answer.YES if assessment is not None and assessment.high_risk_at is not None else Answer.UNKNOWN
     controlled = _breach(incident.facts, {Controller.PROVIDER, Controller.JOINT})
+    if _risk_unlikely(assessment):
+        controlled = Answer.NO
     by_owner = {
         Owner.CLOUD_PROVIDER: {Occasion.SIGNIFICANT_INCIDENT: result.significant},
         Owner.PROVIDER_AS_CONTROLLER: {
@@ -96,6 +98,15 @@ def provider_duties(tx: Transaction, incident: Incident, duties: LegalDuties) ->
 def is_open(clock: Clock) -> bool:
     """Return whether something is still to be done for a clock."""
     return clock.state in {ClockState.RUNNING, ClockState.WITHOUT_DELAY}
+
+
+def _risk_unlikely(assessment: DutyAssessment | None) -> bool:
+    """Return whether the analyst says that a risk is unlikely (GDPR 33(1)); a high risk that is stated counts more."""
+    return (
+        assessment is not None
+        and assessment.high_risk_at is None
+        and assessment.answered().get(Question.RISK_UNLIKELY) is Answer.YES
+    )
 
 
 def _recurring(tx: Transaction, incident: Incident, assessment: DutyAssessment | None, duties: LegalDuties) -> Answer:

@@ -1,5 +1,6 @@
 """Record what the provider does about its own duties: assess, draft and submit reports, correct a record."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,6 +23,9 @@ TEXT_MAX_CHARACTERS = 20_000
 NOTE_MAX_CHARACTERS = 2_000
 _LOSS_MAX_EUR = 10**12
 _OPEN = Answer.UNKNOWN
+#: Characters that no text for people needs, and that some stores do not take: of several lines, and of one.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_LINE_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,12 +275,14 @@ def _duty(tx: Transaction, incident: Incident, duty_id: str, duties: LegalDuties
 
 def _items(duty: Duty, items: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     known = {item.id for item in duty.items}
+    items = {name: text.replace("\r\n", "\n") for name, text in items.items()}
     faults = [Fault(f"items.{name}", "is no item of this report") for name in sorted(set(items) - known)]
     faults += [
         Fault(f"items.{name}", f"has more than {TEXT_MAX_CHARACTERS} characters")
         for name, text in items.items()
         if len(text) > TEXT_MAX_CHARACTERS
     ]
+    faults += [fault for name, text in items.items() for fault in _character_faults(f"items.{name}", text, _CONTROLS)]
     _raise_faults(faults)
     return tuple(sorted((name, text.strip()) for name, text in items.items() if text.strip()))
 
@@ -304,14 +310,21 @@ def _line(text: str | None, field: str, *, required: bool = True) -> str | None:
         return None
     if len(text) > NAME_MAX_CHARACTERS:
         raise InvalidInputError(Fault(field, f"has more than {NAME_MAX_CHARACTERS} characters"))
+    _raise_faults(_character_faults(field, text, _LINE_CONTROLS))
     return text
 
 
 def _text(text: str | None, field: str, max_characters: int) -> str | None:
-    text = (text or "").strip()
+    text = (text or "").replace("\r\n", "\n").strip()
     if len(text) > max_characters:
         raise InvalidInputError(Fault(field, f"has more than {max_characters} characters"))
+    _raise_faults(_character_faults(field, text, _CONTROLS))
     return text or None
+
+
+def _character_faults(field: str, text: str, forbidden: re.Pattern[str]) -> list[Fault]:
+    found = forbidden.search(text)
+    return [] if found is None else [Fault(field, f"must not contain the character U+{ord(found[0]):04X}")]
 
 
 def _moment(moment: datetime | None) -> str | None:

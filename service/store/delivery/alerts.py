@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, exists, select, text
 
+from notifications.agreement import DeadlineBinding
 from notifications.customer.records import Contact
 from notifications.ports import Page
 from service.ports.alerts import (
@@ -40,8 +41,14 @@ _WITHOUT_CONTACT = limited(
     .where(~exists().where(_contacts.customer_id == _customers.id, text("contacts.active")))
     .order_by(_customers.position)
 )
+# The strictest binding of some notices, as an index into ``_BINDINGS``; older records state none (see ``binding_of``).
+_BINDINGS = (DeadlineBinding.NO_NUMBER, DeadlineBinding.SOFT, DeadlineBinding.HARD)
+_STRICTEST = (
+    "max(CASE WHEN notices.binding = 'hard' THEN 2 WHEN notices.binding = 'soft' THEN 1"
+    " WHEN notices.binding IS NULL AND notices.due_kind = 'contractual' THEN 1 ELSE 0 END)"
+)
 _UNRELEASED = compiled_text(
-    "SELECT incident_id, due_at, created_at, count(*) FROM notices"
+    f"SELECT incident_id, due_at, created_at, count(*), {_STRICTEST} FROM notices"  # noqa: S608 - a constant
     " WHERE state = 'draft' AND created_at + due_at <= :twice_now AND created_at <= :made_before"
     " GROUP BY incident_id, due_at, created_at ORDER BY due_at, incident_id, created_at LIMIT :limit",
     "twice_now", "made_before", "limit",
@@ -60,13 +67,14 @@ _SEE_ALERT = compiled_text(
 
 # Failed records stay in their tables for ever, so these queries leave out those that already have an alert.
 _HELD = compiled_text(
-    "SELECT incident_id, coalesce(hold_reason, ''), min(due_at), count(*) FROM notices WHERE state = 'released'"
+    f"SELECT incident_id, coalesce(hold_reason, ''), min(due_at), count(*), {_STRICTEST} FROM notices"  # noqa: S608
+    " WHERE state = 'released'"
     " AND (hold_reason IS NOT NULL OR (due_at <= :near AND released_at <= :made_before))"
     " GROUP BY incident_id, coalesce(hold_reason, '') ORDER BY min(due_at), incident_id LIMIT :limit",
     "near", "made_before", "limit",
 )  # fmt: skip
 _LATE = compiled_text(
-    "SELECT notices.incident_id, '', deliveries.due_at, count(*) FROM deliveries"
+    f"SELECT notices.incident_id, '', deliveries.due_at, count(*), {_STRICTEST} FROM deliveries"  # noqa: S608
     " JOIN notices ON notices.id = deliveries.notice_id"
     " WHERE deliveries.state = 'queued' AND deliveries.due_at <= :near AND deliveries.created_at <= :made_before"
     " GROUP BY notices.incident_id, deliveries.due_at ORDER BY deliveries.due_at, notices.incident_id LIMIT :limit",
@@ -170,7 +178,9 @@ class AlertRecords(Records):
         """Return drafts made before a moment of whose time half has gone; by deadline."""
         rows = self._session.all(_UNRELEASED, (2 * to_microseconds(now), to_microseconds(made_before), limit))
         return [
-            UnreleasedDrafts(UUID(bytes=row[0]), from_microseconds(row[1]), from_microseconds(row[2]), row[3])
+            UnreleasedDrafts(
+                UUID(bytes=row[0]), from_microseconds(row[1]), from_microseconds(row[2]), row[3], _BINDINGS[row[4]]
+            )
             for row in rows
         ]
 
@@ -208,7 +218,10 @@ class AlertRecords(Records):
 
     def _waiting(self, statement: str, near: datetime, made_before: datetime, limit: int) -> Sequence[WaitingNotices]:
         rows = self._session.all(statement, (to_microseconds(near), to_microseconds(made_before), limit))
-        return [WaitingNotices(UUID(bytes=row[0]), row[1], from_microseconds(row[2]), row[3]) for row in rows]
+        return [
+            WaitingNotices(UUID(bytes=row[0]), row[1], from_microseconds(row[2]), row[3], _BINDINGS[row[4]])
+            for row in rows
+        ]
 
     def failed_deliveries(self, limit: int) -> Sequence[FailedDelivery]:
         """Return deliveries that failed for good and were not alerted."""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from notifications.customer.legal_profile import Entity, LegalProfile
 from notifications.duties import Clock, Duty, Law, Sector, Start
-from service.web.api.fields import Code, Line, Moment, Out, Schema
+from service.web.api.fields import Code, CountedMoment, Line, Moment, Out, Schema
 
 _NAMES_MAX = 40
 
@@ -119,13 +119,13 @@ class LawOut(Out):
 class MomentsIn(Schema):
     """When what happened, by the kind of start; what is left out has not happened, or is not known."""
 
-    awareness: Moment | None = None
-    receipt: Moment | None = None
-    classification: Moment | None = None
-    significance: Moment | None = None
-    high_risk: Moment | None = None
-    fix: Moment | None = None
-    handled: Moment | None = None
+    awareness: CountedMoment | None = None
+    receipt: CountedMoment | None = None
+    classification: CountedMoment | None = None
+    significance: CountedMoment | None = None
+    high_risk: CountedMoment | None = None
+    fix: CountedMoment | None = None
+    handled: CountedMoment | None = None
 
     def by_start(self) -> dict[Start, datetime]:
         """Return the moments that are stated."""
@@ -137,9 +137,9 @@ class CalculationIn(Schema):
 
     entity: EntityIn = EntityIn()
     owner: Literal["cloud_provider", "provider_as_controller", "processor", "customer"] = "customer"
-    aware_at: Moment = Field(description="The moment that chooses the versions of duties.")
+    aware_at: CountedMoment = Field(description="The moment that chooses the versions of duties.")
     moments: MomentsIn = MomentsIn()
-    submissions: dict[Code, list[Moment]] = Field(
+    submissions: dict[Code, list[CountedMoment]] = Field(
         default_factory=dict, max_length=100, description="Id of a duty to the moments of its submissions."
     )
 

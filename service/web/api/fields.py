@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
 from notifications.canonical_json import timestamp_text
+from notifications.duties import is_countable
 from notifications.incident import LocalizedText
 from notifications.time_zones import time_zone_names
 
@@ -36,6 +37,12 @@ def _utc(moment: datetime) -> datetime:
         raise ValueError("is outside the years 1 to 9999 in UTC") from None
 
 
+def _countable(moment: datetime) -> datetime:
+    if not is_countable(moment):
+        raise ValueError("is outside the years that limits are counted in")
+    return moment
+
+
 def _time_zone(name: str) -> str:
     if name not in time_zone_names():
         raise ValueError("is no IANA time zone, such as Europe/Paris")
@@ -61,6 +68,9 @@ Prose = Annotated[
 ]
 #: a moment with its offset; a time without offset is refused, because it is ambiguous
 Moment = Annotated[AwareDatetime, AfterValidator(_utc), PlainSerializer(timestamp_text, return_type=str)]
+
+#: a moment that legal limits are counted from: every limit, in every time zone, is a moment again
+CountedMoment = Annotated[Moment, AfterValidator(_countable)]
 
 #: IANA name of a time zone
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]

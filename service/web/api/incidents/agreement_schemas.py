@@ -68,6 +68,7 @@ class DeadlineOut(Out):
     text: dict[str, str]
     seconds: int | None = Field(description="Null exactly if `binding` is `no_number`.")
     binding: str = Field(description="`hard`, `soft` (to meet where possible) or `no_number`.")
+    certain_only: bool = Field(description="It holds for a breach that is certain, and not for a suspicion.")
 
 
 class ProductOut(Out):

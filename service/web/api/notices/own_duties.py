@@ -1,5 +1,6 @@
 """The legal duties of the customer that a notice may start, with what the notice can fill of each report."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from notifications.duties.dora_report import Submission
+from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Transaction
 from notifications.use_cases.duties.customer_duties import (
     DORA_REPORTS,
@@ -16,15 +18,28 @@ from notifications.use_cases.duties.customer_duties import (
     customer_duties,
 )
 from service.web.api.duty_schemas import ClockOut, LegalProfileOut, clock_out, legal_profile_out
-from service.web.api.fields import Language, Moment, Out
+from service.web.api.fields import CountedMoment, Language, Out
 from service.web.api.requests import Context, MayReadNotices, json_response
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/notices", tags=["duties"])
 
+_EXAMPLE = "2026-06-01T08:00:00Z"
+
 #: The customer's own moments. They are only used for this answer and not stored: they are the customer's to know.
-AwareAt = Annotated[Moment | None, Query(description="When the customer itself became aware, if it says so.")]
-ClassifiedAt = Annotated[Moment | None, Query(description="When the customer classified the incident as major (DORA).")]
+AwareAt = Annotated[CountedMoment | None, Query(description="When the customer itself became aware, if it says so.")]
+ClassifiedAt = Annotated[
+    CountedMoment | None, Query(description="When the customer classified the incident as major (DORA).")
+]
+
+
+Submitted = Annotated[
+    list[str],
+    Query(
+        max_length=100,
+        description="A report that the customer submitted, as `duty@moment`: it starts the clocks that count from it.",
+    ),
+]
 
 
 class FilledItemOut(Out):
@@ -75,9 +90,11 @@ async def own_duties(
     notice_id: UUID,
     aware_at: AwareAt = None,
     classified_at: ClassifiedAt = None,
+    submitted: Submitted = [],  # noqa: B006 - FastAPI copies it
     language: Language | None = None,
 ) -> Response:
     """Return the clocks by what the customer states of itself, with the items of each report that the notice fills."""
+    submissions = _submissions(submitted, {duty.id for duty in context.agreements.duties.law.duties})
 
     def work(tx: Transaction) -> OwnDutiesOut:
         found = customer_duties(
@@ -86,6 +103,7 @@ async def own_duties(
             context.agreements.duties,
             aware_at=aware_at,
             classified_at=classified_at,
+            submissions=submissions,
             language=language,
         )
         return own_duties_out(found)
@@ -109,6 +127,22 @@ async def read_dora_report(
         )
 
     return json_response(await access.read(work))
+
+
+def _submissions(stated: list[str], known: set[str]) -> dict[str, list[datetime]]:
+    found: dict[str, list[datetime]] = {}
+    for each in stated:
+        duty_id, _, text = each.partition("@")
+        if duty_id not in known:
+            raise InvalidInputError(Fault("submitted", f"{duty_id!r} is no duty"))
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise InvalidInputError(Fault("submitted", f"{text!r} is no moment with an offset, such as {_EXAMPLE}"))
+        found.setdefault(duty_id, []).append(moment.astimezone(UTC))
+    return found
 
 
 def own_duties_out(found: CustomerDuties) -> OwnDutiesOut:

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from notifications.duties import is_countable
 from notifications.duties.dora_report import Submission
 from notifications.errors import NotFoundError
 from notifications.notice import Notice
@@ -88,7 +89,8 @@ async def dora_file(context: Context, access: MayReadNotices, notice_id: UUID, k
     def work(tx: AccessTransaction) -> tuple[str, dict[str, Any]]:
         notice = tx.notices.require(notice_id)
         made = customer_dora_report(tx, notice_id, Submission(kind), context.agreements.duties)
-        return f"dora-{notice.sequence}-{kind}.json", dict(made.content)
+        prefix = "exercise-" if notice.exercise else ""
+        return f"{prefix}dora-{notice.sequence}-{kind}.json", dict(made.content)
 
     name, content = await access.read(work)
     body = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
@@ -101,6 +103,7 @@ def _moment(text: str, zone: str, now: datetime) -> tuple[datetime | None, bool]
     if not text.strip():
         return None, False
     try:
-        return parse_moment(text, zone, now), False
+        moment = parse_moment(text, zone, now)
     except MomentError:
         return None, True
+    return (moment, False) if is_countable(moment) else (None, True)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from notifications.customer.records import Contact, Customer
 from notifications.delivery.reachability import CheckSubject, SecondChannelKind
+from notifications.errors import Fault, InvalidInputError
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.record_checks import record_second_channel_call
 from service.auth.permissions import Permission
@@ -67,6 +68,8 @@ async def record_call(request: Request, access: MayRecordCall, customer_id: UUID
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
+        if form["reached"] not in {"yes", "no"}:
+            raise InvalidInputError(Fault("reached", "must be yes or no"))
         record_second_channel_call(tx, act, customer_id, reached=form["reached"] == "yes")
         return f"/customers/{customer_id}/reachability?done=called"
 

@@ -27,6 +27,7 @@ _WORDS: Mapping[str, str] = {
     "is no permission of this account": "permission_not_held",
     "is a permission that you do not hold for all customers yourself": "permission_not_yours",
     "name at least one": "no_permission",
+    "is no IANA time zone": "no_time_zone",
 }
 #: What a rule says that names a role, by its end or its beginning.
 _ENDS = {

@@ -125,8 +125,8 @@ async def correct(
     form, context = await form_of(request), context_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
-        # First, so that a record that does not exist is no question of what the form says.
-        if submission_id not in {each.id for each in tx.duties.submissions(incident_id)}:
+        # First, so that a record that is not one of this duty is no question of what the form says.
+        if not any(each.id == submission_id and each.duty_id == duty_id for each in tx.duties.submissions(incident_id)):
             raise NotFoundError("submission", submission_id)
         stated = None if form["withdrawn"] == "yes" else _submission(form, act.now)
         correct_submission(tx, act, submission_id, incident_id, stated, form["reason"], context.agreements.duties)
@@ -275,6 +275,7 @@ async def _report(
         "clock": report.clock,
         "items": [(each, typed.get(each.item.id, each.text)) for each in report.items],
         "version": report.version,
+        "item_titles": {item.id: item.text.in_language(language)[1] for item in report.clock.duty.items},
         "records": [each for each in found.submissions if each.duty_id == duty_id],
         "in_force": {each.id for each in found.in_force},
         "submission": {
