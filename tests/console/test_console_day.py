@@ -225,6 +225,7 @@ async def released(day, *, reviewed):
         await page.goto("/")
         waiting = page.get_by_role("region", name=day.t("home.waiting"))
         await waiting.get_by_role("link", name=day.t("waiting.draft_unreleased")).first.click()
+        await page.get_by_role("rowheader").get_by_role("link").first.click()
         letter = page.frame_locator("iframe.words")
         await expect(letter.get_by_text(TITLE[day.language]).first).to_be_visible()
         await page.get_by_role("link", name=day.t("incident.back_to_notices")).click()
@@ -249,7 +250,7 @@ async def mailed(day, times):
 
 async def read_and_asked(day):
     """The customer finds the notice in its inbox, sees that it is genuine, and asks about it."""
-    page = await begun(day, "Cleo", "inbox")
+    page = await begun(day, "Cleo", "notices")
     notice = page.get_by_role("listitem").filter(has_text=day.t("inbox.unread"))
     await notice.get_by_role("link", name=TITLE[day.language]).click()
     await verified(day, page)
@@ -286,7 +287,7 @@ async def replied(day):
 
 async def acknowledged(day):
     """The customer reads the reply and acknowledges the notice."""
-    page = await begun(day, "Cleo", "inbox")
+    page = await begun(day, "Cleo", "notices")
     await page.get_by_role("link", name=TITLE[day.language]).click()
     await expect(page.get_by_text(day.said[1])).to_be_visible()
     await pressed(page, day, "acknowledgement.submit")
@@ -323,7 +324,7 @@ async def closed(day):
 
 async def told(day, sequence):
     """The customer finds the next notice, unread, with the words of the provider."""
-    page = await begun(day, "Cleo", "inbox")
+    page = await begun(day, "Cleo", "notices")
     notice = page.get_by_role("listitem").filter(has_text=day.t("inbox.unread"))
     await expect(notice).to_contain_text(day.t("notice.number", number=sequence))
     await notice.get_by_role("link", name=TITLE[day.language]).click()
