@@ -30,9 +30,10 @@ OPEN_ALL = "document.querySelectorAll('details').forEach(each => { each.open = t
 FORM = re.compile(r'<form[^>]*method="post"[^>]*action="([^"]+)"[^>]*>(.*?)</form>', re.DOTALL)
 #: What a person fills.
 FIELD = re.compile(r'<textarea|<select|<input(?![^>]*type="(?:hidden|file)")')
-#: Send a form without what a person types, and without the checks of the browser.
+#: Send a form without what a person types, and without the checks of the browser. Addresses of drafts have a number.
 SEND_EMPTY = """action => {
-    const form = [...document.forms].findLast(each => each.getAttribute('action') === action)
+    const place = address => address?.split('?')[0]
+    const form = [...document.forms].findLast(each => place(each.getAttribute('action')) === place(action))
     if (!form) throw new Error(`${action} is not on ${location.pathname}`)
     for (const field of form.elements) if (field.matches('textarea, input:is([type=text], [type=search], [type=email],'
         + '[type=password], [type=number], [type=date], [type=datetime-local], [type=url], :not([type]))'))
