@@ -55,10 +55,12 @@ async def test_no_link_and_no_filter_on_any_page_leads_to_an_error(shared_servic
                 return (await answer.aread()).decode() if is_page else ""
 
         for stop in stops:
-            page = (await clients[stop.whom].get(stop.path)).text
+            answered = await clients[stop.whom].get(stop.path)
+            page = answered.text
             for path in sorted(paths_on(page, stop.path)):
                 await follow(stop, path)
-            for action, fields in filters_on(page):
+            # What was asked wrongly stands in the filter again, to be mended.
+            for action, fields in filters_on(page) if answered.status_code < 400 else ():
                 shown = await follow(stop, action, params=fields)
                 for path in sorted(paths_on(shown, action)):
                     await follow(stop, path)
