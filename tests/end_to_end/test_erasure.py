@@ -212,7 +212,7 @@ async def test_a_customer_is_told_waits_21_days_and_is_gone_while_every_proof_st
     # What was decided about it and when it was told is still accounted for, under its pseudonym.
     shown = (await api.get(f"{world.running.url}/audit")).text
     assert pseudonym[:16] in shown
-    assert f"effacé le {done['erased_at'][:10]} (article 9.7)" in shown
+    assert f"effacé le {done['erased_at'][:10]}" in shown
     assert NAME not in shown
     evidence = await api.get("/audit/bundle", params={"incident_id": world.incident["id"], "language": "en"})
     made = BundleReportBuilder()
