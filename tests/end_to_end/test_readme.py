@@ -48,8 +48,11 @@ async def test_the_readme_takes_an_incident_from_declaration_to_release(running,
             names["NOTICE"] = answers[step]["items"][0]["id"]
     assert answers["assess"]["items"][0]["verdict"] == "notify"
     assert "Valmont" in answers["preview"]["text"]
-    (message,) = await running.sink.wait_for(1)
-    assert message.recipients == ("rssi@ch-valmont.example",)
+    # The incident of the README is old, so that the provider is reminded of its own reports, sometimes before.
+    provider, found = ("soc@demo-cloud.example",), await running.sink.wait_for(1)
+    while all(message.recipients == provider for message in found):
+        found = await running.sink.wait_for(len(found) + 1)
+    assert {message.recipients for message in found} - {provider} == {("rssi@ch-valmont.example",)}
 
 
 def test_the_readme_names_commands_that_exist():
