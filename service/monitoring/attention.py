@@ -9,13 +9,13 @@ from uuid import UUID
 from notifications.canonical_json import timestamp_text
 from notifications.decision import Verdict, binding_of
 from notifications.delivery.delivery import DeliveryState
-from notifications.delivery.reachability import CALL_TO_MAKE, CheckSubject, ReachabilityCheck, second_channel
+from notifications.delivery.reachability import CALL_TO_MAKE, CheckSubject, ReachabilityCheck
 from notifications.delivery.webhook import EndpointState
 from notifications.errors import required
 from notifications.incident import Incident
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
-from notifications.use_cases.customers.record_checks import active_endpoint_ids
+from notifications.use_cases.customers.record_checks import second_channel_of
 from notifications.use_cases.incidents.apply_facts import public_fact_id
 from notifications.use_cases.notices.manage_calls import nearest_open_tasks
 from notifications.use_cases.notices.pause_channel import is_paused
@@ -253,15 +253,11 @@ def _is_in_service(tx: AccessTransaction, check: ReachabilityCheck) -> bool:
         endpoint = tx.webhooks.get(check.subject_id)
         return endpoint is not None and endpoint.state is EndpointState.ACTIVE
     if check.subject is CheckSubject.SECOND_CHANNEL:
-        return check.subject_id == _second_channel_id(tx, check.customer_id)
+        channel = second_channel_of(tx, check.customer_id)
+        # Without a channel, the finding is about the customer itself.
+        return check.subject_id == (check.customer_id if channel is None else channel.subject_id)
     contact = tx.customers.contact(check.subject_id)
     return contact is not None and contact.active
-
-
-def _second_channel_id(tx: AccessTransaction, customer_id: UUID) -> UUID:
-    """Return what the second channel of a customer ends at; the customer itself if it has none."""
-    channel = second_channel(tx.customers.contacts(customer_id), active_endpoint_ids(tx, customer_id))
-    return customer_id if channel is None else channel.subject_id
 
 
 def _paused(tx: AccessTransaction, now: datetime) -> list[AttentionItem]:

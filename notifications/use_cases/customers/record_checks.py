@@ -8,6 +8,7 @@ from notifications.customer.records import Contact, recipients
 from notifications.delivery.reachability import (
     CheckSubject,
     ReachabilityCheck,
+    SecondChannel,
     SecondChannelKind,
     second_channel,
 )
@@ -79,7 +80,7 @@ def record_second_channel_call(tx: Transaction, act: AuditContext, customer_id: 
     Raises NotFoundError, or StateConflictError if the second channel is not a telephone: the service tests it itself.
     """
     tx.customers.require(customer_id)
-    channel = second_channel(tx.customers.contacts(customer_id), active_endpoint_ids(tx, customer_id))
+    channel = second_channel_of(tx, customer_id)
     if channel is None or channel.kind is not SecondChannelKind.TELEPHONE:
         raise StateConflictError("the second channel of this customer is not a telephone")
     check = ReachabilityCheck(
@@ -92,6 +93,11 @@ def record_second_channel_call(tx: Transaction, act: AuditContext, customer_id: 
         reason=None if reached else "a person called and reached nobody",
     )
     record_checks(tx, act, customer_id, [check], sent=False)
+
+
+def second_channel_of(tx: Transaction, customer_id: UUID) -> SecondChannel | None:
+    """Return the second channel of a customer as it is now; None if mail to one address is the only way."""
+    return second_channel(tx.customers.contacts(customer_id), active_endpoint_ids(tx, customer_id))
 
 
 def active_endpoint_ids(tx: Transaction, customer_id: UUID) -> tuple[UUID, ...]:

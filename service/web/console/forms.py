@@ -27,6 +27,8 @@ _FORM_ID_CHARACTERS = 40
 #: Fields that carry a form: a new sign-in changes the one, saving a draft the other.
 _CARRIERS = frozenset({"csrf_token", "draft_version"})
 _SEE_OTHER = 303
+#: No version, and no place in a list, is longer.
+_NUMBER_CHARACTERS = 11
 #: How long a browser stays known after a person signed in with it.
 _DEVICE_SECONDS = 400 * 24 * 3600
 
@@ -48,6 +50,16 @@ class Form:
     def items(self) -> Iterator[tuple[str, list[str]]]:
         """Return every field with its values."""
         yield from ((name, list(values)) for name, values in self._fields.items())
+
+
+def stated_number(text: str) -> int | None:
+    """Return the whole number that a form or an address states, or None if it states none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _NUMBER_CHARACTERS else None
+
+
+def stated_version(text: str) -> int:
+    """Return the version that a form was shown at; 0, which no record has, if it states none."""
+    return stated_number(text) or 0
 
 
 async def form_of(request: Request, longest: int = _MAX_FIELD_CHARACTERS) -> Form:

@@ -11,7 +11,6 @@ from notifications.delivery.reachability import (
     CALL_TO_MAKE,
     CheckSubject,
     SecondChannelKind,
-    second_channel,
 )
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
@@ -21,6 +20,7 @@ from notifications.use_cases.customers.record_checks import (
     is_reachable,
     latest_by_subject,
     record_second_channel_call,
+    second_channel_of,
 )
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out, Schema
@@ -141,7 +141,7 @@ def reachability_of(tx: Transaction, customer_id: UUID, every_days: float) -> Re
 def _second_channel_out(
     tx: Transaction, customer_id: UUID, latest: Latest, every_days: float
 ) -> SecondChannelOut | None:
-    channel = second_channel(tx.customers.contacts(customer_id), active_endpoint_ids(tx, customer_id))
+    channel = second_channel_of(tx, customer_id)
     if channel is None:
         return None
     test = latest.get((CheckSubject.SECOND_CHANNEL, channel.subject_id))

@@ -28,7 +28,7 @@ from service.ports.store import AccessTransaction
 from service.web.api.announcements.announcements import AnnouncementIn, AnnouncementInFull, announcement_in_full
 from service.web.api.requests import ApiContext, Context, Cursor
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, stated, write_once
+from service.web.console.forms import Form, form_of, stated, stated_version, write_once
 from service.web.console.listing import access_under, following_path
 from service.web.console.moments import MomentError, local_text, parse_moment
 from service.web.console.rendering import page, reader_language, reader_zone
@@ -119,7 +119,7 @@ async def change(request: Request, context: Context, access: MayChange, announce
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
         facts = _stated(form, context, access).to_domain(context)
-        change_announcement(tx, act, announcement_id, _version(form), facts, context.agreements)
+        change_announcement(tx, act, announcement_id, stated_version(form["version"]), facts, context.agreements)
         return f"/announcements/{announcement_id}"
 
     try:
@@ -139,7 +139,7 @@ async def release(request: Request, context: Context, access: MayRelease, announ
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
-        release_announcement(tx, act, announcement_id, _version(form), context.agreements)
+        release_announcement(tx, act, announcement_id, stated_version(form["version"]), context.agreements)
         return f"/announcements/{announcement_id}"
 
     return await _done(request, context, access, announcement_id, form, work)
@@ -151,7 +151,7 @@ async def cancel(request: Request, context: Context, access: MayChange, announce
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
-        cancel_announcement(tx, act, announcement_id, _version(form), context.agreements)
+        cancel_announcement(tx, act, announcement_id, stated_version(form["version"]), context.agreements)
         return f"/announcements/{announcement_id}"
 
     return await _done(request, context, access, announcement_id, form, work)
@@ -163,7 +163,7 @@ async def carry_out(request: Request, context: Context, access: MayChange, annou
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
-        carry_out_announcement(tx, act, announcement_id, _version(form))
+        carry_out_announcement(tx, act, announcement_id, stated_version(form["version"]))
         return f"/announcements/{announcement_id}"
 
     return await _done(request, context, access, announcement_id, form, work)
@@ -310,9 +310,3 @@ def _fields_of(announcement: Incident, zone: str) -> tuple[dict[str, str], list[
     for item in announced.items:
         fields |= {f"item.{item.id}.{language}": said for language, said in item.text.texts}
     return fields, [str(each) for each in announced.customers]
-
-
-def _version(form: Form) -> int:
-    """Return the version that the page showed, or 0 for a malformed one; no announcement has version 0."""
-    said = form["version"]
-    return int(said) if said.isascii() and said.isdigit() and len(said) < 12 else 0  # noqa: PLR2004

@@ -16,7 +16,7 @@ from service.auth.route_guard import Access, Requires
 from service.delivery.calls import open_tasks, task_in_full
 from service.ports.store import AccessTransaction
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, see_other
+from service.web.console.forms import Form, form_of, see_other, stated_version
 from service.web.console.rendering import page
 
 router = APIRouter(prefix="/calls", route_class=PageRoute, include_in_schema=False)
@@ -54,7 +54,7 @@ async def record(request: Request, access: MayChangeCalls, call_task_id: UUID) -
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> None:
-        record_call(tx, act, call_task_id, _version(form), _report(tx, act, call_task_id, form))
+        record_call(tx, act, call_task_id, stated_version(form["version"]), _report(tx, act, call_task_id, form))
 
     return await _done(request, access, call_task_id, form, work, "recorded")
 
@@ -65,7 +65,7 @@ async def close(request: Request, access: MayChangeCalls, call_task_id: UUID) ->
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> None:
-        close_call_task(tx, act, call_task_id, _version(form), _line(form, "reason"))
+        close_call_task(tx, act, call_task_id, stated_version(form["version"]), _line(form, "reason"))
 
     return await _done(request, access, call_task_id, form, work, "closed")
 
@@ -76,7 +76,7 @@ async def reopen(request: Request, access: MayChangeCalls, call_task_id: UUID) -
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> None:
-        reopen_call_task(tx, act, call_task_id, _version(form), _line(form, "reason"))
+        reopen_call_task(tx, act, call_task_id, stated_version(form["version"]), _line(form, "reason"))
 
     return await _done(request, access, call_task_id, form, work, "reopened")
 
@@ -93,12 +93,6 @@ async def _done(request: Request, access: Access, call_task_id: UUID, form: Form
     except StateConflictError:
         return await _shown(request, access, call_task_id, form=form, problems=["calls.problem_state"], status=409)
     return see_other(f"/calls/{call_task_id}?done={what}")
-
-
-def _version(form: Form) -> int:
-    """Return the version that the page showed, or 0 for a malformed one; no task has version 0."""
-    stated = form["version"]
-    return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 12 else 0  # noqa: PLR2004
 
 
 def _line(form: Form, name: str) -> str:

@@ -17,7 +17,7 @@ from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
 from service.web.api.requests import ApiContext, Context
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, see_other
+from service.web.console.forms import Form, form_of, see_other, stated_version
 from service.web.console.rendering import page, reader_language
 
 router = APIRouter(prefix="/customers/{customer_id}/law", route_class=PageRoute, include_in_schema=False)
@@ -26,7 +26,6 @@ MayReadProfiles = Annotated[Access, Depends(Requires(Permission.PROFILE_READ))]
 MayChangeProfiles = Annotated[Access, Depends(Requires(Permission.PROFILE_CHANGE))]
 
 _STALE, _UNPROCESSABLE = 412, 422
-_VERSION_DIGITS = 9
 _OTHER_GROUP = "other"
 
 
@@ -43,8 +42,7 @@ async def state(request: Request, context: Context, access: MayChangeProfiles, c
     """Record a new version."""
     form = await form_of(request)
     stated = _entity(form)
-    seen = form["version"]
-    version = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < _VERSION_DIGITS else 0
+    version = stated_version(form["version"])
     try:
         await access.write(
             lambda tx, act: state_legal_profile(tx, act, customer_id, stated, version, context.agreements.duties)

@@ -16,7 +16,7 @@ from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
 from service.web.api.announcements.letters import letter_out, read_slip
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, see_other
+from service.web.console.forms import form_of, see_other, stated_version
 from service.web.console.listing import access_under
 from service.web.console.rendering import page
 
@@ -52,7 +52,9 @@ async def posting(request: Request, access: MayChange, letter_id: UUID) -> Respo
             posted_on = date.fromisoformat(form["posted_on"])
         except ValueError:
             raise InvalidInputError(Fault("posted_on", "must be a date")) from None
-        record_posting(tx, act, letter_id, _version(form), number=form["posting_number"], posted_on=posted_on)
+        record_posting(
+            tx, act, letter_id, stated_version(form["version"]), number=form["posting_number"], posted_on=posted_on
+        )
 
     return await _done(request, access, letter_id, work)
 
@@ -66,7 +68,7 @@ async def slip(request: Request, access: MayChange, letter_id: UUID) -> Response
     await sent.close()
 
     def work(tx: AccessTransaction, act: AuditContext) -> None:
-        attach_slip(tx, act, letter_id, _version(form), content)
+        attach_slip(tx, act, letter_id, stated_version(form["version"]), content)
 
     return await _done(request, access, letter_id, work)
 
@@ -83,7 +85,7 @@ async def close(request: Request, access: MayChange, letter_id: UUID) -> Respons
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> None:
-        close_letter(tx, act, letter_id, _version(form))
+        close_letter(tx, act, letter_id, stated_version(form["version"]))
 
     return await _done(request, access, letter_id, work)
 
@@ -111,8 +113,3 @@ async def _one(
         "makes_pdfs": request.app.state.api_context.sealing.pdf_maker is not None,
     }
     return page(request, "letter", access.caller, values, status=status)
-
-
-def _version(form: Form) -> int:
-    said = form["version"]
-    return int(said) if said.isascii() and said.isdigit() and len(said) < 12 else 0  # noqa: PLR2004

@@ -35,7 +35,7 @@ from service.ports.store import AccessTransaction
 from service.web.api.customers.webhooks import NewSecretOut, added_secret, added_webhook, posted_trial, queued_replay
 from service.web.api.requests import Context
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, see_other
+from service.web.console.forms import Form, form_of, see_other, stated_number
 from service.web.console.rendering import page
 
 router = APIRouter(prefix="/customers/{customer_id}/webhooks", route_class=PageRoute, include_in_schema=False)
@@ -193,9 +193,10 @@ def _draft(form: Form, *, active: bool) -> EndpointDraft:
 
 def _version(text: str) -> int:
     """Return the version that the form was made from; raises InvalidInputError if it is malformed."""
-    if not (text.isascii() and text.isdigit() and len(text) < 12):  # noqa: PLR2004 - no version is that long
+    version = stated_number(text)
+    if version is None:
         raise InvalidInputError(Fault("url", "the form names no version"))
-    return int(text)
+    return version
 
 
 def _kind(text: str) -> SignatureKind:

@@ -29,7 +29,7 @@ from service.ports.accounts import Role
 from service.ports.store import AccessTransaction
 from service.web.api.requests import Context, MayChangeAccounts, MayReadAccounts
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, write_once
+from service.web.console.forms import Form, form_of, stated_number, write_once
 from service.web.console.pages.administration.one_account import account_page
 from service.web.console.pages.customers.days import start_of_day
 from service.web.console.rendering import page, reader_zone
@@ -57,9 +57,9 @@ async def change(request: Request, access: MayChangeAccounts, account_id: UUID) 
         name, language = _line(form["name"], "name"), form["language"]
         if language not in _LANGUAGES:
             _refuse("language", "is no language")
-        if not (form["version"].isascii() and form["version"].isdigit() and len(form["version"]) < _LINE_CHARACTERS):
+        version, is_active = stated_number(form["version"]), form["active"] == "yes"
+        if version is None:
             _refuse("version", "the form names no version")
-        version, is_active = int(form["version"]), form["active"] == "yes"
         change_account(tx, act, account_id, version, name=name, language=language, active=is_active)
 
     return await _done(request, access, account_id, form, work, "changed")

@@ -20,7 +20,7 @@ from service.ports.store import AccessTransaction
 from service.web.api.customers.customer_schemas import CustomerIn
 from service.web.api.requests import Context, MayChangeCustomers
 from service.web.console.failures import PageRoute, invalid_fields
-from service.web.console.forms import Form, form_of, new_form_id, write_once
+from service.web.console.forms import Form, form_of, new_form_id, stated_number, write_once
 from service.web.console.pages.customers.agreement_fields import FIELDS, agreement_fields, stated_terms
 from service.web.console.pages.customers.days import start_of_day
 from service.web.console.rendering import page, reader_language
@@ -117,9 +117,10 @@ def _seconds(minutes: str) -> int | None:
 
 
 def _version(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 12):  # noqa: PLR2004 - no version is that long
+    version = stated_number(text)
+    if version is None:
         raise InvalidInputError(Fault("version", "the form names no version"))
-    return int(text)
+    return version
 
 
 def _entered(customer: Customer) -> dict[str, str]:

@@ -19,7 +19,7 @@ from service.ports.store import AccessTransaction
 from service.web.api.incidents.incidents import patched_facts
 from service.web.api.requests import ApiContext
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, new_form_id, write_once
+from service.web.console.forms import Form, form_of, new_form_id, stated_version, write_once
 from service.web.console.moments import CLOCKS_CHANGED, MomentError, local_text, offered_zones, parse_moment
 from service.web.console.pages.incident.fact_words import FactWords
 from service.web.console.pages.incident.frame import (
@@ -33,7 +33,6 @@ from service.web.console.pages.incident.frame import (
     reading,
     shown_in_frame,
     standing_of,
-    stated_version,
     unix_lines,
 )
 from service.web.console.rendering import reader_language, reader_zone

@@ -12,7 +12,7 @@ from notifications.use_cases.audit_context import AuditContext
 from service.ports.store import AccessTransaction
 from service.web.api.spreadsheets import decoded
 from service.web.console.failures import PageRoute
-from service.web.console.forms import form_of, new_form_id, write_once
+from service.web.console.forms import form_of, new_form_id, stated_version, write_once
 from service.web.console.pages.incident.customer_answers import (
     Row,
     answered,
@@ -28,7 +28,6 @@ from service.web.console.pages.incident.frame import (
     problems_of,
     reading,
     shown_in_frame,
-    stated_version,
 )
 from service.web.console.rendering import reader_language, reader_zone
 

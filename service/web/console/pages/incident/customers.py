@@ -18,7 +18,7 @@ from service.ports.store import AccessTransaction
 from service.web.api.requests import ApiContext
 from service.web.console.confirmed import Confirmed
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, new_form_id, write_once
+from service.web.console.forms import Form, form_of, new_form_id, stated_version, write_once
 from service.web.console.pages.incident.customer_answers import (
     CODES,
     COLUMNS,
@@ -37,7 +37,6 @@ from service.web.console.pages.incident.frame import (
     problems_of,
     reading,
     shown_in_frame,
-    stated_version,
 )
 from service.web.console.rendering import reader_language, reader_zone
 

@@ -27,7 +27,7 @@ from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.api.notices.questions import names_of
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, new_form_id, write_once
+from service.web.console.forms import Form, form_of, new_form_id, stated_version, write_once
 from service.web.console.moments import MomentError, local_text, offered_zones, parse_moment
 from service.web.console.pages.incident.frame import (
     CONFLICT,
@@ -38,7 +38,6 @@ from service.web.console.pages.incident.frame import (
     context_of,
     reading,
     shown_in_frame,
-    stated_version,
     unix_lines,
 )
 from service.web.console.rendering import reader_language, reader_zone

@@ -21,7 +21,7 @@ from service.web.console.facts_checks import FactsRefusedError, stated_facts, us
 from service.web.console.facts_form import Entered, Fields, Worded, facts_to_fields, fields_of, parse_fields
 from service.web.console.facts_view import facts_form
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, new_form_id, write_once
+from service.web.console.forms import Form, form_of, new_form_id, stated_version, write_once
 from service.web.console.pages.declare_page import LONGEST_FIELD, customers_of
 from service.web.console.pages.incident.differences import FactDifference, fact_differences
 from service.web.console.pages.incident.frame import (
@@ -32,7 +32,6 @@ from service.web.console.pages.incident.frame import (
     problems_of,
     reading,
     shown_in_frame,
-    stated_version,
 )
 from service.web.console.pages.incident.versions import fact_words
 from service.web.console.rendering import reader_language

@@ -30,7 +30,6 @@ MayOverrideRelease = Annotated[Access, Depends(Requires(Permission.NOTICE_OVERRI
 MayReadLog = Annotated[Access, Depends(Requires(Permission.LOG_READ))]
 
 CONFLICT, STALE, UNPROCESSABLE = 409, 412, 422
-_VERSION_DIGITS = 12
 #: Fields that have their own words where they are wrong; the others share some.
 _NAMED_FIELDS = frozenset({
     "chosen", "codes", "effect", "table", "reason", "notice", "measures_taken", "recommendations", "not_known_yet",
@@ -97,11 +96,6 @@ def reading(access: Access) -> Access:
     if found is None:
         raise ForbiddenError(Permission.INCIDENT_READ)
     return found
-
-
-def stated_version(text: str) -> int:
-    """Return the version that a form was shown at; 0, which none has, for what is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < _VERSION_DIGITS else 0
 
 
 def unix_lines(text: str) -> str:

@@ -32,7 +32,7 @@ from service.web.api.notices.notice_schemas import OverrideIn
 from service.web.api.notices.notices import log_overrides
 from service.web.api.requests import ApiContext
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, new_form_id, write_once
+from service.web.console.forms import Form, form_of, new_form_id, stated_number, stated_version, write_once
 from service.web.console.pages.incident.frame import (
     STALE,
     MayOverrideRelease,
@@ -45,7 +45,6 @@ from service.web.console.pages.incident.frame import (
     reading,
     shown_in_frame,
     standing_of,
-    stated_version,
 )
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -54,7 +53,6 @@ _TEXTS = ("title", "summary", "measures_taken", "recommendations", "not_known_ye
 _DONE = frozenset({"released", "overridden"})
 #: Notices on one page: of the drafts, and of the others.
 LISTED_MAX = 200
-_DIGITS_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +261,7 @@ async def _shown(
     first: str = "",
 ) -> Response:
     context = context_of(request)
-    stated = first if form is None else form["first"]
-    start = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < _DIGITS_MAX else 0
+    start = stated_number(first if form is None else form["first"]) or 0
 
     def work(tx: AccessTransaction) -> tuple[Standing, _Part]:
         standing = standing_of(tx, tx.incidents.require(incident_id))

@@ -14,7 +14,7 @@ from notifications.use_cases.audit_context import AuditContext
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, new_form_id, write_once
+from service.web.console.forms import Form, form_of, new_form_id, stated_version, write_once
 from service.web.console.pages.incident.customer_answers import (
     CODES,
     COLUMNS,
@@ -35,7 +35,6 @@ from service.web.console.pages.incident.frame import (
     problems_of,
     reading,
     shown_in_frame,
-    stated_version,
     unix_lines,
 )
 from service.web.console.rendering import reader_language, reader_zone

@@ -24,7 +24,7 @@ from service.monitoring.notice_findings import override_finding
 from service.ports.store import AccessTransaction
 from service.web.api.requests import ApiContext
 from service.web.console.failures import PageRoute
-from service.web.console.forms import form_of, new_form_id, see_other
+from service.web.console.forms import form_of, new_form_id, see_other, stated_version
 from service.web.console.pages.incident.differences import Piece, line_differences
 from service.web.console.pages.incident.frame import (
     MayReadIncidents,
@@ -34,7 +34,6 @@ from service.web.console.pages.incident.frame import (
     reading,
     shown_in_frame,
     standing_of,
-    stated_version,
 )
 from service.web.console.pages.incident.notices import ListedNotice, in_order, listed
 from service.web.console.rendering import reader_language

@@ -18,10 +18,11 @@ from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.api.incidents.people import names_of
 from service.web.console.failures import PageRoute
+from service.web.console.forms import stated_version
 from service.web.console.listing import access_under
 from service.web.console.pages.incident.differences import fact_differences
 from service.web.console.pages.incident.fact_words import FactRow, FactWords
-from service.web.console.pages.incident.frame import MayReadIncidents, context_of, shown_in_frame, stated_version
+from service.web.console.pages.incident.frame import MayReadIncidents, context_of, shown_in_frame
 from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
