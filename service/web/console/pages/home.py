@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -33,6 +34,9 @@ _DONE_AT_INCIDENT = frozenset({"draft_unreleased", "notice_held", "override_unre
 #: Kinds that come for many customers at once, and the page of the incident where they are dealt with together.
 _SEVERAL = {"decision_pending": "customers", "draft_unreleased": "notices", "notice_held": "notices",
             "delivery_failed": "deliveries", "delivery_failing": "deliveries"}  # fmt: skip
+#: Kinds about a customer and no incident, and the page of the customer where they are mended.
+_AT_CUSTOMER = {"customer_unreachable": "contacts", "contact_certificate_expiring": "contacts",
+                "contact_check_failed": "reachability", "customer_check_failed": "reachability"}  # fmt: skip
 #: Where on the page of its notice a thing is done.
 _PLACE = {"question_waiting": "#questions", "delivery_failing": "#served", "delivery_failed": "#served"}
 
@@ -65,8 +69,8 @@ async def home(request: Request, access: Annotated[Access, Depends(Requires(Perm
     values["waiting"] = await _waiting(access)
     values["latest"] = await _latest(access)
     values["said_by_kind"] = _SAID_BY_KIND
-    values["way_to"] = _way_to
     values["sees_incidents"] = access.may(Permission.INCIDENT_READ)
+    values["way_to"] = partial(_way_to, sees_incidents=values["sees_incidents"])
     return page(request, "home", access.caller, values)
 
 
@@ -129,9 +133,13 @@ def _together(items: Sequence[AttentionItem]) -> Sequence[WaitingThing]:
     return [WaitingThing(together[0], len(together)) for together in found.values()]
 
 
-def _way_to(thing: WaitingThing) -> str:
-    """Return the page where a thing is dealt with, for those who may read incidents; empty if there is none."""
+def _way_to(thing: WaitingThing, *, sees_incidents: bool) -> str:
+    """Return the page where a thing is dealt with; empty if there is none that the reader may see."""
     item = thing.first
+    if item.kind in _AT_CUSTOMER and item.customer_id is not None:
+        return f"/customers/{item.customer_id}/{_AT_CUSTOMER[item.kind]}"
+    if not sees_incidents:
+        return ""
     if thing.count > 1:
         return f"/incidents/{item.incident_id}/{_SEVERAL[item.kind]}"
     if item.call_task_id is not None:
