@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from service.ports.accounts import Role
-from service.store.sql.session import Session
 from support.people import browser, person, visible_text
 from support.scenario import affected, customer, declare, harm, release
+from support.store_work import watch_requests
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -158,22 +158,16 @@ async def test_the_download_has_the_same_list_and_runs_no_formula(house):
         assert not any("Beta" in row["customer"] for row in rows)
 
 
-async def test_one_page_takes_as_many_statements_for_many_notices_and_customers_as_for_one(house, monkeypatch):
-    counted, execute = [], Session.execute
-
-    def counting(self, statement, parameters=()):
-        counted.append(statement)
-        return execute(self, statement, parameters)
-
+async def test_one_page_takes_as_many_statements_for_many_notices_and_customers_as_for_one(house):
     one, both = await house.member("Gus", 0), await house.member("Hal", 0, 1)
-    monkeypatch.setattr(Session, "execute", counting)
-    numbers = []
+    watched, numbers = watch_requests(house.service), []
     for whom in (one, both):
         async with browser(house.service, whom) as client:
             await client.get("/inbox")
-            counted.clear()
+            watched.taken()
             assert (await client.get("/inbox")).status_code == 200
-            numbers.append(len([each for each in counted if "notice_openings" in each or "FROM customers" in each]))
+            asked = [statement for statement, _ in watched.taken()]
+            numbers.append(len([each for each in asked if "notice_openings" in each or "FROM customers" in each]))
     assert numbers == [3, 3]
 
 
