@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx2
@@ -12,8 +11,8 @@ import pytest_asyncio
 
 from service.cli.demo.environment import embedded_service
 from service.system.http_server import bound_socket
-from support.chromium import opened_page, started_chromium
-from support.page_tour import HARD_WORDS, LONG_NAME, RIGHT_TO_LEFT, add_waiting_work, tour_of
+from support.chromium import hand_over, opened_page, started_chromium, unfold
+from support.page_tour import HARD_WORDS, LONG_NAME, RIGHT_TO_LEFT, add_waiting_work, people_of, taken_by, tour_of
 from support.people import browser
 from support.world import build_world
 
@@ -25,8 +24,6 @@ DARK_AND_NARROW = {"type": "rule", "values": ["color-contrast", "target-size"]}
 #: Only what is wrong leaves the browser: what passes is every element of the page, once for each rule.
 VIOLATIONS = "rules => axe.run({runOnly: rules, resultTypes: ['violations']}).then(found => found.violations)"
 LANGUAGES = ("fr", "en", "de")
-#: What is folded is on the page too.
-OPEN_ALL = "document.querySelectorAll('details').forEach(each => { each.open = true })"
 FORM = re.compile(r'<form[^>]*method="post"[^>]*action="([^"]+)"[^>]*>(.*?)</form>', re.DOTALL)
 #: What a person fills.
 FIELD = re.compile(r'<textarea|<select|<input(?![^>]*type="(?:hidden|file)")')
@@ -83,29 +80,28 @@ async def site(prepared_folder, tmp_path_factory):
     ):
         world = await build_world(running, api, customer_names=(LONG_NAME, RIGHT_TO_LEFT), **HARD_WORDS)
         await add_waiting_work(running, api, world)
-        # The people of a tour are registered once, so each language has one tour.
-        tours = {language: await tour_of(running, world, language) for language in LANGUAGES}
-        yield running, origin, chromium, tours
+        # Which pages there are, and which forms stand on them, depends on no language.
+        stops = await tour_of(running, world, LANGUAGES[0])
+        forms = await _filled_forms(running, stops)
+        people = {language: await people_of(running, world, language) for language in LANGUAGES[1:]}
+        stops_in = {LANGUAGES[0]: stops} | {language: taken_by(of_it, stops) for language, of_it in people.items()}
+        yield origin, chromium, stops_in, forms
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_no_page_has_a_violation_and_none_is_wider_than_a_phone(site, axe, language):
     """Each page in one language, all pages in all; in each, light and dark, wide and narrow."""
-    _, origin, chromium, tours = site
-    wrong, opened = [], {}
-    stops = tours[language][LANGUAGES.index(language) :: len(LANGUAGES)]
-    async with AsyncExitStack() as stack:
-        for stop in stops:
-            if stop.whom not in opened:
-                look = opened_page(chromium, origin, stop.whom, locale=language)
-                opened[stop.whom] = await stack.enter_async_context(look)
-            page = opened[stop.whom]
+    origin, chromium, stops_in, _ = site
+    wrong = []
+    async with opened_page(chromium, origin, locale=language) as page:
+        await page.context.add_init_script(axe)
+        for stop in stops_in[language][LANGUAGES.index(language) :: len(LANGUAGES)]:
+            await hand_over(page, stop.whom)
             await page.emulate_media(color_scheme="light")
             await page.set_viewport_size(WIDE)
             # A page with a stream of events is never idle.
             await page.goto(stop.path, wait_until="domcontentloaded")
-            await page.evaluate(axe)
-            await page.evaluate(OPEN_ALL)
+            await unfold(page)
             wrong += [_said(stop, violation) for violation in await page.evaluate(VIOLATIONS, RULES)]
             await page.emulate_media(color_scheme="dark")
             await page.set_viewport_size(PHONE)
@@ -121,21 +117,18 @@ async def test_no_page_has_a_violation_and_none_is_wider_than_a_phone(site, axe,
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_no_answer_to_a_form_has_a_violation(site, axe, language):
     """Each form with fields is sent empty once, a third of them in each language: most answers say what is wrong."""
-    running, origin, chromium, tours = site
-    wrong, opened = [], {}
-    forms = await _filled_forms(running, tours[language])
+    origin, chromium, stops_in, forms = site
+    wrong = []
     assert len(forms) > 30, sorted(forms)
-    async with AsyncExitStack() as stack:
-        for action, stop in sorted(forms.items())[LANGUAGES.index(language) :: len(LANGUAGES)]:
-            if stop.whom not in opened:
-                look = opened_page(chromium, origin, stop.whom, locale=language, viewport=PHONE)
-                opened[stop.whom] = await stack.enter_async_context(look)
-            page = opened[stop.whom]
+    async with opened_page(chromium, origin, locale=language, viewport=PHONE) as page:
+        await page.context.add_init_script(axe)
+        for action, number in sorted(forms.items())[LANGUAGES.index(language) :: len(LANGUAGES)]:
+            stop = stops_in[language][number]
+            await hand_over(page, stop.whom)
             await page.goto(stop.path, wait_until="domcontentloaded")
             async with page.expect_navigation(wait_until="domcontentloaded"):
                 await page.evaluate(SEND_EMPTY, action)
-            await page.evaluate(axe)
-            await page.evaluate(OPEN_ALL)
+            await unfold(page)
             found = await page.evaluate(VIOLATIONS, RULES)
             wrong += [f"{action} sent empty: {_said(stop, violation)}" for violation in found]
             wrong += [f"{action} sent empty: not explained: {field}" for field in await page.evaluate(UNEXPLAINED)]
@@ -145,14 +138,16 @@ async def test_no_answer_to_a_form_has_a_violation(site, axe, language):
 
 
 async def _filled_forms(running, stops):
-    """Return the forms that a person fills: the address that each is sent to, and a page that has it."""
+    """Return the forms that a person fills: the address that each is sent to, and the number of a stop that has it."""
     found = {}
-    for stop in stops:
+    for number, stop in enumerate(stops):
+        if "?" in stop.path:
+            continue
         async with browser(running, stop.whom) as client:
             text = (await client.get(stop.path)).text
-        for action, content in FORM.findall(text) if "?" not in stop.path else ():
+        for action, content in FORM.findall(text):
             if FIELD.search(content):
-                found.setdefault(action, stop)
+                found.setdefault(action, number)
     return found
 
 

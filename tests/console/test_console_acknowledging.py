@@ -1,22 +1,18 @@
 """Acknowledging in a real browser: by button and link, without scripts, on a phone; and who has not, by name."""
 
 import re
-import shutil
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import default as mail_policy
 from uuid import UUID
 
-import httpx2
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from service.auth.authentication import SESSION_COOKIE
-from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
-from service.system.http_server import bound_socket
-from support.chromium import ARGUMENTS, PATH
+from support.browsed_site import BrowsedSite, browsed_site
+from support.chromium import unfold
 from support.people import browser, person
 from support.scenario import affected, customer, declare, harm, ok, release
 
@@ -30,29 +26,12 @@ LANGUAGES = ("en", "fr", "de")
 
 
 @dataclass
-class Site:
-    """The service with two customers and a notice each, a browser, and whose mail is whose."""
+class Site(BrowsedSite):
+    """A browsed service with two customers and a notice each, and whose mail is whose."""
 
-    service: RunningService
-    origin: str
-    chromium: object
-    api: httpx2.AsyncClient
     customers: list
     incident: dict
     notices: dict
-
-    async def page(self, whom=None, **options):
-        """Open a page in a fresh profile, signed in where somebody is named."""
-        context = await self.chromium.new_context(base_url=self.origin, **({"locale": "en"} | options))
-        context.set_default_timeout(40_000)
-        if whom is not None:
-            cookie = {"name": SESSION_COOKIE, "value": whom.secret, "url": "https://localhost", "secure": True}
-            await context.add_cookies([cookie])
-        page = await context.new_page()
-        page.complaints = []
-        page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        return page
 
     async def member(self, name, at=0, role=Role.CUSTOMER_MEMBER, **options):
         return await person(self.service, name, (role, self.customers[at]["id"]), **options)
@@ -75,27 +54,10 @@ class Site:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(prepared_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("acknowledging") / "data"
-    shutil.copytree(prepared_folder, folder)
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    async with (
-        embedded_service(
-            folder,
-            port=port,
-            provider__console_url=origin,
-            log__batch_seconds=0.01,
-            access__stranger_requests_burst=5000,
-        ) as service,
-        httpx2.AsyncClient(
-            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
-        ) as api,
-        async_playwright() as playwright,
-    ):
+    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         customers = [
             await customer(
-                api,
+                begun.api,
                 name,
                 contacts=[(f"{language}@{name.lower()}.example", language) for language in LANGUAGES],
                 acknowledge_within_seconds=within,
@@ -103,14 +65,12 @@ async def site(prepared_folder, tmp_path_factory):
             for name, within in (("Alpha", 3600), ("Beta", None))
         ]
         entries = [affected(each, data_harm=harm(confidentiality="yes")) for each in customers]
-        incident = await declare(api, impact="I1", service_harm=harm(confidentiality="yes"), affected_customers=entries)
-        notices = {each["customer_id"]: each["id"] for each in await release(api, incident)}
-        await service.sink.wait_for(6, timeout_seconds=60)
-        chromium = await playwright.chromium.launch(executable_path=PATH, args=ARGUMENTS)
-        try:
-            yield Site(service, origin, chromium, api, customers, incident, notices)
-        finally:
-            await chromium.close()
+        incident = await declare(
+            begun.api, impact="I1", service_harm=harm(confidentiality="yes"), affected_customers=entries
+        )
+        notices = {each["customer_id"]: each["id"] for each in await release(begun.api, incident)}
+        await begun.service.sink.wait_for(6, timeout_seconds=60)
+        yield Site(**vars(begun), customers=customers, incident=incident, notices=notices)
 
 
 async def test_the_link_of_a_mail_takes_a_tick_and_a_click(site):
@@ -276,8 +236,7 @@ async def test_no_page_is_wider_than_a_phone(site, language):
     ):
         await page.goto(path)
         assert await page.get_attribute("html", "lang") == language, path
-        for summary in await page.locator("summary").all():
-            await summary.click()
+        await unfold(page)
         assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], path
         # Whatever can be pressed is big enough for a finger.
         heights = await page.locator("main button").evaluate_all("all => all.map(each => each.offsetHeight)")

@@ -3,22 +3,19 @@
 import base64
 import hashlib
 import json
-import shutil
 import zipfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import httpx2
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
 from notifications.audit.proof import format_proof, parse_proof
-from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
-from service.system.http_server import bound_socket
 from support import scenario
-from support.chromium import opened_page, started_chromium
+from support.browsed_site import BrowsedSite, browsed_site
+from support.chromium import unfold
 from support.people import person
 
 expect.set_options(timeout=30_000)
@@ -30,13 +27,9 @@ GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality"
 
 
 @dataclass
-class House:
-    """The service, a browser, and the log that it shows."""
+class House(BrowsedSite):
+    """A browsed service, and the log that it shows."""
 
-    service: RunningService
-    api: httpx2.AsyncClient
-    origin: str
-    chromium: object
     incident: dict
     customers: list
 
@@ -44,7 +37,7 @@ class House:
     async def page(self, language="en", **options):
         """Open a page of an auditor."""
         auditor = await person(self.service, f"Iris{next(_NUMBERS)}", (Role.AUDITOR, None), language=language)
-        async with opened_page(self.chromium, self.origin, auditor, locale=language, **options) as page:
+        async with self.opened(auditor, locale=language, **options) as page:
             yield page
 
 
@@ -53,27 +46,15 @@ _NUMBERS = iter(range(10_000))
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(prepared_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("proofs") / "data"
-    shutil.copytree(prepared_folder, folder)
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    settings = {"provider__console_url": origin, "log__batch_seconds": 0.01, "access__stranger_requests_burst": 5000}
-    async with (
-        embedded_service(folder, port=port, **settings) as service,
-        httpx2.AsyncClient(
-            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
-        ) as api,
-        started_chromium() as chromium,
-    ):
+    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         customers = [
-            await scenario.customer(api, name, contacts=((f"soc@{name.lower()}.example", "en"),))
+            await scenario.customer(begun.api, name, contacts=((f"soc@{name.lower()}.example", "en"),))
             for name in ("Alpha", "Beta")
         ]
-        incident = await scenario.declare(api, **GRAVE)
-        await scenario.release(api, incident)
-        await service.sink.wait_for(2, timeout_seconds=60)
-        yield House(service, api, origin, chromium, incident, customers)
+        incident = await scenario.declare(begun.api, **GRAVE)
+        await scenario.release(begun.api, incident)
+        await begun.service.sink.wait_for(2, timeout_seconds=60)
+        yield House(**vars(begun), incident=incident, customers=customers)
 
 
 async def checked(page, index=3):
@@ -212,8 +193,7 @@ async def test_no_page_is_wider_than_a_phone_in_any_language(house):
         async with house.page(language, viewport=PHONE) as page:
             for path in PATHS:
                 await page.goto(path)
-                for summary in await page.locator("summary").all():
-                    await summary.click()
+                await unfold(page)
                 assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], (language, path)
                 assert await page.locator("h1").count() == 1
             assert [text for text in page.complaints if "422" not in text] == []
@@ -335,7 +315,7 @@ async def test_without_scripts_a_link_makes_the_bundle(house):
 async def test_an_auditor_of_one_customer_checks_the_trail_of_that_customer_alone(house):
     own, foreign = house.customers
     reader = await person(house.service, "Otto", (Role.AUDITOR, own["id"]))
-    async with opened_page(house.chromium, house.origin, reader) as page:
+    async with house.opened(reader) as page:
         await page.goto(f"/customers/{own['id']}/trail")
         count = await page.locator("[data-entry-proof]").count()
         assert count > 3

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,14 +10,13 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from service.auth.authentication import SESSION_COOKIE
 from service.auth.sign_in.sessions import DEVICE_COOKIE
-from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
-from service.system.http_server import bound_socket
-from support.chromium import ARGUMENTS, PATH
+from support.browsed_site import BrowsedSite, browsed_site
+from support.chromium import unfold
 from support.people import act_of, person
 from support.scenario import affected, customer, declare, harm, release
 
@@ -32,24 +30,11 @@ PHONE = {"width": 360, "height": 740}
 
 
 @dataclass
-class Site:
-    """The service, a browser, and what there is to see."""
+class Site(BrowsedSite):
+    """A browsed service, and what there is to see."""
 
-    service: RunningService
-    origin: str
-    chromium: object
     customers: list
     notice: dict
-
-    async def page(self, **options):
-        """Open a page in a fresh profile; whatever the browser complains of is collected in ``page.complaints``."""
-        context = await self.chromium.new_context(base_url=self.origin, **({"locale": "en"} | options))
-        context.set_default_timeout(40_000)
-        page = await context.new_page()
-        page.complaints = []
-        page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        return page
 
     async def invited(self, name, *grants):
         """Make a person that was invited; returns the path of its invitation and its address."""
@@ -58,54 +43,22 @@ class Site:
         secret = await self.service.parts.store.write(lambda tx: links.invite(tx, act, invited.account))
         return f"/invitation/{secret}", invited.account.email
 
-    async def signed_in(self, whom, **options):
-        """Open a page of somebody who has a session."""
-        page = await self.page(**options)
-        cookie = {"name": SESSION_COOKIE, "value": whom.secret, "url": "https://localhost", "secure": True}
-        await page.context.add_cookies([cookie])
-        return page
-
-
-@pytest.fixture(scope="module")
-def folder(prepared_folder, tmp_path_factory):
-    place = tmp_path_factory.mktemp("browser") / "data"
-    shutil.copytree(prepared_folder, place)
-    return place
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(folder):
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    async with (
-        embedded_service(
-            folder,
-            port=port,
-            provider__console_url=origin,
-            log__batch_seconds=0.01,
-            access__stranger_requests_burst=5000,
-        ) as service,
-        httpx2.AsyncClient(
-            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
-        ) as api,
-        async_playwright() as playwright,
-    ):
+async def site(prepared_folder, tmp_path_factory):
+    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         customers = [
-            await customer(api, name, contacts=((f"soc@{name.lower()}.example", "en"),)) for name in ("Alpha", "Beta")
+            await customer(begun.api, name, contacts=((f"soc@{name.lower()}.example", "en"),))
+            for name in ("Alpha", "Beta")
         ]
         entries = [affected(each, data_harm=harm(confidentiality="yes")) for each in customers]
         title = {"en": "Credentials_of_an_administration_console_that_were_exposed_by_a_misconfiguration"}
         incident = await declare(
-            api, title=title, impact="I1", service_harm=harm(confidentiality="yes"), affected_customers=entries
+            begun.api, title=title, impact="I1", service_harm=harm(confidentiality="yes"), affected_customers=entries
         )
-        (notice, *_) = await release(api, incident)
-        await service.sink.wait_for(2, timeout_seconds=60)
-        chromium = await playwright.chromium.launch(executable_path=PATH, args=ARGUMENTS)
-        try:
-            yield Site(service, origin, chromium, customers, notice)
-        finally:
-            await chromium.close()
+        (notice, *_) = await release(begun.api, incident)
+        await begun.service.sink.wait_for(2, timeout_seconds=60)
+        yield Site(**vars(begun), customers=customers, notice=notice)
 
 
 async def type_password_twice(page):
@@ -224,7 +177,7 @@ async def test_no_page_is_wider_than_a_phone_in_any_language(site):
     roles = (Role.CUSTOMER_MEMBER, site.customers[0]["id"]), (Role.CUSTOMER_MANAGER, site.customers[1]["id"])
     for language in ("fr", "en", "de"):
         reader = await person(site.service, f"Reader{language}", *roles, (Role.ANALYST, None), language=language)
-        page = await site.signed_in(reader, viewport=PHONE, locale=language)
+        page = await site.page(reader, viewport=PHONE, locale=language)
         for path in (
             "/",
             f"/notices/{site.notice['id']}",
@@ -238,8 +191,7 @@ async def test_no_page_is_wider_than_a_phone_in_any_language(site):
             answer = await page.goto(path)
             assert answer.status in {200, 404}, path
             assert await page.get_attribute("html", "lang") == language
-            for summary in await page.locator("summary").all():
-                await summary.click()
+            await unfold(page)
             assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], (language, path)
         assert [text for text in page.complaints if "404" not in text] == []
         await page.context.close()
@@ -247,7 +199,7 @@ async def test_no_page_is_wider_than_a_phone_in_any_language(site):
 
 async def test_sealed_words_stand_in_a_frame_that_can_do_nothing(site):
     reader = await person(site.service, "Framed", (Role.CUSTOMER_MEMBER, site.notice["customer_id"]))
-    page = await site.signed_in(reader)
+    page = await site.page(reader)
     await page.goto(f"/notices/{site.notice['id']}")
     frame = page.frame_locator("iframe.words")
     await expect(frame.get_by_role("heading", level=1)).to_contain_text("Initial notice")

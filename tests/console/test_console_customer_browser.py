@@ -1,18 +1,14 @@
 """The pages of a customer in a real browser: on a phone, in every language, by keyboard, without scripts, sound."""
 
-import shutil
 from dataclasses import dataclass
 
-import httpx2
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from service.auth.authentication import SESSION_COOKIE
-from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
-from service.system.http_server import bound_socket
-from support.chromium import ARGUMENTS, PATH
+from support.browsed_site import BrowsedSite, browsed_site
+from support.chromium import unfold
 from support.people import person
 from support.scenario import affected, customer, declare, harm, ok, release
 
@@ -39,66 +35,30 @@ SOUND = {"twice": [], "unlabelled": [], "skips": [], "lost": [], "ones": 0}
 
 
 @dataclass
-class Site:
-    """The service with two customers and a notice each, and a browser."""
+class Site(BrowsedSite):
+    """A browsed service with two customers and a notice each."""
 
-    service: RunningService
-    origin: str
-    chromium: object
-    api: httpx2.AsyncClient
     customers: list
     notices: dict
-
-    async def page(self, whom, **options):
-        context = await self.chromium.new_context(base_url=self.origin, **options)
-        context.set_default_timeout(40_000)
-        cookie = {"name": SESSION_COOKIE, "value": whom.secret, "url": "https://localhost", "secure": True}
-        await context.add_cookies([cookie])
-        page = await context.new_page()
-        page.complaints = []
-        page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        return page
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(prepared_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("customers") / "data"
-    shutil.copytree(prepared_folder, folder)
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    async with (
-        embedded_service(
-            folder,
-            port=port,
-            provider__console_url=origin,
-            log__batch_seconds=0.01,
-            access__stranger_requests_burst=5000,
-        ) as service,
-        httpx2.AsyncClient(
-            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
-        ) as api,
-        async_playwright() as playwright,
-    ):
+    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         customers = [
             await customer(
-                api, name, contacts=((f"soc@{name[:4].lower()}.example", "en"),), acknowledge_within_seconds=3600
+                begun.api, name, contacts=((f"soc@{name[:4].lower()}.example", "en"),), acknowledge_within_seconds=3600
             )
             for name in ("Alpha_with_a_name_that_is_long_and_has_no_space_to_break_at_anywhere", "Beta")
         ]
         entries = [affected(each, data_harm=harm(confidentiality="yes")) for each in customers]
         title = {"en": "Credentials_of_an_administration_console_that_were_exposed_by_a_misconfiguration"}
         incident = await declare(
-            api, title=title, impact="I1", service_harm=harm(confidentiality="yes"), affected_customers=entries
+            begun.api, title=title, impact="I1", service_harm=harm(confidentiality="yes"), affected_customers=entries
         )
-        notices = {each["customer_id"]: each["id"] for each in await release(api, incident)}
-        await service.sink.wait_for(2, timeout_seconds=60)
-        chromium = await playwright.chromium.launch(executable_path=PATH, args=ARGUMENTS)
-        try:
-            yield Site(service, origin, chromium, api, customers, notices)
-        finally:
-            await chromium.close()
+        notices = {each["customer_id"]: each["id"] for each in await release(begun.api, incident)}
+        await begun.service.sink.wait_for(2, timeout_seconds=60)
+        yield Site(**vars(begun), customers=customers, notices=notices)
 
 
 @pytest.mark.parametrize("language", ["en", "fr", "de"])
@@ -130,9 +90,7 @@ async def test_every_page_is_sound_and_fits_a_phone(site, language):
     ):
         answer = await page.goto(path)
         assert answer.status == 200, path
-        for summary in await page.locator("summary").all():
-            if not await summary.evaluate("each => each.parentElement.open"):
-                await summary.click()
+        await unfold(page)
         assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], path
         assert await page.evaluate(FAULTS) == SOUND, path
         heights = await page.locator("main button:visible").evaluate_all("all => all.map(each => each.offsetHeight)")

@@ -3,13 +3,11 @@
 import base64
 import re
 import secrets
-import shutil
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from time import monotonic
 
-import httpx2
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -17,12 +15,10 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from playwright.async_api import expect
 
 from service.auth.authentication import SESSION_COOKIE, session_digest
-from service.cli.demo.environment import embedded_service
 from service.cli.demo.public_incidents import load_public_incidents
 from service.ports.accounts import Role
 from service.ports.sessions import Session
-from service.system.http_server import bound_socket
-from support.chromium import opened_page, started_chromium
+from support.browsed_site import browsed_site
 from support.people import Person, act_of, person
 from support.scenario import customer, ok
 
@@ -36,53 +32,17 @@ PHONE = {"width": 360, "height": 740}
 MOST_SECONDS, MOST_INPUTS = 60, 12
 
 
-@dataclass
-class Site:
-    """The service and a browser."""
-
-    service: object
-    origin: str
-    chromium: object
-    api: httpx2.AsyncClient
-
-    def page(self, whom=None, **options):
-        """Open a page in a fresh profile."""
-        return opened_page(self.chromium, self.origin, whom, **options)
-
-
 async def give_session(context, whom):
     cookie = {"name": SESSION_COOKIE, "value": whom.secret, "url": "https://localhost", "secure": True}
     await context.add_cookies([cookie])
 
 
-@pytest.fixture(scope="module")
-def folder(prepared_folder, tmp_path_factory):
-    place = tmp_path_factory.mktemp("declaring") / "data"
-    shutil.copytree(prepared_folder, place)
-    return place
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(folder):
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    async with (
-        embedded_service(
-            folder,
-            port=port,
-            provider__console_url=origin,
-            log__batch_seconds=0.01,
-            access__stranger_requests_burst=5000,
-        ) as service,
-        httpx2.AsyncClient(
-            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
-        ) as api,
-        started_chromium() as chromium,
-    ):
+async def site(prepared_folder, tmp_path_factory):
+    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         for name, region in (("Alpha", "sbg"), ("Beta", "sbg"), ("Gamma", "gra")):
-            await customer(api, name, contacts=((f"soc@{name.lower()}.example", "en"),), regions=[region])
-        yield Site(service, origin, chromium, api)
+            await customer(begun.api, name, contacts=((f"soc@{name.lower()}.example", "en"),), regions=[region])
+        yield begun
 
 
 @dataclass
@@ -106,7 +66,7 @@ async def enrolled(site, name):
     invited = await person(site.service, name, (Role.ANALYST, None))
     act, links = act_of(site.service), site.service.parts.console.password_links
     secret = await site.service.parts.store.write(lambda tx: links.invite(tx, act, invited.account))
-    async with site.page(java_script_enabled=False) as page:
+    async with site.opened(java_script_enabled=False) as page:
         await page.goto(f"/invitation/{secret}")
         for selector in ("#password", "#repeated, input[type=password] >> nth=1"):
             await page.locator(selector).first.fill(PASSWORD)
@@ -133,7 +93,7 @@ async def enrolled(site, name):
 async def test_a_fire_is_declared_rightly_within_a_minute_and_twelve_inputs(site):
     email, code = await enrolled(site, "Night")
     known = next(each for each in load_public_incidents() if each.slug == "ovhcloud-sbg2-fire-first-hours-2021")
-    async with site.page() as page:
+    async with site.opened() as page:
         await page.goto("/sign-in")
         hands, begun = CountedHands(page), monotonic()
         await hands.type(page.locator("#email"), email)
@@ -171,7 +131,7 @@ async def typed_title(page, text):
 
 async def test_a_closed_tab_loses_nothing(site):
     ada = await person(site.service, "Ada", (Role.ANALYST, None))
-    async with site.page(ada) as page:
+    async with site.opened(ada) as page:
         await page.goto("/incidents/new")
         await page.get_by_role("button", name="Ransomware").click()
         await typed_title(page, "Typed before the tab was closed")
@@ -186,7 +146,7 @@ async def test_a_closed_tab_loses_nothing(site):
 
 async def test_a_lost_network_is_said_and_what_was_typed_is_saved_when_it_is_back(site):
     bo = await person(site.service, "Bo", (Role.ANALYST, None))
-    async with site.page(bo) as page:
+    async with site.opened(bo) as page:
         await page.goto("/incidents/new")
         await typed_title(page, "Before")
         address = page.url
@@ -202,14 +162,14 @@ async def test_a_lost_network_is_said_and_what_was_typed_is_saved_when_it_is_bac
         await expect(page.get_by_label("Title").first).to_have_value("Typed without a network")
         await page.context.set_offline(offline=False)
         await expect(page.locator("#draft-said")).to_have_text("Draft saved")
-        async with site.page(bo) as elsewhere:
+        async with site.opened(bo) as elsewhere:
             await elsewhere.goto(address)
             await expect(elsewhere.get_by_label("Title").first).to_have_value("Typed without a network")
 
 
 async def test_an_ended_session_keeps_the_text_and_goes_on_after_a_new_sign_in(site):
     cy = await person(site.service, "Cy", (Role.ANALYST, None))
-    async with site.page(cy) as page:
+    async with site.opened(cy) as page:
         await page.goto("/incidents/new")
         await typed_title(page, "Before the session ended")
         await page.context.clear_cookies()
@@ -222,7 +182,7 @@ async def test_an_ended_session_keeps_the_text_and_goes_on_after_a_new_sign_in(s
         await expect(page.get_by_label("Title").first).to_have_value("After the session ended")
         # The way to sign in leads to the draft.
         way = await page.get_by_role("link", name="Sign in again").get_attribute("href")
-        async with site.page() as stranger:
+        async with site.opened() as stranger:
             await stranger.goto(way)
             return_to = await stranger.locator("input[name=return_to]").first.get_attribute("value")
             assert return_to.startswith("/incidents/new?draft=")
@@ -248,7 +208,7 @@ async def another_session(site, whom):
 
 async def test_two_tabs_do_not_overwrite_each_other(site):
     di = await person(site.service, "Di", (Role.ANALYST, None))
-    async with site.page(di) as page:
+    async with site.opened(di) as page:
         await page.goto("/incidents/new")
         await typed_title(page, "First tab")
         other = await page.context.new_page()
@@ -265,7 +225,7 @@ async def test_two_tabs_do_not_overwrite_each_other(site):
 
 async def test_without_scripts_everything_is_there(site):
     ed = await person(site.service, "Ed", (Role.ANALYST, None))
-    async with site.page(ed, java_script_enabled=False) as page:
+    async with site.opened(ed, java_script_enabled=False) as page:
         await page.goto("/incidents/new")
         await page.get_by_label("Title").first.fill("Without a script")
         await page.get_by_label("What happened").first.fill("Words")
@@ -285,7 +245,7 @@ async def test_without_scripts_everything_is_there(site):
 async def test_the_pages_fit_a_phone_in_every_language_and_the_browser_complains_of_nothing(site):
     for language in ("fr", "en", "de"):
         reader = await person(site.service, f"Phone{language}", (Role.ANALYST, None), language=language)
-        async with site.page(reader, viewport=PHONE, locale=language) as page:
+        async with site.opened(reader, viewport=PHONE, locale=language) as page:
             await page.goto("/incidents/new")
             await page.locator("[data-picture]").first.click()
             await expect(page.locator("#draft-said")).not_to_be_empty()
@@ -302,7 +262,7 @@ async def test_the_pages_fit_a_phone_in_every_language_and_the_browser_complains
 
 async def test_what_is_wrong_has_its_words_and_every_control_its_label(site):
     flo = await person(site.service, "Flo", (Role.ANALYST, None))
-    async with site.page(flo) as page:
+    async with site.opened(flo) as page:
         await page.goto("/incidents/new")
         bare = await page.evaluate(
             """[...document.querySelectorAll("main input:not([type=hidden]), main select, main textarea")]

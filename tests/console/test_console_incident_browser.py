@@ -1,17 +1,13 @@
 """The pages of one incident in a browser: the table is filtered as somebody types, deliveries show what happens."""
 
-import shutil
 
-import httpx2
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
-from service.system.http_server import bound_socket
 from service.web.console.catalogues import text
-from support.chromium import opened_page, started_chromium
+from support.browsed_site import browsed_site
 from support.people import person
 from support.scenario import affected, customer, declare, harm, notices, ok, release
 
@@ -22,28 +18,19 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(prepared_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("incident_browser") / "data"
-    shutil.copytree(prepared_folder, folder)
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    async with (
-        embedded_service(folder, port=port, provider__console_url=origin, log__batch_seconds=0.01) as running,
-        httpx2.AsyncClient(
-            base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.token}"}, timeout=30
-        ) as api,
-        started_chromium() as chromium,
-    ):
-        owners = [await customer(api, f"Client {n:02d}", contacts=((f"c{n}@x.example", "en"),)) for n in range(12)]
+    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+        owners = [
+            await customer(begun.api, f"Client {n:02d}", contacts=((f"c{n}@x.example", "en"),)) for n in range(12)
+        ]
         stated = [affected(each, data_harm=harm(confidentiality="yes")) for each in owners]
-        incident = await declare(api, impact="I1", affected_customers=stated)
-        whom = await person(running, "Cid", (Role.ANALYST, None), (Role.APPROVER, None))
-        yield running, api, chromium, origin, whom, incident
+        incident = await declare(begun.api, impact="I1", affected_customers=stated)
+        whom = await person(begun.service, "Cid", (Role.ANALYST, None), (Role.APPROVER, None))
+        yield begun, whom, incident
 
 
 async def test_the_table_is_filtered_while_somebody_types_and_only_what_is_seen_is_chosen(site):
-    _, api, chromium, origin, whom, incident = site
-    async with opened_page(chromium, origin, whom) as page:
+    begun, whom, incident = site
+    async with begun.opened(whom) as page:
         await page.goto(f"/incidents/{incident['id']}/customers")
         rows = page.locator("table.customers tbody tr:visible")
         await expect(rows).to_have_count(12)
@@ -57,15 +44,15 @@ async def test_the_table_is_filtered_while_somebody_types_and_only_what_is_seen_
         await page.get_by_role("button", name=text("incident.answer", "en")).click()
         await page.wait_for_url("**/customers?*changed=2")
         assert page.complaints == []
-    facts = (await ok(api.get(f"/incidents/{incident['id']}")))["facts"]
+    facts = (await ok(begun.api.get(f"/incidents/{incident['id']}")))["facts"]
     breaches = [each["personal_data"]["breach"] for each in facts["affected_customers"]]
     assert (breaches.count("suspected"), breaches.count("no")) == (2, 10)
 
 
 async def test_a_draft_is_reviewed_and_released_by_keyboard(site):
-    _, api, chromium, origin, whom, incident = site
-    draft = next(each for each in await notices(api, incident) if each["state"] == "draft")
-    async with opened_page(chromium, origin, whom, viewport={"width": 360, "height": 740}) as page:
+    begun, whom, incident = site
+    draft = next(each for each in await notices(begun.api, incident) if each["state"] == "draft")
+    async with begun.opened(whom, viewport={"width": 360, "height": 740}) as page:
         await page.goto(f"/incidents/{incident['id']}/notices/{draft['id']}")
         frame = page.frame_locator("iframe.words")
         await expect(frame.locator("h1")).to_be_visible()
@@ -74,19 +61,21 @@ async def test_a_draft_is_reviewed_and_released_by_keyboard(site):
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/notices?done=released")
         assert [each for each in page.complaints if "Content Security Policy" in each] == []
-    assert (await ok(api.get(f"/notices/{draft['id']}")))["state"] != "draft"
+    assert (await ok(begun.api.get(f"/notices/{draft['id']}")))["state"] != "draft"
 
 
 async def test_deliveries_are_shown_as_they_happen(site):
-    running, api, chromium, origin, whom, _ = site
-    owner = await customer(api, "Late", contacts=(("late@x.example", "en"),))
-    other = await declare(api, impact="I1", affected_customers=[affected(owner, data_harm=harm(confidentiality="yes"))])
-    async with opened_page(chromium, origin, whom) as page:
+    begun, whom, _ = site
+    owner = await customer(begun.api, "Late", contacts=(("late@x.example", "en"),))
+    other = await declare(
+        begun.api, impact="I1", affected_customers=[affected(owner, data_harm=harm(confidentiality="yes"))]
+    )
+    async with begun.opened(whom) as page:
         await page.clock.install()
         await page.goto(f"/incidents/{other['id']}/deliveries")
         await expect(page.get_by_text(text("incident.nothing_out", "en"))).to_be_visible()
-        await release(api, other)
-        await running.sink.wait_for(1, timeout_seconds=60)
+        await release(begun.api, other)
+        await begun.service.sink.wait_for(1, timeout_seconds=60)
         # The page asks again by itself.
         for _ in range(10):
             await page.clock.run_for(10_000)

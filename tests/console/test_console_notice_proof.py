@@ -1,20 +1,15 @@
 """A notice is checked in the reader's browser: what is genuine is said to be, and a changed byte is found and named."""
 
 import re
-import shutil
 from dataclasses import dataclass
 from uuid import UUID
 
-import httpx2
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from service.auth.authentication import SESSION_COOKIE
-from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
-from service.system.http_server import bound_socket
-from support.chromium import ARGUMENTS, PATH
+from support.browsed_site import BrowsedSite, browsed_site
 from support.people import person
 from support.scenario import affected, customer, declare, harm, ok, release
 
@@ -31,27 +26,16 @@ PARTS = {
 
 
 @dataclass
-class Site:
-    """The service with one sealed, dated and proven notice, and a browser."""
+class Site(BrowsedSite):
+    """A browsed service with one sealed, dated and proven notice."""
 
-    service: RunningService
-    origin: str
-    chromium: object
-    api: httpx2.AsyncClient
     customer: dict
     notice: str
 
     async def open(self, name, tamper=None, language="en", **options):
         """Open the notice's page as a member; ``tamper`` maps the end of a path to a function of the bytes."""
         reader = await person(self.service, name, (Role.CUSTOMER_MEMBER, self.customer["id"]), language=language)
-        context = await self.chromium.new_context(base_url=self.origin, locale=language, **options)
-        context.set_default_timeout(40_000)
-        cookie = {"name": SESSION_COOKIE, "value": reader.secret, "url": "https://localhost", "secure": True}
-        await context.add_cookies([cookie])
-        page = await context.new_page()
-        page.complaints = []
-        page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page = await self.page(reader, locale=language, **options)
         for end, change in (tamper or {}).items():
             await page.route(f"**/notices/*/{end}", self._changing(change))
         await page.goto(f"/notices/{self.notice}")
@@ -72,40 +56,21 @@ class Site:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(prepared_folder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("proof") / "data"
-    shutil.copytree(prepared_folder, folder)
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    async with (
-        embedded_service(
-            folder,
-            port=port,
-            provider__console_url=origin,
-            log__batch_seconds=0.01,
-            access__stranger_requests_burst=5000,
-        ) as service,
-        httpx2.AsyncClient(
-            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
-        ) as api,
-        async_playwright() as playwright,
-    ):
-        made = await customer(api, "Alpha", contacts=(("soc@alpha.example", "en"),), acknowledge_within_seconds=3600)
+    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+        made = await customer(
+            begun.api, "Alpha", contacts=(("soc@alpha.example", "en"),), acknowledge_within_seconds=3600
+        )
         entries = [affected(made, data_harm=harm(confidentiality="yes"), effect={"en": "Two of your machines."})]
         incident = await declare(
-            api,
+            begun.api,
             impact="I1",
             service_harm=harm(confidentiality="yes"),
             affected_customers=entries,
             recommendations={"en": "Renew your <b>keys</b>."},
         )
-        (notice,) = await release(api, incident)
-        await service.sink.wait_for(1, timeout_seconds=60)
-        chromium = await playwright.chromium.launch(executable_path=PATH, args=ARGUMENTS)
-        try:
-            yield Site(service, origin, chromium, api, made, notice["id"])
-        finally:
-            await chromium.close()
+        (notice,) = await release(begun.api, incident)
+        await begun.service.sink.wait_for(1, timeout_seconds=60)
+        yield Site(**vars(begun), customer=made, notice=notice["id"])
 
 
 async def verdict(page):

@@ -31,17 +31,34 @@ async def started_chromium():
 
 @asynccontextmanager
 async def opened_page(chromium, origin, whom=None, **options):
-    """Open a page in a fresh profile, with the session of a person; complaints of the browser are collected in it."""
-    context = await chromium.new_context(base_url=origin, **({"locale": "en"} | options))
-    context.set_default_timeout(40_000)
-    if whom is not None:
-        cookie = {"name": SESSION_COOKIE, "value": whom.secret, "url": "https://localhost", "secure": True}
-        await context.add_cookies([cookie])
-    page = await context.new_page()
-    page.complaints = []
-    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    """Open a page as ``new_page`` does, and close it at the end."""
+    page = await new_page(chromium, origin, whom, **options)
     try:
         yield page
     finally:
-        await context.close()
+        await page.context.close()
+
+
+async def new_page(chromium, origin, whom=None, **options):
+    """Return a page in a fresh profile, with the session of a person; complaints of the browser are collected in it."""
+    context = await chromium.new_context(base_url=origin, **({"locale": "en"} | options))
+    context.set_default_timeout(40_000)
+    page = await context.new_page()
+    await hand_over(page, whom)
+    page.complaints = []
+    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    return page
+
+
+async def hand_over(page, whom=None):
+    """Let another person use the browser, or nobody who is signed in: a new profile costs more than ten pages."""
+    await page.context.clear_cookies()
+    if whom is not None:
+        cookie = {"name": SESSION_COOKIE, "value": whom.secret, "url": "https://localhost", "secure": True}
+        await page.context.add_cookies([cookie])
+
+
+async def unfold(page):
+    """Open everything that is folded, at once: what is folded is on the page too."""
+    await page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")

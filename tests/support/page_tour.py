@@ -4,7 +4,7 @@ The pages come from the access table (``matrix_rows``), so a new page is on the 
 ``world.build_world``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from string import Formatter
 from uuid import UUID
@@ -61,6 +61,8 @@ class Stop:
     name: str
     path: str
     whom: Person | None
+    #: of the person; None where nobody is signed in
+    role: str | None = None
 
 
 async def add_waiting_work(running, api, world, words="Is it over?"):
@@ -99,21 +101,29 @@ def _visitors(route, marks):
     return found
 
 
+async def people_of(running, world, language):
+    """Create the people of a tour, who read one language; returns them by role."""
+    own = world.own.get("customer_id")
+    roles = _AT_PROVIDER | (_AT_CUSTOMER if own is not None else {})
+    return {
+        name: await person(
+            running, f"{name.title()}-{language}", (role, own if name in _AT_CUSTOMER else None), language=language
+        )
+        for name, role in roles.items()
+    }
+
+
+def taken_by(people, stops):
+    """Return the same stops as other people see them, for example those of another language."""
+    return [stop if stop.whom is None else replace(stop, whom=people[stop.role]) for stop in stops]
+
+
 async def tour_of(running, world, language="en"):
     """Return the stops: pages that answer with HTML, one role of each side, in one language.
 
     In a world without customers, the pages that name a record are left out, and the people of a customer too.
     """
-    people = {
-        name: await person(running, f"{name.title()}-{language}", (role, None), language=language)
-        for name, role in _AT_PROVIDER.items()
-    }
-    own = world.own.get("customer_id")
-    people |= {
-        name: await person(running, f"{name.title()}-{language}", (role, own), language=language)
-        for name, role in _AT_CUSTOMER.items()
-        if own is not None
-    }
+    people = await people_of(running, world, language)
     stops = [Stop(f"open-{path.strip('/').partition('?')[0].replace('/', '-')}-{number}", path, None)
              for number, path in enumerate(_OPEN)]  # fmt: skip
     for route, marks in _page_routes():
@@ -126,7 +136,7 @@ async def tour_of(running, world, language="en"):
             async with browser(running, people[role]) as client:
                 for number, path in enumerate(paths):
                     if await _is_page(client, path):
-                        stops.append(Stop(f"{name}-{number}" if number else name, path, people[role]))
+                        stops.append(Stop(f"{name}-{number}" if number else name, path, people[role], role))
     return stops
 
 

@@ -1,0 +1,47 @@
+"""A service with a browser that looks at it, for tests of pages as a person sees them."""
+
+import shutil
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx2
+
+from service.cli.demo.environment import RunningService, embedded_service
+from service.system.http_server import bound_socket
+from support.chromium import new_page, opened_page, started_chromium
+
+
+@dataclass
+class BrowsedSite:
+    """A service at an address that links and passkeys can name, a client of its API, and a browser."""
+
+    service: RunningService
+    api: httpx2.AsyncClient
+    origin: str
+    chromium: object
+
+    async def page(self, whom=None, **options):
+        """Return a page in a fresh profile, for the rest of the module."""
+        return await new_page(self.chromium, self.origin, whom, **options)
+
+    def opened(self, whom=None, **options):
+        """Open a page in a fresh profile, and close it at the end."""
+        return opened_page(self.chromium, self.origin, whom, **options)
+
+
+@asynccontextmanager
+async def browsed_site(prepared_folder, place, **settings):
+    """Start a service on a copy of the prepared folder in a place, and a browser."""
+    shutil.copytree(prepared_folder, place / "data")
+    with bound_socket("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    origin = f"http://localhost:{port}"
+    settings = {"log__batch_seconds": 0.01, "access__stranger_requests_burst": 5000} | settings
+    async with (
+        embedded_service(place / "data", port=port, provider__console_url=origin, **settings) as service,
+        httpx2.AsyncClient(
+            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
+        ) as api,
+        started_chromium() as chromium,
+    ):
+        yield BrowsedSite(service, api, origin, chromium)
