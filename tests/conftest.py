@@ -23,6 +23,9 @@ settings.load_profile("greffier")
 #: Each look of the collector through all objects costs up to a second, and tests make objects by the million.
 gc.set_threshold(20_000, 20, 20)
 
+#: Left alone it draws each traceback with the values of all variables, which takes longer than most tests.
+structlog.get_config()["processors"][-1].exception_formatter = structlog.dev.plain_traceback
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():

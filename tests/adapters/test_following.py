@@ -22,7 +22,7 @@ from support.sqlite_file import new_database
 ORIGIN = "log.greffier.test"
 KEY, NEW = (Ed25519PrivateKey.from_private_bytes(letter * 32) for letter in (b"k", b"n"))
 VERIFIER = verifier_key(ORIGIN, KEY)
-AT_ONCE = {"batch_seconds": 0, "poll_seconds": 30, "first_retry_seconds": 0, "last_retry_seconds": 0}
+AT_ONCE = {"batch_seconds": 0, "poll_seconds": 30, "first_retry_seconds": 0.001, "last_retry_seconds": 0.001}
 
 
 class Keys:
@@ -77,9 +77,10 @@ def witnessed(folder):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the condition is inside the subject, which has no event for it
-            await asyncio.sleep(0)
+            # Not at once: the thread of the store gets no turn while this one spins.
+            await asyncio.sleep(0.001)
 
 
 async def test_a_follower_waits_for_what_the_leader_sequenced_and_witnesses_it(store, tmp_path):

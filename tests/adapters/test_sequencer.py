@@ -36,8 +36,8 @@ from support.sqlite_file import new_database
 ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 VERIFIER = verifier_key(ORIGIN, KEY)
-#: no batching and no backing off: a test goes as fast as the machine
-AT_ONCE = SequencerSettings(batch_seconds=0, poll_seconds=30, first_retry_seconds=0, last_retry_seconds=0)
+#: no batching and hardly any backing off: a test goes as fast as the machine, and leaves it to the store meanwhile
+AT_ONCE = SequencerSettings(batch_seconds=0, poll_seconds=30, first_retry_seconds=0.001, last_retry_seconds=0.001)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -91,9 +91,10 @@ async def append(store, count=1):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the condition is inside the subject, which has no event for it
-            await asyncio.sleep(0)
+            # Not at once: the thread of the store gets no turn while this one spins.
+            await asyncio.sleep(0.001)
 
 
 async def read_checkpoint(store):
@@ -261,7 +262,7 @@ class TestWaiting:
         waiting = asyncio.ensure_future(sequencer.included(ids[0]))
         while not waiting.done():
             seen.add(sequencer.health())
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         assert await waiting == 0
         assert any("the disk is full" in reason for reason in seen if reason)
         await until(lambda: sequencer.health() is None)
@@ -432,7 +433,7 @@ class TestKeys:
                 return super().signers()
 
         keys = Broken(KEY)
-        async with running(store, head_path, keys=keys, first_retry_seconds=0) as sequencer:
+        async with running(store, head_path, keys=keys) as sequencer:
             waiting = asyncio.ensure_future(sequencer.included((await append(store))[0]))
             await until(lambda: "the key's file is gone" in (sequencer.health() or ""))
             keys.broken = False

@@ -38,7 +38,7 @@ ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 VERIFIER = verifier_key(ORIGIN, KEY)
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-AT_ONCE = SequencerSettings(batch_seconds=0, poll_seconds=30, first_retry_seconds=0, last_retry_seconds=0)
+AT_ONCE = SequencerSettings(batch_seconds=0, poll_seconds=30, first_retry_seconds=0.001, last_retry_seconds=0.001)
 
 
 class Keys:

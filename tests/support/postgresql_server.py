@@ -115,10 +115,11 @@ def _new_server():
 def postgresql_server():
     """Return the server that the tests of this process share.
 
-    It does not wait for the disk, because its data need not survive a failure of the machine.
+    It does not wait for the disk, because its data need not survive a failure of the machine. It does not tidy up
+    behind the tests either: it would visit the database of each.
     """
     server = _new_server()
-    for setting in ("fsync", "full_page_writes"):
+    for setting in ("fsync", "full_page_writes", "autovacuum"):
         server.execute(f"ALTER SYSTEM SET {setting} = off")
     server.execute("SELECT pg_reload_conf()")
     return server
