@@ -92,11 +92,11 @@ def service_log():
         yield stream
 
 
-def _service(folder):
+def _service(folder, **settings):
     from service.cli.demo.environment import embedded_service
 
     return embedded_service(
-        folder, log__batch_seconds=0.01, access__stranger_requests_burst=5000, access__requests_burst=20_000
+        folder, log__batch_seconds=0.01, access__stranger_requests_burst=5000, access__requests_burst=20_000, **settings
     )
 
 
@@ -119,13 +119,19 @@ async def api(running):
         yield client
 
 
+@pytest.fixture(scope="module")
+def shared_settings():
+    """Settings of the shared service beside the usual ones; a module may give its own."""
+    return {}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_service(prepared_folder, tmp_path_factory):
+async def shared_service(prepared_folder, tmp_path_factory, shared_settings):
     """One running service for all tests of a module; none may leave changes that another test would notice."""
     folder = tmp_path_factory.mktemp("shared") / "data"
     shutil.copytree(prepared_folder, folder)
     with _logged():
-        async with _service(folder) as service:
+        async with _service(folder, **shared_settings) as service:
             yield service
 
 
