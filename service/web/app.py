@@ -32,6 +32,7 @@ from service.web.api.incidents import (
     drafts,
     duties,
     events,
+    incident_notices,
     incidents,
     interventions,
     law,
@@ -102,6 +103,7 @@ def create_app(
         people,
         # Before what takes an identifier in the place of ``board``.
         board,
+        incident_notices,
         incidents,
         interventions,
         duties,
