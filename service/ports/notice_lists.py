@@ -1,6 +1,6 @@
 """Lists of the notices of one incident, and what they come to, beside the inboxes that notices are in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -18,7 +18,8 @@ class NoticeFilter:
     state: str | None = None
     #: the moment of one release: everything that it released
     released_at: datetime | None = None
-    #: only what a person has to look at: held after its release, or with a delivery that failed for good
+    #: only what a person has to look at: held after its release, or with a delivery that failed for good and without
+    #: an acknowledgement
     failing: bool = False
 
 
@@ -31,10 +32,20 @@ class NoticeCounts:
     by_state: Mapping[str, int] = field(default_factory=dict)
     #: reason -> notices that it holds, the most frequent first
     by_hold_reason: Mapping[str, int] = field(default_factory=dict)
-    #: notices that are held, or have a delivery that failed for good
+    #: notices that ``NoticeFilter.failing`` leaves
     failing: int = 0
     #: the nearest deadline of what is not sealed and not withdrawn
     due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeReaders:
+    """The languages that the notices of one customer are written in."""
+
+    customer_id: UUID
+    name: str
+    #: the customer's own, then those of its active contacts
+    languages: tuple[str, ...]
 
 
 class NoticeListRepository(InboxRepository, Protocol):
@@ -52,4 +63,8 @@ class NoticeListRepository(InboxRepository, Protocol):
 
         ``by_hold_reason`` has the ``limit`` most frequent reasons.
         """
+        ...
+
+    def readers(self, incident_id: UUID, wanted: NoticeFilter, page: Page) -> Sequence[NoticeReaders]:
+        """Return who reads the notices of the whole list, within the extents of the page, with one statement."""
         ...

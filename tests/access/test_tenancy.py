@@ -70,7 +70,7 @@ SCOPED = {
     "log": "checkpoint cosignatures head heads node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
     "notices": "acknowledgements add_acknowledgement add_opening counted get inbox inbox_counts listed of_incident"
-    " openings page require seal seal_entry_id",
+    " openings page readers require seal seal_entry_id",
     "resources": "add_lookup concerned concerned_resources counts drop_lookups history latest_snapshot lookup page",
     "reports": "of_period periods",
     "responses": "add get",

@@ -17,6 +17,8 @@ class StoreWork:
     """What the jobs of requests did since the last ``taken``; it stands before the store of a running service."""
 
     store: object
+    #: whether steps are counted too, which takes far longer than the statements
+    counts_steps: bool = True
     #: text and steps of each
     statements: list = field(default_factory=list)
 
@@ -39,7 +41,8 @@ class StoreWork:
     def _counted(self, work, tx):
         connection: sqlite3.Connection = tx._session._connection
         connection.set_trace_callback(lambda statement: self.statements.append([statement, 0]))
-        connection.set_progress_handler(self._step, 1)
+        if self.counts_steps:
+            connection.set_progress_handler(self._step, 1)
         try:
             return work(tx)
         finally:
@@ -51,9 +54,9 @@ class StoreWork:
         return 0
 
 
-def watch_requests(running):
+def watch_requests(running, *, steps=True):
     """Count the work of a running service's requests from now on; not that of finding out who asks."""
     state = running.app.state
-    watched = StoreWork(state.api_context.unit_of_work)
+    watched = StoreWork(state.api_context.unit_of_work, steps)
     state.api_context = replace(state.api_context, unit_of_work=watched)
     return watched

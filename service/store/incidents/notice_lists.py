@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, literal_column
 from notifications.errors import Fault, InvalidInputError
 from notifications.notice import Notice
 from notifications.ports import Page
-from service.ports.notice_lists import NoticeCounts, NoticeFilter
+from service.ports.notice_lists import NoticeCounts, NoticeFilter, NoticeReaders
 from service.store.incidents.notices import NOTICE, notice_of_row
 from service.store.sql.encoding import from_optional_microseconds, to_microseconds
 from service.store.sql.paging import FIRST, Shape, cursor_of, extent_values, parse_keys, shapes_of, within_extents
@@ -26,7 +26,7 @@ _SERVED: ColumnElement[bool] = literal_column(f"({_STATE} = 'sealed')")
 _HELD = f"({_STATE} = 'released' AND notices.hold_reason IS NOT NULL)"
 _FAILING = (
     f"({_HELD} OR EXISTS (SELECT 1 FROM deliveries d WHERE d.notice_id = notices.id AND d.state = 'failed'"  # noqa: S608
-    " AND d.last_error IS NOT NULL))"
+    " AND d.last_error IS NOT NULL) AND NOT EXISTS (SELECT 1 FROM acknowledgements a WHERE a.notice_id = notices.id))"
 )
 
 
@@ -77,6 +77,17 @@ def _count_statements(conditions: str) -> tuple[str, str]:
     return states, reasons
 
 
+@lru_cache(maxsize=64)
+def _reader_statement(conditions: str) -> str:
+    """Return the statement of the languages of customers, and of their active contacts in order."""
+    return (
+        "SELECT notices.customer_id, customers.name, customers.language, contacts.language"  # noqa: S608
+        " FROM notices JOIN customers ON customers.id = notices.customer_id"
+        " LEFT JOIN contacts ON contacts.customer_id = customers.id AND contacts.active"
+        f' WHERE {conditions} ORDER BY {_KEYS}, contacts."order", contacts.position'
+    )
+
+
 class NoticeListRecords(Records):
     """Lists of the notices of an incident, for ``service.ports.notice_lists.NoticeListRepository``."""
 
@@ -103,3 +114,13 @@ class NoticeListRecords(Records):
             failing=sum(row[2] for row in found),
             due_at=from_optional_microseconds(min((row[3] for row in found if row[3] is not None), default=None)),
         )
+
+    def readers(self, incident_id: UUID, wanted: NoticeFilter, page: Page) -> list[NoticeReaders]:
+        """Return who reads the notices of a list, by customer creation."""
+        found: dict[UUID, tuple[str, dict[str, None]]] = {}
+        statement = _reader_statement(_conditions(wanted, shapes_of(page)))
+        for customer_id, name, language, spoken in self._session.all(statement, _values(incident_id, wanted, page)):
+            languages = found.setdefault(UUID(bytes=customer_id), (name, {language: None}))[1]
+            if spoken is not None:
+                languages[spoken] = None
+        return [NoticeReaders(customer_id, name, tuple(spoken)) for customer_id, (name, spoken) in found.items()]

@@ -50,7 +50,8 @@ class NoticeSummaryOut(Out):
 
     by_state: dict[str, int] = Field(description="`draft`, `withdrawn`, `released`, `sealed`; no zeros.")
     failing: int = Field(
-        description="Held after their release, or with a delivery that failed for good. `?failing=true` lists them."
+        description="Held after their release, or with a delivery that failed for good and no acknowledgement."
+        " `?failing=true` lists them."
     )
     by_hold_reason: dict[str, int] = Field(description=f"The {_HOLD_REASONS} most frequent reasons of held notices.")
     due_at: Moment | None = Field(description="The nearest deadline of drafts and of released notices.")
@@ -108,9 +109,7 @@ async def list_notices(
     incident_id: UUID,
     state: Annotated[Literal["draft", "withdrawn", "released", "sealed"] | None, Query()] = None,
     released_at: Annotated[Moment | None, Query(description="The moment of one release: what it released.")] = None,
-    failing: Annotated[
-        bool, Query(description="Only what is held after its release, or has a delivery that failed for good.")
-    ] = False,
+    failing: Annotated[bool, Query(description="Only what `summary.failing` counts.")] = False,
     limit: Limit = FIRST_ITEMS,
     cursor: Cursor = None,
 ) -> Response:
