@@ -200,6 +200,29 @@ async def test_an_auditor_of_a_period_sees_what_lies_in_it(running, api, world):
     }
 
 
+async def test_an_auditor_of_a_period_counts_only_the_notices_of_an_incident_that_lie_in_it(running, api, world):
+    own, hurt = {"id": world.own["customer_id"]}, {"data_harm": harm(confidentiality="yes")}
+    incident = await declare(api, impact="I1", affected_customers=[affected(own, **hurt)])
+    path = f"/incidents/{incident['id']}/notices"
+    before = [each["id"] for each in (await ok(api.get(path)))["items"]]
+    until = running.parts.context.clock.now()
+    late = await customer(api, "Late")
+    stated = {"affected_customers": [affected(own, **hurt), affected(late, **hurt)]}
+    await ok(api.patch(f"/incidents/{incident['id']}/facts", json=stated, headers={"If-Match": "*"}))
+    _, token = await account(running, "until", (Role.AUDITOR, None, None, until))
+    seen, cursor = [], None
+    async with client(running, token) as theirs:
+        while cursor or not seen:
+            page = await ok(theirs.get(path, params={"limit": 1} | ({"cursor": cursor} if cursor else {})))
+            seen += [each["id"] for each in page["items"]]
+            assert (page["total"], page["summary"]["by_state"]) == (len(before), {"draft": len(before)})
+            cursor = page["next_cursor"]
+    assert seen == before
+    whole = await ok(api.get(path))
+    assert whole["total"] == len(before) + 1
+    assert whole["items"][-1]["customer_id"] == late["id"]
+
+
 async def test_an_auditor_of_a_period_reads_the_calls_of_its_notices(running, api, world):
     store, now = running.parts.store, running.parts.context.clock.now()
     own, foreign = await store.read(

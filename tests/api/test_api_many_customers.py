@@ -33,7 +33,7 @@ def at(cursor, **params):
 
 
 async def test_neither_bytes_nor_statements_grow_with_the_customers(running, api):
-    watched = watch_requests(running, steps=False)
+    watched = watch_requests(running, reads_only=True)
     body = facts(**GRAVE)
 
     async def measured():
@@ -70,10 +70,11 @@ async def test_neither_bytes_nor_statements_grow_with_the_customers(running, api
     await registered(running, 1000)
     many = await measured()
     for name, (size, statements) in few.items():
-        # Counts have one more digit.
-        assert many[name][0] < size + 100, name
-        # A release writes each notice; what its answer reads is counted in the page that follows it.
-        assert name == "release" or many[name][1] == statements, name
+        # Counts have more digits, the incident before is a possible duplicate, and a notice sealed meanwhile has
+        # a moment more; a thousand customers would be megabytes more.
+        assert many[name][0] < 1.2 * size + 1000, name
+        # A release writes each notice. What its answer reads is what the page after it reads.
+        assert many[name][1] == statements, name
     assert many["dry run"][1] < 25
     assert many["notices"][1] < 8
 

@@ -79,7 +79,7 @@ async def test_what_waits_for_many_customers_of_one_incident_is_one_line(running
 async def test_pages_of_an_incident_take_as_many_statements_for_many_customers_as_for_few(running, api):
     """They show what waits for everybody; the drafts and notices that a page lists are at most 200 of each."""
     bob = await person(running, "Bob", (Role.APPROVER, None))
-    watched = watch_requests(running, steps=False)
+    watched = watch_requests(running, reads_only=True)
 
     async def statements(pages, incident):
         taken = []
