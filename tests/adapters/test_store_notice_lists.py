@@ -15,6 +15,7 @@ from service.store.engines.postgresql_session import PostgresqlSession
 from service.store.sql.session import Session
 from support.postgresql_server import postgresql_server
 from support.records import NOW, SALT, after, make_customer, make_delivery, make_incident, make_notice
+from support.serving_records import make_acknowledgement
 from support.sqlite_file import new_database
 
 EVERYTHING = NoticeFilter()
@@ -115,7 +116,9 @@ async def test_filters_and_counts_agree(store):
         for each in changed:
             if each.version == 2:
                 tx.notices.save(each, 1)
-        tx.deliveries.add([failing_delivery, make_delivery(sealed, state=DeliveryState.SENT)])
+        tx.deliveries.add([failing_delivery, make_delivery(sealed, state=DeliveryState.FAILED, last_error="550")])
+        # A person confirmed that the customer knows: the failed delivery needs nobody.
+        tx.notices.add_acknowledgement(make_acknowledgement(sealed))
 
     await store.write(work)
 
