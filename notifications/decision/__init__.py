@@ -2,7 +2,7 @@
 
 from notifications.decision.decider import Decider, decide, target_seconds
 from notifications.decision.judgement import MESSAGE_IDS
-from notifications.decision.result import Decision, DueKind, Reason, Verdict, binding_of, without_consent
+from notifications.decision.result import Decision, DueKind, Reason, Verdict, binding_of, carrying, without_consent
 
 __all__ = [
     "MESSAGE_IDS",
@@ -12,6 +12,7 @@ __all__ = [
     "Reason",
     "Verdict",
     "binding_of",
+    "carrying",
     "decide",
     "target_seconds",
     "without_consent",

@@ -84,6 +84,14 @@ class Decision:
     binding: DeadlineBinding | None = None
 
 
+def carrying(decision: Decision) -> tuple[Reason, ...]:
+    """Return the reasons that carry the verdict: those that hold, those that are open, or all that do not hold."""
+    wanted = {Verdict.NOTIFY: Answer.YES, Verdict.PENDING: Answer.UNKNOWN}.get(decision.verdict)
+    if wanted is None:
+        return decision.reasons
+    return tuple(reason for reason in decision.reasons if reason.holds is wanted and reason.obliges)
+
+
 def without_consent(decision: Decision) -> Decision:
     """Return the decision of an exercise for a customer without a contact that takes part: it is not notified."""
     if decision.verdict is Verdict.DO_NOT_NOTIFY:

@@ -5,7 +5,7 @@ declares ``Depends(open_to_strangers)``. ``verify_every_route_declares`` refuses
 declares neither, so that a forgotten declaration is found at the start of the service.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Protocol, TypeVar
 from urllib.parse import urlencode
@@ -83,6 +83,10 @@ class Access:
     def page(self, limit: int, cursor: str | None) -> Page:
         """Return the wanted part of the list; raises InvalidInputError for a cursor of another caller or list."""
         return Page(limit, None if cursor is None else open_cursor(self.secret_box, cursor, self._cursor_owner))
+
+    def of_list(self, path: str, **filters: str | None) -> "Access":
+        """Return this access with another list for its cursors: where the answer continues, or what a body asks for."""
+        return replace(self, listing=_listing(path, filters.items()))
 
     def next_cursor(self, cursor: str | None) -> str | None:
         """Return the store's cursor as this caller may see it; None at the end of the list."""
@@ -229,18 +233,17 @@ class Requires:
             operation=f"{request.method} {path}",
             named=tuple((name, str(value)) for name, value in request.path_params.items()),
             secret_box=context.secret_box,
-            listing=_listing(request),
+            listing=_listing(request.url.path, request.query_params.multi_items()),
         )
 
 
-def _listing(request: Request) -> str:
+def _listing(path: str, stated: Iterable[tuple[str, str | None]]) -> str:
     """Return which list a request reads: its path, and its query without the part that is wanted.
 
     A filter that a form sends empty is none.
     """
-    stated = request.query_params.multi_items()
     filters = sorted((name, value) for name, value in stated if value and name not in {"limit", "cursor"})
-    return f"{request.url.path}?{urlencode(filters)}"
+    return f"{path}?{urlencode(filters)}"
 
 
 async def open_to_strangers() -> None:

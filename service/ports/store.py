@@ -11,8 +11,8 @@ from service.ports.credentials import CredentialRepository
 from service.ports.drafts import DraftRepository
 from service.ports.events import EventRepository
 from service.ports.figures import FigureRepository
-from service.ports.inbox import InboxRepository
 from service.ports.mails import MailRepository
+from service.ports.notice_lists import NoticeListRepository
 from service.ports.reports import ReportRepository
 from service.ports.search import SearchRepository
 from service.ports.sessions import SessionRepository
@@ -28,8 +28,8 @@ class AccessTransaction(ErasureTransaction, InventoryTransaction, Protocol):
     """
 
     @property
-    def notices(self) -> InboxRepository:
-        """Notices, their seals, and the inboxes that they are in."""
+    def notices(self) -> NoticeListRepository:
+        """Notices, their seals, the lists of an incident, and the inboxes that they are in."""
         ...
 
     @property

@@ -32,6 +32,7 @@ from service.web.api.incidents import (
     drafts,
     duties,
     events,
+    incident_notices,
     incidents,
     interventions,
     law,
@@ -82,6 +83,8 @@ def create_app(
             "Send `Authorization: Bearer <token>`. Every POST takes an `Idempotency-Key`; every change of an existing"
             " object wants `If-Match`. Errors are RFC 9457 problems with the faulty fields and the reasons. Times are"
             " RFC 3339 with an offset; a time without one is refused. A fact left out is unknown; unknown is not no."
+            " Lists have pages: send `next_cursor` as `cursor` until it is null. A cursor serves the same account and"
+            " the same filters; of a dry run, also the same body."
         ),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         # The interactive pages load scripts from elsewhere; this service loads nothing from elsewhere.
@@ -102,6 +105,7 @@ def create_app(
         people,
         # Before what takes an identifier in the place of ``board``.
         board,
+        incident_notices,
         incidents,
         interventions,
         duties,

@@ -138,6 +138,27 @@ async def _happen(running, api, world):
     await settled(running, UUID(world.foreign["draft_id"]), UUID(notice["id"]))
 
 
+async def test_notices_of_an_incident_are_paged_once_each_while_they_change(running, api, world):
+    for number in range(5):
+        await customer(api, f"Paged {number}", contacts=())
+    grave = {"impact": "I1", "service_harm": harm(confidentiality="yes"), "unlisted_customers": "unknown"}
+    incident = await declare(api, **grave)
+    path = f"/incidents/{incident['id']}/notices"
+    wanted = [each["id"] for each in (await ok(api.get(path)))["items"]]
+    assert len(wanted) >= 5
+    seen, cursor = [], None
+    while cursor or not seen:
+        page = await ok(api.get(path, params={"limit": 2} | ({"cursor": cursor} if cursor else {})))
+        seen += [each["id"] for each in page["items"]]
+        assert page["total"] == len(wanted)
+        cursor = page["next_cursor"]
+        # Behind the cursor and before it, a notice goes out.
+        for each in {seen[0], wanted[-1]}:
+            if (await ok(api.get(f"/notices/{each}")))["state"] == "draft":
+                await ok(api.post(f"/notices/{each}/release", headers={"If-Match": "*"}))
+    assert seen == wanted
+
+
 async def test_a_cursor_says_nothing_and_serves_one_account_in_one_list(running, api, world):
     for number in range(3):
         await customer(api, f"More {number}", contacts=())

@@ -69,8 +69,8 @@ SCOPED = {
     "incidents": "by_ticket current_decisions decisions facts_at get interventions page require require_announcement",
     "log": "checkpoint cosignatures head heads node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
-    "notices": "acknowledgements add_acknowledgement add_opening get inbox inbox_counts of_incident openings page"
-    " require seal seal_entry_id",
+    "notices": "acknowledgements add_acknowledgement add_opening counted get inbox inbox_counts listed of_incident"
+    " openings page readers require seal seal_entry_id",
     "resources": "add_lookup concerned concerned_resources counts drop_lookups history latest_snapshot lookup page",
     "reports": "of_period periods",
     "responses": "add get",
@@ -198,6 +198,29 @@ async def test_an_auditor_of_a_period_sees_what_lies_in_it(running, api, world):
         "around": (200, 200, 2, 2, True),
         "after": (404, 404, 0, 0, False),
     }
+
+
+async def test_an_auditor_of_a_period_counts_only_the_notices_of_an_incident_that_lie_in_it(running, api, world):
+    own, hurt = {"id": world.own["customer_id"]}, {"data_harm": harm(confidentiality="yes")}
+    incident = await declare(api, impact="I1", affected_customers=[affected(own, **hurt)])
+    path = f"/incidents/{incident['id']}/notices"
+    before = [each["id"] for each in (await ok(api.get(path)))["items"]]
+    until = running.parts.context.clock.now()
+    late = await customer(api, "Late")
+    stated = {"affected_customers": [affected(own, **hurt), affected(late, **hurt)]}
+    await ok(api.patch(f"/incidents/{incident['id']}/facts", json=stated, headers={"If-Match": "*"}))
+    _, token = await account(running, "until", (Role.AUDITOR, None, None, until))
+    seen, cursor = [], None
+    async with client(running, token) as theirs:
+        while cursor or not seen:
+            page = await ok(theirs.get(path, params={"limit": 1} | ({"cursor": cursor} if cursor else {})))
+            seen += [each["id"] for each in page["items"]]
+            assert (page["total"], page["summary"]["by_state"]) == (len(before), {"draft": len(before)})
+            cursor = page["next_cursor"]
+    assert seen == before
+    whole = await ok(api.get(path))
+    assert whole["total"] == len(before) + 1
+    assert whole["items"][-1]["customer_id"] == late["id"]
 
 
 async def test_an_auditor_of_a_period_reads_the_calls_of_its_notices(running, api, world):

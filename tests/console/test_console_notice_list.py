@@ -4,9 +4,11 @@ import re
 
 from service.ports.accounts import Role
 from service.web.console.pages.incident import notices as incident_notices
+from support.many_customers import GRAVE, registered
 from support.page_forms import form_on
 from support.people import browser, person, visible_text
-from support.scenario import affected, customer, declare, harm, notices, release
+from support.scenario import affected, customer, declare, harm, notices, ok, release
+from support.store_work import watch_requests
 
 
 async def owed(api, count):
@@ -72,3 +74,29 @@ async def test_what_waits_for_many_customers_of_one_incident_is_one_line(running
     assert home.count("Draft to be released") == 1
     assert "For 3 customers" in visible_text(home)
     assert f'href="/incidents/{incident["id"]}/notices"' in home
+
+
+async def test_pages_of_an_incident_take_as_many_statements_for_many_customers_as_for_few(running, api):
+    """They show what waits for everybody; the drafts and notices that a page lists are at most 200 of each."""
+    bob = await person(running, "Bob", (Role.APPROVER, None))
+    watched = watch_requests(running, reads_only=True)
+
+    async def statements(pages, incident):
+        taken = []
+        for section in ("", "/notices"):
+            watched.taken()
+            assert (await pages.get(f"/incidents/{incident['id']}{section}")).status_code == 200
+            taken.append(len(watched.taken()))
+        return taken
+
+    found = []
+    async with browser(running, bob) as pages:
+        for count in (201, 500):
+            await registered(running, count)
+            incident = await declare(api, **GRAVE)
+            await ok(api.get(f"/incidents/{incident['id']}/notices"))
+            drafted = await statements(pages, incident)
+            await ok(api.post(f"/incidents/{incident['id']}/release", headers={"If-Match": "*"}))
+            found.append(drafted + await statements(pages, incident))
+    assert found[0] == found[1]
+    assert found[0][0] < 30

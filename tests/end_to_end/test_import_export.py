@@ -77,6 +77,31 @@ async def test_a_file_is_tried_imported_and_changes_nothing_the_second_time(api)
     assert (await ok(api.get(f"/customers/{klinik['id']}")))["version"] == 1
 
 
+async def test_the_lines_of_a_long_file_come_in_pages_of_its_dry_run(api):
+    """Of an import only the first ones: the same file again would do something else."""
+    file = HEADER + "".join(line(f"Klinik {number}", f"c{number}@k.example") for number in range(450))
+
+    async def tried(content, **params):
+        params = {"dry_run": True} | params
+        headers = {"Content-Type": "text/csv"}
+        return await api.post("/customers/import", content=content.encode(), params=params, headers=headers)
+
+    pages, cursor = [], {}
+    while not pages or pages[-1]["next_cursor"]:
+        pages.append(await ok(tried(file, **cursor)))
+        cursor = {"cursor": pages[-1]["next_cursor"]}
+    assert [len(page["lines"]) for page in pages] == [200, 200, 50]
+    assert [item["line"] for page in pages for item in page["lines"]] == list(range(2, 452))
+    assert {(page["lines_total"], page["customers_created"]) for page in pages} == {(450, 450)}
+    cursor = {"cursor": pages[0]["next_cursor"]}
+    for refused in (tried(file + line("Another"), **cursor), tried(file, dry_run=False, **cursor)):
+        answer = await refused
+        assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, ["cursor"])
+    imported = await ok(send(api, file))
+    assert (len(imported["lines"]), imported["lines_total"], imported["next_cursor"]) == (200, 450, None)
+    assert imported["customers_created"] == 450
+
+
 async def test_what_differs_is_changed_and_what_is_not_stated_stays(api):
     await ok(send(api, HEADER + line("Klinik", "a@k.example")))
     changed = await ok(send(api, "name,contact_email,contact_name,contact_order\r\nKlinik,a@k.example,New,7\r\n"))

@@ -10,6 +10,7 @@ from notifications.notice.inbox import InboxCounts, InboxFilter, InboxNotice
 from notifications.notice.seal import SealedNotice
 from notifications.ports import Page
 from service.auth.scope.visibility import ScopedRepository
+from service.ports.notice_lists import NoticeCounts, NoticeFilter, NoticeReaders
 
 
 class ScopedNotices(ScopedRepository):
@@ -59,6 +60,15 @@ class ScopedNotices(ScopedRepository):
     def of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
         found = self._tx.notices.of_incident(incident_id, customer_id)
         return [notice for notice in found if self._shows(notice)]
+
+    def listed(self, incident_id: UUID, wanted: NoticeFilter, page: Page) -> tuple[list[Notice], str | None]:
+        return self._tx.notices.listed(incident_id, wanted, self._of_customer(page, None))
+
+    def counted(self, incident_id: UUID, wanted: NoticeFilter, page: Page) -> NoticeCounts:
+        return self._tx.notices.counted(incident_id, wanted, self._of_customer(page, None))
+
+    def readers(self, incident_id: UUID, wanted: NoticeFilter, page: Page) -> Sequence[NoticeReaders]:
+        return self._tx.notices.readers(incident_id, wanted, self._of_customer(page, None))
 
     def seal(self, notice_id: UUID) -> SealedNotice | None:
         return None if self.get(notice_id) is None else self._tx.notices.seal(notice_id)

@@ -28,6 +28,7 @@ from service.store.incidents.idempotency import ResponseRecords
 from service.store.incidents.inbox import InboxRecords
 from service.store.incidents.incidents import IncidentRecords
 from service.store.incidents.interventions import InterventionRecords
+from service.store.incidents.notice_lists import NoticeListRecords
 from service.store.incidents.notices import NoticeRecords
 from service.store.incidents.questions import QuestionRecords
 from service.store.incidents.reachability import ReachabilityRecords
@@ -55,7 +56,7 @@ class _Customers(CustomerRecords, ContactRecords, ReachabilityRecords):
     """Implements ``notifications.ports.CustomerRepository``."""
 
 
-class _Notices(NoticeRecords, SealRecords, AcknowledgementRecords, InboxRecords):
+class _Notices(NoticeRecords, SealRecords, AcknowledgementRecords, InboxRecords, NoticeListRecords):
     """Implements ``notifications.ports.NoticeRepository``."""
 
 

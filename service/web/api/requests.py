@@ -116,7 +116,9 @@ IfMatch = Annotated[
         description='The ETag of the version that was read, such as `"3"`, or `*` for whichever is in force. Required.',
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=200, description="At most so many items.")]
+#: Items of an answer that once held all of them, for callers that know of no pages; the most items of any page.
+FIRST_ITEMS = 200
+Limit = Annotated[int, Query(ge=1, le=FIRST_ITEMS, description="At most so many items.")]
 Cursor = Annotated[
     str | None,
     Query(max_length=500, description="`next_cursor` of the previous page of the same list, for the same account."),

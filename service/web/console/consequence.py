@@ -8,8 +8,8 @@ from typing import Any
 from notifications.agreement import Agreement
 from notifications.classification import Classification, classify
 from notifications.customer.records import Customer
-from notifications.decision import Decision, Reason, Verdict
-from notifications.incident import Answer, IncidentFacts, PossibleDuplicate
+from notifications.decision import Decision, Reason, Verdict, carrying
+from notifications.incident import IncidentFacts, PossibleDuplicate
 from notifications.ports import Transaction
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.incidents.dry_run import Foresight, foresee_incident
@@ -104,16 +104,8 @@ def _due(decision: Decision) -> Any:
 def _group(verdict: Verdict, foresight: Foresight) -> VerdictGroup:
     found = [item for item in foresight.dry_run.outcomes if item[1].verdict is verdict]
     found.sort(key=lambda item: (item[1].due_at is None, item[1].due_at or 0, item[0].name.casefold()))
-    shown = tuple(DecidedCustomer(customer, decision, _carrying(decision)) for customer, decision in found[:SHOWN_MAX])
+    shown = tuple(DecidedCustomer(customer, decision, carrying(decision)) for customer, decision in found[:SHOWN_MAX])
     return VerdictGroup(verdict, len(found), shown)
-
-
-def _carrying(decision: Decision) -> tuple[Reason, ...]:
-    """Return the reasons that carry the verdict: those that hold, those that are open, or all that do not hold."""
-    wanted = {Verdict.NOTIFY: Answer.YES, Verdict.PENDING: Answer.UNKNOWN}.get(decision.verdict)
-    if wanted is None:
-        return decision.reasons
-    return tuple(reason for reason in decision.reasons if reason.holds is wanted and reason.obliges)
 
 
 def _unused_names(facts: IncidentFacts, customers: Sequence[Customer]) -> dict[str, tuple[str, ...]]:

@@ -1,14 +1,18 @@
 """Import and export of customers and contacts as CSV."""
 
 import asyncio
+import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
 from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
+from notifications.errors import Fault, InvalidInputError
+from notifications.ports import Page
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.import_customers import ImportReport, ImportUndoneError
+from notifications.use_cases.customers.import_customers import ImportReport, ImportUndoneError, LineOutcome
 from service.auth.permissions import Permission
 from service.auth.route_guard import ForbiddenError
 from service.ports.store import AccessTransaction
@@ -17,9 +21,12 @@ from service.web.api.customers.customer_transfer import MAX_FAULTS, Transfer, ex
 from service.web.api.errors import HttpProblemError
 from service.web.api.fields import Out
 from service.web.api.requests import (
+    FIRST_ITEMS,
     Answer,
     Context,
+    Cursor,
     IdempotencyKey,
+    Limit,
     MayChangeCustomers,
     MayReadContacts,
     change,
@@ -63,7 +70,12 @@ class ImportOut(Out):
     agreements_bound: int
     faults_total: int
     faults: list[ImportFaultOut] = Field(description=f"The first {MAX_FAULTS}. With any, nothing is imported.")
-    lines: list[ImportedLineOut]
+    lines_total: int = Field(description="Lines with an effect or without a change, of all pages together.")
+    next_cursor: str | None = Field(
+        description="Of a dry run: send it with the same file, byte for byte, for the next page of `lines`. Null on the"
+        " last page, and after an import: its lines are those of a dry run before it."
+    )
+    lines: list[ImportedLineOut] = Field(description="A page, in the order of the file.")
 
 
 @router.post(
@@ -77,6 +89,8 @@ async def import_file(
     request: Request,
     context: Context,
     access: MayChangeCustomers,
+    limit: Limit = FIRST_ITEMS,
+    cursor: Cursor = None,
     idempotency_key: IdempotencyKey = None,
     *,
     dry_run: bool = False,
@@ -84,23 +98,30 @@ async def import_file(
     """Change customers and contacts to the content of the file, completely or not at all.
 
     The columns are in docs/formats.md. A dry run returns the faults in its answer. An import with faults is refused,
-    with all faults.
+    with all faults. Each page of a dry run tries the whole file again.
     """
+    if cursor is not None and not dry_run:
+        raise InvalidInputError(Fault("cursor", "only a dry run has pages: the same import again does something else"))
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _CSV:
         raise HttpProblemError(415, "send the file as text/csv")
     # A thread parses the file, so that other requests are answered while a long file is parsed.
-    lines, faults = await asyncio.to_thread(parse_customers, await request.body())
+    content = await request.body()
+    lines, faults = await asyncio.to_thread(parse_customers, content)
+    listing = access.of_list(request.url.path, body=hashlib.sha256(content).hexdigest())
+    page = listing.page(limit, cursor)
     transfer = Transfer(lines, faults, context.agreements, dry_run)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        return Answer(_out(transfer.work(tx, act), dry_run=False))
+        report = transfer.work(tx, act)
+        return Answer(_out(report, report.outcomes[: page.limit], dry_run=False))
 
     try:
         return await change(request, access, idempotency_key, work)
     except ImportUndoneError as error:
         if not dry_run:
             verify_no_faults(error.report)
-        return json_response(_out(error.report, dry_run=True))
+        shown, following = _lines_of(error.report, page)
+        return json_response(_out(error.report, shown, listing.next_cursor(following), dry_run=True))
 
 
 @router.get(
@@ -118,7 +139,17 @@ async def export_file(access: MayReadContacts) -> Response:
     return Response(content.encode(), 200, headers, media_type=f"{_CSV}; charset=utf-8; header=present")
 
 
-def _out(report: ImportReport, *, dry_run: bool) -> ImportOut:
+def _lines_of(report: ImportReport, page: Page) -> tuple[Sequence[LineOutcome], str | None]:
+    """Return a page of the lines, and the cursor after it: the number of its last line."""
+    after = 0 if page.cursor is None else int(page.cursor)
+    left = [outcome for outcome in report.outcomes if outcome.line > after]
+    shown = left[: page.limit]
+    return shown, str(shown[-1].line) if len(left) > page.limit else None
+
+
+def _out(
+    report: ImportReport, shown: Sequence[LineOutcome], next_cursor: str | None = None, *, dry_run: bool
+) -> ImportOut:
     customers = [item.customer for item in report.outcomes]
     contacts = [item.contact for item in report.outcomes]
     return ImportOut.model_construct(
@@ -135,8 +166,10 @@ def _out(report: ImportReport, *, dry_run: bool) -> ImportOut:
             ImportFaultOut.model_construct(line=item.line, field=item.field, reason=item.reason)
             for item in report.faults[:MAX_FAULTS]
         ],
+        lines_total=len(report.outcomes),
+        next_cursor=next_cursor,
         lines=[
             ImportedLineOut.model_construct(line=item.line, customer=item.customer, contact=item.contact)
-            for item in report.outcomes
+            for item in shown
         ],
     )

@@ -1,5 +1,7 @@
 """Assessments of facts: classification, decisions per customer, dry runs."""
 
+import hashlib
+from collections import Counter
 from typing import Annotated
 from uuid import UUID
 
@@ -8,13 +10,14 @@ from pydantic import Field
 from starlette.responses import Response
 
 from notifications.classification import classify
-from notifications.decision import Verdict
+from notifications.decision import Verdict, carrying
 from notifications.errors import NotFoundError
 from notifications.incident import validate_facts
-from notifications.ports import Transaction
+from notifications.ports import Page, Transaction
 from notifications.use_cases.incidents.dry_run import Foresight, IncidentDryRun, dry_run_incident, foresee_incident
 from notifications.use_cases.incidents.other_agreements import other_classifications
-from service.web.api.fields import Out
+from service.auth.route_guard import Access
+from service.web.api.fields import Moment, Out
 from service.web.api.incidents.assessment_schemas import (
     ClassificationOut,
     DecisionOut,
@@ -26,6 +29,7 @@ from service.web.api.incidents.assessment_schemas import (
 from service.web.api.incidents.incident_schemas import DeclarationIn
 from service.web.api.incidents.incidents import Patch, patched_facts
 from service.web.api.requests import (
+    FIRST_ITEMS,
     ApiContext,
     Context,
     Cursor,
@@ -79,10 +83,22 @@ class DryRunOut(Out):
     """Who would be notified, who would not, and why. A dry run records nothing."""
 
     classification: ClassificationOut
-    tally: dict[str, int]
-    assessments: list[DecisionOut] = Field(description="One per customer, by registration.")
-    next_question: NextQuestionOut | None = Field(None, description="For new facts; null if no fact is open.")
-    possible_duplicates: list[PossibleDuplicateOut] | None = Field(None, description="For new facts.")
+    tally: dict[str, int] = Field(description="Verdict -> customers, all pages together.")
+    total: int = Field(description="Customers of all pages together.")
+    reasons: dict[str, dict[str, int]] = Field(
+        description="Verdict -> reason that carries it -> customers, all pages together. A verdict may have several."
+    )
+    due_at: Moment | None = Field(description="The nearest deadline of all pages together.")
+    next_question: NextQuestionOut | None = Field(
+        None, description="For new facts, on the first page; null if no fact is open."
+    )
+    possible_duplicates: list[PossibleDuplicateOut] | None = Field(
+        None, description="For new facts, on the first page."
+    )
+    next_cursor: str | None = Field(
+        description="Send it with the same body, byte for byte, for the next page; null on the last page."
+    )
+    assessments: list[DecisionOut] = Field(description="A page: one per customer, by registration.")
 
 
 @router.post("/validate", response_model=ClassificationOut, summary="Validate and classify facts, record nothing")
@@ -110,22 +126,36 @@ async def dry_run(
     context: Context,
     access: MayReadIncidents,
     facts: DeclarationIn,
+    limit: Limit = FIRST_ITEMS,
+    cursor: Cursor = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Classify and decide as for a declaration, without recording anything."""
+    """Classify and decide as for a declaration, without recording anything.
+
+    Nothing is kept between pages: each is computed from its own body, so counts and decisions are those of its moment.
+    """
     domain = facts.to_domain(context.default_language)
-    now = context.clock.now()
+    now, listing = context.clock.now(), access.of_list(request.url.path, body=await _digest(request))
 
     def work(tx: Transaction) -> DryRunOut:
-        return _foresight_out(context, foresee_incident(tx, now, domain, context.agreements, exercise=facts.exercise))
+        page = listing.page(limit, cursor)
+        if page.cursor is not None:
+            found = dry_run_incident(tx, now, domain, context.agreements, exercise=facts.exercise)
+            return _dry_run_out(context, tx, found, listing, page)
+        foresight = foresee_incident(tx, now, domain, context.agreements, exercise=facts.exercise)
+        return _with_foresight(_dry_run_out(context, tx, foresight.dry_run, listing, page), foresight)
 
     return await inspect_request(request, access, idempotency_key, work)
 
 
-def _foresight_out(context: ApiContext, foresight: Foresight) -> DryRunOut:
+async def _digest(request: Request) -> str:
+    return hashlib.sha256(await request.body()).hexdigest()
+
+
+def _with_foresight(out: DryRunOut, foresight: Foresight) -> DryRunOut:
     question = foresight.next_question
     outcomes = () if question is None else question.outcomes
-    return _dry_run_out(context, foresight.dry_run).model_copy(
+    return out.model_copy(
         update={
             "next_question": None
             if question is None
@@ -156,14 +186,26 @@ def _foresight_out(context: ApiContext, foresight: Foresight) -> DryRunOut:
     )
 
 
-def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
+def _dry_run_out(
+    context: ApiContext, tx: Transaction, result: IncidentDryRun, listing: Access, page: Page
+) -> DryRunOut:
     tally = {verdict.value: 0 for verdict in Verdict}
+    reasons: dict[str, Counter[str]] = {verdict.value: Counter() for verdict in Verdict}
     for _, decision in result.outcomes:
         tally[decision.verdict.value] += 1
+        reasons[decision.verdict.value].update({reason.id for reason in carrying(decision)})
+    customers, following = tx.customers.page(page)
+    listed = {customer.id for customer in customers}
     return DryRunOut.model_construct(
         classification=classification_out(result.classification, context.agreements.reference, result.other_agreements),
         tally=tally,
-        assessments=[decision_out(customer, decision) for customer, decision in result.outcomes],
+        total=len(result.outcomes),
+        reasons={verdict: dict(sorted(counted.items())) for verdict, counted in reasons.items()},
+        due_at=min((decision.due_at for _, decision in result.outcomes if decision.due_at is not None), default=None),
+        next_cursor=listing.next_cursor(following),
+        assessments=[
+            decision_out(customer, decision) for customer, decision in result.outcomes if customer.id in listed
+        ],
     )
 
 
@@ -174,16 +216,20 @@ async def dry_run_change(
     access: MayReadIncidents,
     incident_id: UUID,
     patch: Patch,
+    limit: Limit = FIRST_ITEMS,
+    cursor: Cursor = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Classify and decide as for changed facts, without recording anything."""
-    now = context.clock.now()
+    """Classify and decide as for changed facts, without recording anything. Pages are those of a dry run."""
+    now, body = context.clock.now(), await _digest(request)
 
     def work(tx: Transaction) -> DryRunOut:
         incident = tx.incidents.require(incident_id)
         facts = patched_facts(context, incident.facts, patch)
-        dry_run = dry_run_incident(tx, now, facts, context.agreements, exercise=incident.exercise)
-        return _dry_run_out(context, dry_run)
+        found = dry_run_incident(tx, now, facts, context.agreements, exercise=incident.exercise)
+        # With other facts below it, the same body is another list.
+        listing = access.of_list(request.url.path, body=body, version=str(incident.version))
+        return _dry_run_out(context, tx, found, listing, listing.page(limit, cursor))
 
     return await inspect_request(request, access, idempotency_key, work)
 

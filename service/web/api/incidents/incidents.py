@@ -11,15 +11,10 @@ from starlette.responses import Response
 from notifications.classification import classify
 from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.incident import Incident, IncidentFacts
-from notifications.notice import Notice
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.change_incident import change_facts, close_incident, reopen_incident
 from notifications.use_cases.incidents.record_incident import IncidentResult, record_incident
-from notifications.use_cases.incidents.release_notice import override_releases, release_drafts
-from service.monitoring.alerts import raise_alerts
-from service.monitoring.notice_findings import override_finding
-from service.ports.store import AccessTransaction
 from service.web.api.fields import Out
 from service.web.api.incidents.assessment_schemas import (
     classification_out,
@@ -42,8 +37,6 @@ from service.web.api.incidents.incident_schemas import (
     incident_out,
     tally_of,
 )
-from service.web.api.notices.notice_schemas import NoticeOut, OverrideIn, notice_out
-from service.web.api.notices.notices import log_overrides
 from service.web.api.requests import (
     Answer,
     ApiContext,
@@ -54,9 +47,7 @@ from service.web.api.requests import (
     Limit,
     MayChangeIncidents,
     MayDeclareIncidents,
-    MayOverrideRelease,
     MayReadIncidents,
-    MayReleaseNotices,
     change,
     etag,
     expected_version,
@@ -72,12 +63,6 @@ class IncidentPage(Out):
 
     items: list[IncidentOut]
     next_cursor: str | None
-
-
-class NoticeList(Out):
-    """Notices of an incident."""
-
-    items: list[NoticeOut]
 
 
 def _read_out(context: ApiContext, incident: Incident) -> IncidentOut:
@@ -270,69 +255,6 @@ async def put_affected_customer(
         return incident_answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
 
     return await change(request, access, idempotency_key, work)
-
-
-@router.get("/{incident_id}/notices", response_model=NoticeList, summary="Notices of an incident")
-async def list_notices(access: MayReadIncidents, incident_id: UUID) -> Response:
-    """Return every notice of the incident, including drafts and withdrawn ones, by customer and sequence."""
-
-    def work(tx: Transaction) -> list[NoticeOut]:
-        tx.incidents.require(incident_id)
-        return [notice_out(notice, at_provider=True) for notice in tx.notices.of_incident(incident_id)]
-
-    return json_response(NoticeList.model_construct(items=await access.read(work)))
-
-
-@router.post("/{incident_id}/release", response_model=NoticeList, summary="Release every draft of an incident")
-async def release(
-    request: Request,
-    context: Context,
-    access: MayReleaseNotices,
-    incident_id: UUID,
-    if_match: IfMatch = None,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
-    """Release all drafts or none. If-Match is the incident's ETag, so that only the reviewed version is released.
-
-    409 if a draft requires four eyes and the caller wrote it last.
-    """
-
-    def work(tx: Transaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
-        return _released(release_drafts(tx, act, incident_id, version, context.agreements))
-
-    return await change(request, access, idempotency_key, work)
-
-
-@router.post(
-    "/{incident_id}/release-override", response_model=NoticeList, summary="Release every draft in an emergency"
-)
-async def release_override(
-    request: Request,
-    context: Context,
-    access: MayOverrideRelease,
-    incident_id: UUID,
-    override: OverrideIn,
-    if_match: IfMatch = None,
-    idempotency_key: IdempotencyKey = None,
-) -> Response:
-    """Release all drafts without four eyes or without an approver. An alert is raised; a later review is required."""
-
-    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
-        notices = override_releases(tx, act, incident_id, version, context.agreements, override.reason)
-        raise_alerts(tx, act, [override_finding(tx, notice) for notice in notices], context.settings.provider)
-        overridden[:] = notices
-        return _released(notices)
-
-    overridden: list[Notice] = []
-    response = await change(request, access, idempotency_key, work)
-    log_overrides(overridden)
-    return response
-
-
-def _released(notices: list[Notice]) -> Answer:
-    return Answer(NoticeList.model_construct(items=[notice_out(notice, at_provider=True) for notice in notices]))
 
 
 @router.post("/{incident_id}/close", response_model=IncidentOut, summary="Close an incident")

@@ -6,6 +6,8 @@ from uuid import UUID
 from pydantic import Field
 from starlette.responses import Response
 
+from notifications.incident import Incident
+from notifications.notice import Notice
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Out
 from service.web.api.requests import MayReadIncidents, json_response
@@ -42,7 +44,11 @@ def names_of(tx: AccessTransaction, actors: Iterable[str | None]) -> dict[str, s
 
 def people_of_incident(tx: AccessTransaction, incident_id: UUID) -> dict[str, str]:
     """Return the names of those who declared an incident, and wrote, released or reviewed its notices."""
-    incident, notices = tx.incidents.require(incident_id), tx.notices.of_incident(incident_id)
+    return people_of(tx, tx.incidents.require(incident_id), tx.notices.of_incident(incident_id))
+
+
+def people_of(tx: AccessTransaction, incident: Incident, notices: Iterable[Notice]) -> dict[str, str]:
+    """As ``people_of_incident``, with the notices of the incident where they were read already."""
     actors = [
         actor
         for notice in notices

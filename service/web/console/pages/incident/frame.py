@@ -16,7 +16,7 @@ from notifications.ports import StoredDecision
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, ForbiddenError, Requires
 from service.ports.store import AccessTransaction
-from service.web.api.incidents.people import people_of_incident
+from service.web.api.incidents.people import people_of
 from service.web.api.requests import ApiContext
 from service.web.console.catalogues import has_text
 from service.web.console.forms import Form
@@ -71,12 +71,9 @@ class Standing:
 
 def standing_of(tx: AccessTransaction, incident: Incident) -> Standing:
     """Return how an incident is at this moment."""
-    return Standing(
-        incident,
-        tuple(tx.incidents.current_decisions(incident.id).values()),
-        tuple(tx.notices.of_incident(incident.id)),
-        people_of_incident(tx, incident.id),
-    )
+    notices = tuple(tx.notices.of_incident(incident.id))
+    decisions = tuple(tx.incidents.current_decisions(incident.id).values())
+    return Standing(incident, decisions, notices, people_of(tx, incident, notices))
 
 
 def context_of(request: Request) -> ApiContext:

@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from notifications.customer.records import Customer
 from notifications.errors import Fault, InvalidInputError, StateConflictError, VersionMismatchError
-from notifications.incident import AffectedCustomer, IncidentFacts, LocalizedText
+from notifications.incident import AffectedCustomer, Incident, IncidentFacts, LocalizedText
 from notifications.notice import Notice, NoticeState
+from notifications.ports import Page
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.release_notice import (
     FourEyesError,
@@ -27,6 +28,7 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import override_finding
+from service.ports.notice_lists import NoticeFilter
 from service.ports.store import AccessTransaction
 from service.web.api.notices.notice_schemas import OverrideIn
 from service.web.api.notices.notices import log_overrides
@@ -137,14 +139,14 @@ class ForeignReaders:
     names: Sequence[str]
 
 
-def foreign_readers(tx: AccessTransaction, facts: IncidentFacts, drafts: Sequence[Notice]) -> list[ForeignReaders]:
-    """Return which customers would read a foreign language if all these drafts were released now."""
+def foreign_readers(tx: AccessTransaction, incident: Incident) -> list[ForeignReaders]:
+    """Return which customers would read a foreign language if all drafts of an incident were released now."""
     names: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for notice in drafts:
-        customer = tx.customers.get(notice.customer_id)
-        if customer is not None:
-            for language, missing in _foreign(tx, facts, customer).items():
-                names.setdefault((language, tuple(missing)), []).append(customer.name)
+    stated = {each.customer_id: each for each in incident.facts.affected_customers}
+    for readers in tx.notices.readers(incident.id, NoticeFilter(NoticeState.DRAFT.value), Page(1)):
+        found = foreign_texts(incident.facts, stated.get(readers.customer_id), readers.languages)
+        for language, missing in found.items():
+            names.setdefault((language, tuple(missing)), []).append(readers.name)
     return [
         ForeignReaders(language, missing, sorted(of_them)) for (language, missing), of_them in sorted(names.items())
     ]
@@ -168,7 +170,7 @@ def _part(tx: AccessTransaction, access: Access, context: ApiContext, standing: 
     return _Part(
         listed(tx, access, context, standing, drafts[first : first + LISTED_MAX]),
         len(drafts),
-        foreign_readers(tx, standing.incident.facts, drafts),
+        foreign_readers(tx, standing.incident),
         listed(tx, access, context, standing, released[:LISTED_MAX]),
         len(released),
     )

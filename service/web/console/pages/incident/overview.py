@@ -12,16 +12,15 @@ from starlette.responses import Response
 
 from notifications.classification import Classification, classify
 from notifications.decision import Verdict, binding_of
-from notifications.delivery.call_task import CallTaskState
-from notifications.delivery.delivery import DeliveryState
 from notifications.incident import Incident, IncidentState, Intervention
 from notifications.notice import NoticeState
-from notifications.ports import StoredDecision
+from notifications.ports import Page, StoredDecision
 from notifications.use_cases.incidents.apply_facts import public_fact_id
 from notifications.use_cases.incidents.other_agreements import OtherClassification, other_classifications
 from notifications.use_cases.incidents.release_notice import four_eyes_rule
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
+from service.ports.notice_lists import NoticeFilter
 from service.ports.store import AccessTransaction
 from service.web.api.requests import ApiContext
 from service.web.console.failures import PageRoute
@@ -200,27 +199,20 @@ def next_step(tx: AccessTransaction, access: Access, context: ApiContext, standi
     drafts = standing.drafts
     # 1.
     if drafts:
-        own = [each for each in drafts if each.drafted_by == access.actor]
-        refused = [each for each in own if four_eyes_rule(tx, each, context.agreements) is not None]
-        can_release = access.may(Permission.NOTICE_RELEASE) and len(refused) < len(drafts)
+        can_release = access.may(Permission.NOTICE_RELEASE) and any(
+            each.drafted_by != access.actor or four_eyes_rule(tx, each, context.agreements) is None for each in drafts
+        )
         return NextStep("release" if can_release else "ask_release", f"{path}/notices", len(drafts))
     # 2.
-    served = [each for each in standing.notices if each.state in {NoticeState.RELEASED, NoticeState.SEALED}]
-    held = [each for each in served if each.hold_reason is not None]
+    held = sum(each.state is NoticeState.RELEASED and each.hold_reason is not None for each in standing.notices)
     if held:
-        return NextStep("held", f"{path}/deliveries", len(held))
-    tasks = [task for each in served for task in tx.escalations.call_tasks_of_notice(each.id)]
-    calls = [task for task in tasks if task.state is CallTaskState.OPEN]
-    if calls and access.may(Permission.CALL_READ):
-        return NextStep("call", f"/calls/{min(calls, key=lambda task: task.due_at).id}", len(calls))
-    failed = [
-        each
-        for each in served
-        if any(item.state is DeliveryState.FAILED for item in tx.deliveries.of_notice(each.id))
-        and not tx.notices.acknowledgements(each.id)
-    ]
+        return NextStep("held", f"{path}/deliveries", held)
+    figures = tx.board.figures([standing.incident.id])[standing.incident.id]
+    if figures.next_call_id is not None and access.may(Permission.CALL_READ):
+        return NextStep("call", f"/calls/{figures.next_call_id}", figures.calls)
+    failed = tx.notices.counted(standing.incident.id, NoticeFilter(failing=True), Page(1)).total
     if failed:
-        return NextStep("failed", f"{path}/deliveries", len(failed))
+        return NextStep("failed", f"{path}/deliveries", failed)
     # 3.
     pending = [stored for stored in standing.decisions if stored.decision.verdict is Verdict.PENDING]
     if standing.incident.state is IncidentState.CLOSED:
