@@ -25,7 +25,7 @@ from service.store.engines.opening import Store, migrate_store, open_store
 from service.store.engines.sqlite import SqliteStore
 from service.store.engines.transaction import SqlTransaction
 
-# Loaded by whoever names them: the embedded store needs no driver of a server.
+# Loaded by the module that names them: the embedded store needs no driver of a server.
 if TYPE_CHECKING:
     from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
 

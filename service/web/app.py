@@ -28,7 +28,7 @@ def create_app(
 ) -> FastAPI:
     """Return the application. It starts and stops no part, so a part that cannot start fails before a port is open.
 
-    Raises LookupError if a route declares no permission.
+    Most routes are built with the first request to their area (``service.web.areas``).
     """
     app = FastAPI(
         title="Greffier",

@@ -18,7 +18,7 @@ API = "/api/v1"
 OPENAPI = f"{API}/openapi.json"
 
 #: Area -> the modules with its routers, in the order in which paths are tried: fixed names before identifiers. The
-#: router of a module is ``router`` unless a name stands after the colon. Some routers are in two areas.
+#: router of a module is ``router`` unless a name follows after a colon. Some routers are in two areas.
 _API_AREAS: Mapping[str, tuple[str, ...]] = {
     "incidents": (
         "incidents.assessments",

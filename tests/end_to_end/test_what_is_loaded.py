@@ -66,8 +66,8 @@ WEB = [
 ]
 #: Libraries of tests, of PDFs, of PostgreSQL, of migrations, of passkeys, of OpenID providers, of pages and sheets.
 NOT_TO_SERVE = {
-    "pytest", "hypothesis", "schemathesis", "playwright", "pyhanko", "typst", "asn1crypto", "psycopg", "alembic", "mako",
-    "webauthn", "joserfc", "jinja2", "xlsxwriter", "segno", "babel.messages",
+    "pytest", "hypothesis", "schemathesis", "playwright", "pyhanko", "typst", "asn1crypto", "psycopg", "alembic",
+    "mako", "webauthn", "joserfc", "jinja2", "xlsxwriter", "segno", "babel.messages",
 }  # fmt: skip
 
 
