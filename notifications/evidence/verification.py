@@ -27,7 +27,7 @@ from notifications.crypto.cms import verify_chain, verify_detached
 from notifications.crypto.timestamps import verify_timestamp
 from notifications.errors import Fault, InvalidInputError, UnreadableMailError, VerificationError
 from notifications.mail.header_text import names_another_address
-from notifications.mail.mail import (
+from notifications.mail.parts import (
     DOCUMENT_NAME,
     PROOF_NAME,
     PROTECTED_HEADERS,

@@ -18,7 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorit
 from notifications.crypto.cms import MALFORMED_CERTIFICATE
 from notifications.crypto.der import parse_utf8_string
 from notifications.errors import Fault, InvalidInputError
-from notifications.mail.mail import Envelope, base64_lines, header_lines
+from notifications.mail.mail import Envelope, header_lines
+from notifications.mail.parts import base64_lines
 from notifications.mail_address import normal_address
 
 ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)

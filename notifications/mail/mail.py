@@ -4,7 +4,6 @@ This module builds the bytes without a mail library, because the signed bytes mu
 ends and 7-bit transfer encodings only, so that no gateway encodes them again (RFC 8551, 3.1).
 """
 
-import base64
 import binascii
 import hashlib
 import re
@@ -17,38 +16,20 @@ from functools import lru_cache
 
 from notifications.errors import Fault, InvalidInputError
 from notifications.mail.header_text import names_another_address
+from notifications.mail.parts import (
+    ATTACHMENT_TYPES,
+    DOCUMENT_NAME,
+    PDF_NAME,
+    PROOF_NAME,
+    RESOURCES_NAME,
+    SIGNATURE_NAME,
+    SIGNATURE_PART_HEADER,
+    TIMESTAMP_NAME,
+    base64_lines,
+    note_header,
+)
 from notifications.mail_address import a_label_address
 from notifications.notice.seal import SealedNotice, SealedRendering
-
-#: Attachment names, in the order of the mail.
-DOCUMENT_NAME = "notice.json"
-SIGNATURE_NAME = "notice.json.p7s"
-TIMESTAMP_NAME = "notice.json.tsr"
-PROOF_NAME = "notice.tlog-proof"
-RESOURCES_NAME = "resources.csv"
-#: The same words on paper, if the provider attaches them; it has a signature of its own.
-PDF_NAME = "notice.pdf"
-#: File name of the mail's own text, for programs that display every part except the first as a file.
-NOTE_NAME = "acknowledge.txt"
-
-#: Media type of each attachment.
-ATTACHMENT_TYPES = {
-    DOCUMENT_NAME: "application/json",
-    SIGNATURE_NAME: "application/pkcs7-signature",
-    TIMESTAMP_NAME: "application/timestamp-reply",
-    PROOF_NAME: "application/octet-stream",
-    RESOURCES_NAME: "text/csv; charset=utf-8",
-    PDF_NAME: "application/pdf",
-}
-#: Headers that are also in the signed part. A verifier compares them with the outer ones.
-PROTECTED_HEADERS = ("From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References")
-#: The exact header of the signature part. It is not signed, so a verifier accepts only this form.
-SIGNATURE_PART_HEADER = (
-    b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n'
-    b"Content-Transfer-Encoding: base64\r\n"
-    b'Content-Disposition: attachment; filename="smime.p7s"\r\n'
-    b"\r\n"
-)
 
 _CRLF = b"\r\n"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -150,17 +131,6 @@ def with_pdf(prepared: PreparedBody, content: bytes) -> PreparedBody:
     return replace(prepared, body=prepared.body.removesuffix(closing) + part + closing)
 
 
-def note_header(language: str) -> bytes:
-    """Return the exact header of the note part. A verifier accepts only this form for each language."""
-    header = (
-        "Content-Type: text/plain; charset=utf-8\r\n"
-        f"Content-Language: {language}\r\n"
-        "Content-Transfer-Encoding: quoted-printable\r\n"
-        f'Content-Disposition: inline; filename="{NOTE_NAME}"'
-    )
-    return header.encode()
-
-
 def prepare_text(subject: str, text: str, language: str) -> PreparedBody:
     """Return the body of a mail that contains only a text and no notice. ``text`` has LF line ends."""
     token = hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -223,12 +193,6 @@ def _attachment(name: str, content: bytes) -> bytes:
         f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'
     )
     return header.encode() + base64_lines(content)
-
-
-def base64_lines(content: bytes) -> bytes:
-    """Return base64 in lines of 76 characters that end in CRLF; the last line has no line end."""
-    encoded = base64.b64encode(content)
-    return _CRLF.join(encoded[start : start + 76] for start in range(0, len(encoded), 76))
 
 
 @dataclass(frozen=True, slots=True)

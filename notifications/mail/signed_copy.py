@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from notifications.errors import UnreadableMailError, VerificationError
-from notifications.mail.mail import SIGNATURE_PART_HEADER, base64_lines
+from notifications.mail.parts import SIGNATURE_PART_HEADER, base64_lines
 
 STRUCTURE = "structure"
 

@@ -12,12 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from notifications.mail.header_text import parse_mailbox, parse_text
-from notifications.mail.mail import (
-    ATTACHMENT_TYPES,
-    PROTECTED_HEADERS,
-    base64_lines,
-    note_header,
-)
+from notifications.mail.parts import ATTACHMENT_TYPES, PROTECTED_HEADERS, base64_lines, note_header
 from notifications.mail.signed_copy import (
     HP_OUTER,
     NO_READING,

@@ -1,17 +1,20 @@
 """Message catalogues: the messages in the code are English; French and German are ``.po`` files beside it."""
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from types import MappingProxyType
-
-from babel.messages.pofile import read_po
 
 #: The language of the messages in the code, and the language of readers without a catalogue.
 SOURCE_LANGUAGE = "en"
 _TRANSLATED = ("fr", "de")
 
 
-def _read(language: str) -> Mapping[str, str]:
+@cache
+def _catalogue(language: str) -> Mapping[str, str]:
+    # Imported here, because most commands need no words.
+    from babel.messages.pofile import read_po  # noqa: PLC0415
+
     with resources.files(__package__).joinpath(f"{language}.po").open("rb") as file:
         catalogue = read_po(file, locale=language, abort_invalid=True)
     messages: dict[str, str] = {}
@@ -22,10 +25,6 @@ def _read(language: str) -> Mapping[str, str]:
     return MappingProxyType(messages)
 
 
-_CATALOGUES: Mapping[str, Mapping[str, str]] = {language: _read(language) for language in _TRANSLATED}
-
-
 def translate(message: str, language: str) -> str:
     """Return a message in a language; in English if the catalogue does not contain it."""
-    catalogue = _CATALOGUES.get(language)
-    return message if catalogue is None else catalogue.get(message, message)
+    return _catalogue(language).get(message, message) if language in _TRANSLATED else message

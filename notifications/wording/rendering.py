@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import resources
-from typing import Any
-
-from jinja2 import DictLoader, Environment, StrictUndefined
+from typing import TYPE_CHECKING, Any
 
 from notifications.wording.details import footer, sections
 from notifications.wording.letter import Letter
 from notifications.wording.opening import heading, opening, subject
 from notifications.wording.reader import Reader
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 _FOLDER = resources.files(__package__)
-_TEMPLATES = ("letter.txt.jinja", "letter.html.jinja")
+_TEXT, _HTML = "letter.txt.jinja", "letter.html.jinja"
 _TEXT_COLUMNS = 76
 _QUOTE_MARGIN = "  | "
 
@@ -55,10 +57,14 @@ def _quoted(line: str) -> str:
     return _wrapped(line, _QUOTE_MARGIN, _QUOTE_MARGIN) if line.strip() else _QUOTE_MARGIN.rstrip()
 
 
-def _environment(*, html: bool) -> Environment:
+@cache
+def _template(name: str) -> "Template":
+    # Imported and compiled for the first notice: a start, and most commands, write none.
+    from jinja2 import DictLoader, Environment, StrictUndefined  # noqa: PLC0415
+
     environment = Environment(
-        loader=DictLoader({name: _FOLDER.joinpath(name).read_text(encoding="utf-8") for name in _TEMPLATES}),
-        autoescape=html,  # noqa: S701 -- off only for plain text, whose readers would see the escapes
+        loader=DictLoader({each: _FOLDER.joinpath(each).read_text(encoding="utf-8") for each in (_TEXT, _HTML)}),
+        autoescape=name == _HTML,  # noqa: S701 -- off only for plain text, whose readers would see the escapes
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -66,11 +72,7 @@ def _environment(*, html: bool) -> Environment:
     )
     environment.filters["wrapped"] = _wrapped
     environment.filters["quoted"] = _quoted
-    return environment
-
-
-_TEXT = _environment(html=False).get_template("letter.txt.jinja")
-_HTML = _environment(html=True).get_template("letter.html.jinja")
+    return environment.get_template(name)
 
 
 def letter(document: Mapping[str, Any], language: str, time_zone: str | None = None) -> Letter:
@@ -98,6 +100,6 @@ def render(document: Mapping[str, Any], language: str, time_zone: str | None = N
     label = Reader(document, language).say
     return Rendered(
         subject=said.subject,
-        text=_TEXT.render(letter=said, say=label),
-        html=_HTML.render(letter=said, say=label),
+        text=_template(_TEXT).render(letter=said, say=label),
+        html=_template(_HTML).render(letter=said, say=label),
     )

@@ -1,8 +1,8 @@
 """The guard between a request and the store: the caller, the route's permission, and the scope of that permission.
 
 A route declares its permission by a parameter, ``Annotated[Access, Depends(Requires(Permission.X))]``. A public route
-declares ``Depends(open_to_strangers)``. ``verify_every_route_declares`` refuses an application with a route that
-declares neither, so that a forgotten declaration is found at the start of the service.
+declares ``Depends(open_to_strangers)``. ``verify_every_route_declares`` refuses routes of which one
+declares neither, so that a route with a forgotten declaration is never served.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

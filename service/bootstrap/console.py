@@ -5,8 +5,6 @@ import contextlib
 from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Clock, Identifiers
 from service.auth.oidc.claims import MAPPED_ROLES
-from service.auth.oidc.flow import OidcSignIn
-from service.auth.oidc.provider import verify_issuer_url
 from service.auth.sign_in.own_credentials import OwnCredentials
 from service.auth.sign_in.password_links import PasswordLinks
 from service.auth.sign_in.sign_in import SignIn, SignInSettings
@@ -16,8 +14,7 @@ from service.delivery.acknowledge_link import AcknowledgeLinks
 from service.ports.store import AccessStore
 from service.settings import Settings
 from service.settings.oidc import OidcSettings
-from service.web.console.routes import ConsoleParts
-from service.web.console.sign_in.oidc import CALLBACK_PATH
+from service.web.console.parts import CALLBACK_PATH, ConsoleParts
 
 
 def build_console(
@@ -33,6 +30,8 @@ def build_console(
     parts = (store, clock, identifiers, secret_box, SignInSettings(provider.origin))
     sign_in, oidc = SignIn(*parts), None
     if (of_oidc := oidc_settings(settings)) is not None:
+        from service.auth.oidc.flow import OidcSignIn  # noqa: PLC0415 - most installations have no OpenID provider
+
         oidc = OidcSignIn(
             store,
             clock,
@@ -60,6 +59,8 @@ def oidc_settings(settings: Settings) -> OidcSettings | None:
     oidc = settings.oidc
     if not oidc.issuer:
         return None
+    from service.auth.oidc.provider import verify_issuer_url  # noqa: PLC0415 - as above
+
     verify_issuer_url(oidc.issuer)
     faults = [
         Fault(f"oidc.roles.{value}", f"{role} is not one of {', '.join(sorted(MAPPED_ROLES))}")

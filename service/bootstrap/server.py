@@ -31,7 +31,7 @@ from service.settings import Settings
 from service.store import Store
 from service.web.api.health import Probe
 from service.web.api.requests import ApiContext
-from service.web.console.routes import ConsoleParts
+from service.web.console.parts import ConsoleParts
 
 _log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from notifications.use_cases.incidents.index_incidents import index_incidents
 from service.settings import Settings
 from service.store import SqlTransaction, Store, open_store
 from service.system.file_lock import sole_use
-from service.system.leadership import AdvisoryLockLeadership, Leadership, SoleLeadership
+from service.system.leadership import Leadership, SoleLeadership
 
 _log = structlog.get_logger(__name__)
 
@@ -63,6 +63,9 @@ async def start_leadership(settings: Settings, stack: contextlib.AsyncExitStack,
     """Return the leader election; the stack withdraws from it. Only a candidate can become leader."""
     if settings.database.url is None:
         return SoleLeadership()
+    # Imported here, because the embedded store needs no driver of a server.
+    from service.system.advisory_lock import AdvisoryLockLeadership  # noqa: PLC0415
+
     leadership = AdvisoryLockLeadership(str(settings.store_location()), candidate=candidate)
     await leadership.start()
     stack.push_async_callback(leadership.stop)

@@ -1,5 +1,6 @@
 """Commands that are imported only to run them, or to show their help."""
 
+import gc
 import pkgutil
 from collections.abc import Iterator, Mapping
 from typing import cast
@@ -18,7 +19,13 @@ class LazyCommands(Mapping[str, click.Command]):
         self._places = places
 
     def __getitem__(self, name: str) -> click.Command:
-        return cast("click.Command", pkgutil.resolve_name(self._places[name]))
+        # What an import makes stays. To look for garbage in it again and again is a tenth of the time of the import.
+        gc.disable()
+        try:
+            return cast("click.Command", pkgutil.resolve_name(self._places[name]))
+        finally:
+            gc.freeze()
+            gc.enable()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

@@ -3,7 +3,6 @@
 import atexit
 import gc
 import sys
-from importlib.metadata import version
 
 import click
 
@@ -37,7 +36,7 @@ _COMMANDS = LazyCommands(
 
 
 @click.group(commands=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("greffier"), prog_name="greffier")
+@click.version_option(package_name="greffier", prog_name="greffier")
 def cli() -> None:
     """Security-incident notices: declared, decided by the agreement, signed, served, proven."""
 

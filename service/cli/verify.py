@@ -13,7 +13,6 @@ from rich.text import Text
 from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.audit.policy import Policy, parse_policy
 from notifications.errors import Fault, InvalidInputError
-from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.evidence.verdict import Judgement, Verdict, judge, judge_notice_mail
 from notifications.evidence.verification import (
     FILE_STEPS,
@@ -221,5 +220,8 @@ def _is_archive(path: Path) -> bool:
 def _verify_bundle(
     path: Path, trust: Trust, console: Console, witnesses: Sequence[VerifierKey], policy: Policy | None
 ) -> Verdict:
+    # Imported here, because a mail has no report, for which the contract's words are read.
+    from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle  # noqa: PLC0415
+
     with path.open("rb") as file:
         return _print(judge(verify_bundle(file, trust, witnesses, policy=policy)), BUNDLE_STEPS, "bundle", console)

@@ -7,8 +7,6 @@ from datetime import datetime
 from notifications.ports import PdfFile, TimestampAuthority
 from notifications.wording.letter import Letter
 from service.crypto.cms_signer import CmsSigner
-from service.crypto.pdf_signer import sign_pdf
-from service.notice_pdf.typesetting import typeset
 
 
 class SignedPdfMaker:
@@ -19,5 +17,16 @@ class SignedPdfMaker:
 
     async def make(self, letter: Letter, files: Sequence[PdfFile], *, author: str, at: datetime) -> bytes:
         """Return the signed PDF; see the port."""
-        content = await asyncio.to_thread(typeset, letter, files, author=author, at=at)
+        content = await asyncio.to_thread(_typeset, letter, files, author=author, at=at)
+        # Imported here, as in ``_typeset``: Typst and pyHanko take longer to load than the rest of a start.
+        from service.crypto.pdf_signer import sign_pdf  # noqa: PLC0415
+
         return await sign_pdf(content, self._signer, self._authority)
+
+
+def _typeset(letter: Letter, files: Sequence[PdfFile], *, author: str, at: datetime) -> bytes:
+    # The signer is loaded here too, outside the event loop.
+    from service.crypto import pdf_signer  # noqa: F401, PLC0415
+    from service.notice_pdf.typesetting import typeset  # noqa: PLC0415
+
+    return typeset(letter, files, author=author, at=at)

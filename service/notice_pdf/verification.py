@@ -27,7 +27,13 @@ from pyhanko_certvalidator import ValidationContext
 from notifications.crypto.timestamps import verify_timestamp
 from notifications.errors import VerificationError
 from notifications.evidence.verification import FILE_STEPS, NoticeFiles, Trust, VerifiedStep, verify_notice_files
-from notifications.mail.mail import DOCUMENT_NAME, PROOF_NAME, RESOURCES_NAME, SIGNATURE_NAME, TIMESTAMP_NAME
+from notifications.mail.parts import (
+    DOCUMENT_NAME,
+    PROOF_NAME,
+    RESOURCES_NAME,
+    SIGNATURE_NAME,
+    TIMESTAMP_NAME,
+)
 from notifications.mail_address import normal_address
 from service.notice_pdf.embedded import STRUCTURE
 

@@ -19,10 +19,15 @@ Raises ``notifications.errors``: StateConflictError for an identity that exists 
 VersionMismatchError, NotFoundError, InvalidInputError for a bad cursor, StoreUnavailableError when the engine cannot.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from service.store.engines.opening import Store, migrate_store, open_store
-from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
 from service.store.engines.sqlite import SqliteStore
 from service.store.engines.transaction import SqlTransaction
+
+# Loaded by the module that names them: the embedded store needs no driver of a server.
+if TYPE_CHECKING:
+    from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
 
 __all__ = [
     "PostgresqlLimits",
@@ -33,3 +38,11 @@ __all__ = [
     "migrate_store",
     "open_store",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in {"PostgresqlLimits", "PostgresqlStore"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from service.store.engines import postgresql  # noqa: PLC0415
+
+    return getattr(postgresql, name)

@@ -23,6 +23,7 @@ async def world(running, api):
 
 def routes(running):
     """Return (method, path, permission) of every route that the application serves."""
+    running.app.state.areas.build_all()
     for route in iter_route_contexts(running.app.routes):
         if route.path not in _UNDECLARED:
             for method in sorted(route.methods - {"HEAD"}):

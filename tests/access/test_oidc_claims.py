@@ -10,7 +10,7 @@ from service.bootstrap.console import oidc_settings
 from service.ports.accounts import Role
 from service.settings import load_settings
 from service.settings.oidc import OidcSettings
-from service.web.console.sign_in.oidc import CALLBACK_PATH
+from service.web.console.parts import CALLBACK_PATH
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 ROLES = {"soc": "analyst", "member": "customer_member", "audit-all": "auditor", "audit": "customer_auditor"}

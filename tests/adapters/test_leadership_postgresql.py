@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import psycopg
 import pytest
 
-from service.system.leadership import LEADER_LOCK, AdvisoryLockLeadership
+from service.system.advisory_lock import LEADER_LOCK, AdvisoryLockLeadership
 from support.postgresql_server import postgresql_server
 
 #: As often as a test can bear: what is waited for comes as soon as it can.

@@ -17,7 +17,7 @@ import pytest
 
 from notifications.errors import VerificationError
 from notifications.evidence.verdict import Verdict, judge_notice_mail
-from notifications.mail.mail import PROTECTED_HEADERS
+from notifications.mail.parts import PROTECTED_HEADERS
 from notifications.mail.signed_mail import parse_signed_mail
 from support.sealed_sample import ADDRESS, Office, body_start
 

@@ -168,6 +168,7 @@ async def test_an_account_that_is_not_active_is_not_signed_in(demo):
 
 
 async def test_the_application_of_the_product_has_no_such_route(running):
+    running.app.state.areas.build_all()
     paths = {route.path for route in iter_route_contexts(running.app.routes)}
     assert not {path for path in paths if "demo" in path}
     assert running.app.state.demo_sign_in is None

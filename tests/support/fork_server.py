@@ -60,12 +60,15 @@ def _tell(client, process):
 
 
 def _load():
+    import alembic.command
+    import alembic.config  # noqa: F401
+
     import service.bootstrap.serve
     import service.bootstrap.work
     import service.cli.main  # noqa: F401
-    from service.store.engines.migration import packaged_heads
+    from service.store.engines.migration import newest_revision
 
-    packaged_heads()
+    newest_revision()
     # What is loaded stays: no process looks through it again, and its memory stays shared.
     gc.collect()
     gc.freeze()

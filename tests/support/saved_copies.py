@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from notifications.evidence.verdict import Verdict
 from notifications.mail.enveloped import encrypt_mail
-from notifications.mail.mail import assemble_entity_to_encrypt, assemble_mail, base64_lines, prepare_body, prepare_text
+from notifications.mail.mail import assemble_entity_to_encrypt, assemble_mail, prepare_body, prepare_text
+from notifications.mail.parts import base64_lines
 from notifications.mail.signed_mail import parse_signed_mail
 from support.sealed_sample import ADDRESS, Office, body_start, write_signer
 from support.smime_reader import SmimeReader

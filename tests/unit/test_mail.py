@@ -14,16 +14,15 @@ from hypothesis import strategies as st
 
 from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.mail import (
-    PROTECTED_HEADERS,
     Envelope,
     LinedMail,
     assemble_mail,
-    base64_lines,
     header_lines,
     prepare_body,
     quoted_printable,
     rendering_for,
 )
+from notifications.mail.parts import PROTECTED_HEADERS, base64_lines
 from notifications.notice.seal import SealedNotice, SealedRendering
 from support.sealed_sample import assemble_notice_mail
 

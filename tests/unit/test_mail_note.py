@@ -10,7 +10,7 @@ import pytest
 
 from notifications.canonical_json import timestamp_text
 from notifications.evidence.verification import MAIL_AGREES, MAIL_SIGNATURE
-from notifications.mail.mail import NOTE_NAME, base64_lines
+from notifications.mail.parts import NOTE_NAME, base64_lines
 from notifications.mail.signed_copy import STRUCTURE
 from notifications.mail.signed_mail import parse_signed_mail
 from notifications.wording.acknowledging import invitation

@@ -6,7 +6,7 @@ from email.header import Header
 import pytest
 
 from notifications.evidence.verification import MAIL_AGREES
-from notifications.mail.mail import PROTECTED_HEADERS, base64_lines
+from notifications.mail.parts import PROTECTED_HEADERS, base64_lines
 from notifications.mail.signed_copy import STRUCTURE
 from notifications.mail.signed_mail import parse_signed_mail
 from support.sealed_sample import Office, body_start, refused, steps_of_mail

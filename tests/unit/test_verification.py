@@ -30,7 +30,7 @@ from notifications.evidence.verification import (
     TIMESTAMP,
     parse_trust,
 )
-from notifications.mail.mail import base64_lines
+from notifications.mail.parts import base64_lines
 from notifications.mail.signed_mail import parse_signed_mail
 from service.crypto.key_files import load_chain, load_log_key, load_private_key
 from support.sealed_sample import Office, files_of, refused, steps_of_files, steps_of_mail, write_signer

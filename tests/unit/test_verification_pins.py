@@ -28,7 +28,8 @@ from notifications.evidence.verification import (
     examine_notice_mail,
     parse_trust,
 )
-from notifications.mail.mail import PROTECTED_HEADERS, assemble_mail, prepare_text
+from notifications.mail.mail import assemble_mail, prepare_text
+from notifications.mail.parts import PROTECTED_HEADERS
 from notifications.mail.signed_mail import parse_signed_mail
 from service.crypto.key_files import load_log_key, load_private_key
 from support.sealed_sample import ADDRESS, ORIGIN, Office, files_of, refused, steps_of_files, steps_of_mail

@@ -23,7 +23,7 @@ from notifications.evidence.bundle.signers import (
     verify_token,
 )
 from notifications.evidence.verification import NoticeFiles, Trust, verify_notice_files, verify_notice_mail
-from notifications.mail.mail import DOCUMENT_NAME, RESOURCES_NAME, SIGNATURE_NAME, TIMESTAMP_NAME
+from notifications.mail.parts import DOCUMENT_NAME, RESOURCES_NAME, SIGNATURE_NAME, TIMESTAMP_NAME
 from notifications.mail.signed_mail import parse_signed_mail
 
 INCLUDED = "entries in the log"

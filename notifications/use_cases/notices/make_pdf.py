@@ -12,7 +12,7 @@ from notifications.errors import (
     StateConflictError,
     TimestampUnavailableError,
 )
-from notifications.mail.mail import (
+from notifications.mail.parts import (
     ATTACHMENT_TYPES,
     DOCUMENT_NAME,
     PROOF_NAME,

@@ -1,35 +1,25 @@
-"""Passkeys (WebAuthn level 2): options for the browser, and its responses, verified by the webauthn library."""
+"""Passkeys (WebAuthn level 2): options for the browser, and its responses, verified by the webauthn library.
+
+The library is loaded by the first passkey: it takes longer to load than the rest of the sign-in.
+"""
 
 import json
 import secrets
 import struct
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
-
-from webauthn import (
-    generate_authentication_options,
-    generate_registration_options,
-    options_to_json,
-    verify_authentication_response,
-    verify_registration_response,
-)
-from webauthn.helpers import base64url_to_bytes
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
+from typing import TYPE_CHECKING, Any
 
 from service.ports.accounts import Account
 from service.ports.credentials import Passkey
 
+if TYPE_CHECKING:
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor
+
 _MAX_ANSWER_CHARACTERS = 20_000
 _CHALLENGE_BYTES = 32
 #: Exceptions of the library for malformed responses; its parsers index and compute before they check.
-_NO_PROOF = (WebAuthnException, ValueError, LookupError, TypeError, AttributeError, struct.error, OverflowError)
+_NO_PROOF = (ValueError, LookupError, TypeError, AttributeError, struct.error, OverflowError)
 
 
 class PasskeyRefusedError(Exception):
@@ -49,7 +39,14 @@ def enrolment_options(
     account: Account, known: Iterable[Passkey], challenge: bytes, *, rp_id: str, service_name: str
 ) -> str:
     """Return the JSON for ``navigator.credentials.create``: a discoverable credential that verifies its user."""
-    options = generate_registration_options(
+    import webauthn  # noqa: PLC0415
+    from webauthn.helpers.structs import (  # noqa: PLC0415
+        AuthenticatorSelectionCriteria,
+        ResidentKeyRequirement,
+        UserVerificationRequirement,
+    )
+
+    options = webauthn.generate_registration_options(
         rp_id=rp_id,
         rp_name=service_name,
         user_id=account.id.bytes,
@@ -61,18 +58,21 @@ def enrolment_options(
         ),
         exclude_credentials=_descriptors(known),
     )
-    return options_to_json(options)
+    return webauthn.options_to_json(options)
 
 
 def sign_in_options(known: Iterable[Passkey], challenge: bytes, *, rp_id: str) -> str:
     """Return the JSON for ``navigator.credentials.get``; without ``known``, any passkey is allowed."""
-    options = generate_authentication_options(
+    import webauthn  # noqa: PLC0415
+    from webauthn.helpers.structs import UserVerificationRequirement  # noqa: PLC0415
+
+    options = webauthn.generate_authentication_options(
         rp_id=rp_id,
         challenge=challenge,
         allow_credentials=_descriptors(known),
         user_verification=UserVerificationRequirement.REQUIRED,
     )
-    return options_to_json(options)
+    return webauthn.options_to_json(options)
 
 
 def verified_enrolment(answer: str, challenge: bytes, *, rp_id: str, origin: str) -> tuple[bytes, bytes, int]:
@@ -81,21 +81,26 @@ def verified_enrolment(answer: str, challenge: bytes, *, rp_id: str, origin: str
     Checked: challenge, origin, relying party, user presence and verification, the attested key. Not checked: the maker
     of the authenticator (no attestation is requested).
     """
+    import webauthn  # noqa: PLC0415
+    from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
+
     try:
-        verified = verify_registration_response(
+        verified = webauthn.verify_registration_response(
             credential=_parsed(answer),
             expected_challenge=challenge,
             expected_rp_id=rp_id,
             expected_origin=origin,
             require_user_verification=True,
         )
-    except _NO_PROOF as error:
+    except (WebAuthnException, *_NO_PROOF) as error:
         raise PasskeyRefusedError(type(error).__name__) from None
     return verified.credential_id, verified.credential_public_key, verified.sign_count
 
 
 def answered_credential(answer: str) -> tuple[bytes, bytes | None]:
     """Return the credential id of a response, and the user handle in it; raises PasskeyRefusedError."""
+    from webauthn.helpers import base64url_to_bytes  # noqa: PLC0415
+
     parsed = _parsed(answer)
     try:
         handle = parsed["response"].get("userHandle")
@@ -111,8 +116,11 @@ def verified_count(answer: str, challenge: bytes, passkey: Passkey, *, rp_id: st
     decrease (it would for a copy of the authenticator). The counter is checked last, because only a counter that the
     key signed may report a copy.
     """
+    import webauthn  # noqa: PLC0415
+    from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
+
     try:
-        verified = verify_authentication_response(
+        verified = webauthn.verify_authentication_response(
             credential=_parsed(answer),
             expected_challenge=challenge,
             expected_rp_id=rp_id,
@@ -121,7 +129,7 @@ def verified_count(answer: str, challenge: bytes, passkey: Passkey, *, rp_id: st
             credential_current_sign_count=0,
             require_user_verification=True,
         )
-    except _NO_PROOF as error:
+    except (WebAuthnException, *_NO_PROOF) as error:
         raise PasskeyRefusedError(type(error).__name__) from None
     count = verified.new_sign_count
     if (count or passkey.sign_count) and count <= passkey.sign_count:
@@ -155,5 +163,7 @@ def _parsed(answer: str) -> dict[str, Any]:
     return parsed
 
 
-def _descriptors(known: Iterable[Passkey]) -> list[PublicKeyCredentialDescriptor]:
+def _descriptors(known: Iterable[Passkey]) -> "list[PublicKeyCredentialDescriptor]":
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor  # noqa: PLC0415
+
     return [PublicKeyCredentialDescriptor(id=passkey.credential_id) for passkey in known]

@@ -1,19 +1,16 @@
 """Bring a database up to date by the migrations packaged here."""
 
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.pool import NullPool
 
-from service.store.engines.postgresql_session import connect
-
 _MIGRATIONS = "service.store:migrations"
+#: Alembic's table of the revision that a database has.
+_VERSIONS = "alembic_version"
 #: Advisory lock of the process that migrates a PostgreSQL database.
 _MIGRATIONS_LOCK = 7_310_203
 
@@ -40,6 +37,9 @@ def postgresql_engine(address: str, *, lock_timeout_seconds: float = 30, idle_se
     }
 
     def connected() -> Any:
+        # Imported here, because the embedded store needs no driver of a server.
+        from service.store.engines.postgresql_session import connect  # noqa: PLC0415
+
         connection = connect(address, seconds, connect_timeout=5)
         # As SQLAlchemy expects it.
         connection.autocommit = False
@@ -61,7 +61,7 @@ def upgrade(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATIONS_LOCK})")
         if not _is_current(connection):
-            command.upgrade(_configuration(connection), "head")
+            _run_migrations(connection)
 
 
 def is_current(engine: Engine) -> bool:
@@ -71,17 +71,24 @@ def is_current(engine: Engine) -> bool:
 
 
 def _is_current(connection: Connection) -> bool:
-    return set(MigrationContext.configure(connection).get_current_heads()) == packaged_heads()
+    if not inspect(connection).has_table(_VERSIONS):
+        return False
+    return list(connection.exec_driver_sql(f"SELECT version_num FROM {_VERSIONS}").scalars()) == [newest_revision()]  # noqa: S608 - constant
 
 
 @cache
-def packaged_heads() -> frozenset[str]:
-    """Return the newest revisions of the packaged migrations; the files are read once a process."""
-    return frozenset(ScriptDirectory.from_config(_configuration()).get_heads())
+def newest_revision() -> str:
+    """Return the newest revision of the packaged migrations: each file is named by its revision, each has one next."""
+    files = resources.files("service.store.migrations").joinpath("versions").iterdir()
+    return max(file.name.partition("_")[0] for file in files if file.name[:1].isdigit())
 
 
-def _configuration(connection: Connection | None = None) -> Config:
+def _run_migrations(connection: Connection) -> None:
+    # Imported here, because a database is usually up to date, and Alembic takes longer to load than to look.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     configuration = Config()
     configuration.set_main_option("script_location", _MIGRATIONS)
     configuration.attributes["connection"] = connection
-    return configuration
+    command.upgrade(configuration, "head")

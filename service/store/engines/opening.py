@@ -2,22 +2,22 @@
 
 import os
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, TypeAlias, overload
 
-import psycopg
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from notifications.errors import StoreUnavailableError
 from service.store.engines.migration import is_current, postgresql_engine, sqlite_engine, upgrade
-from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
-from service.store.engines.postgresql_session import verify_own_sessions
-from service.store.engines.roles import grant_application_role
 from service.store.engines.sqlite import SqliteStore
+
+# Loaded with the first PostgreSQL address: the embedded store needs no driver of a server.
+if TYPE_CHECKING:
+    from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
 
 _SQLITE_PREFIX = "sqlite:///"
 _POSTGRESQL_PREFIXES = ("postgresql://", "postgres://")
 
-Store = SqliteStore | PostgresqlStore
+Store: TypeAlias = "SqliteStore | PostgresqlStore"
 
 
 @overload
@@ -26,12 +26,12 @@ def open_store(location: Path, *, migrate: bool = True, readers: int = 2) -> Sql
 
 @overload
 def open_store(
-    location: str | Path, *, migrate: bool = True, readers: int = 2, limits: PostgresqlLimits | None = None
+    location: str | Path, *, migrate: bool = True, readers: int = 2, limits: "PostgresqlLimits | None" = None
 ) -> Store: ...
 
 
 def open_store(
-    location: str | Path, *, migrate: bool = True, readers: int = 2, limits: PostgresqlLimits | None = None
+    location: str | Path, *, migrate: bool = True, readers: int = 2, limits: "PostgresqlLimits | None" = None
 ) -> Store:
     """Open the store at a path, a ``sqlite:///path`` or a ``postgresql://`` address.
 
@@ -40,7 +40,9 @@ def open_store(
     has the timeouts of PostgreSQL; the embedded store has no such timeouts.
     """
     if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
-        return _open_postgresql(location, migrate=migrate, readers=readers, limits=limits)
+        from service.store.engines.postgresql_opening import open_postgresql  # noqa: PLC0415
+
+        return open_postgresql(location, migrate=migrate, readers=readers, limits=limits)
     path = _path_of(location)
     _keep_private(path)
     engine = sqlite_engine(path)
@@ -54,22 +56,6 @@ def open_store(
     finally:
         engine.dispose()
     return SqliteStore(path, readers=readers)
-
-
-def _open_postgresql(address: str, *, migrate: bool, readers: int, limits: PostgresqlLimits | None) -> PostgresqlStore:
-    limits = limits or PostgresqlLimits()
-    engine = postgresql_engine(address, idle_seconds=limits.idle_session_seconds)
-    try:
-        verify_own_sessions(address, connect_seconds=limits.connect_seconds, idle_seconds=limits.idle_session_seconds)
-        if migrate:
-            upgrade(engine)
-        elif not is_current(engine):
-            raise StoreUnavailableError("the database is not at the newest version of the tables: run greffier migrate")
-    except (OperationalError, InternalError, psycopg.Error) as error:
-        raise StoreUnavailableError(f"the database cannot be opened: {_one_line(error)}") from error
-    finally:
-        engine.dispose()
-    return PostgresqlStore(address, readers=readers, limits=limits)
 
 
 def migrate_store(location: str | Path, *, role: str | None = None) -> None:
@@ -90,6 +76,8 @@ def migrate_store(location: str | Path, *, role: str | None = None) -> None:
     finally:
         engine.dispose()
     if role is not None and isinstance(location, str):
+        from service.store.engines.roles import grant_application_role  # noqa: PLC0415
+
         grant_application_role(location, role)
 
 
@@ -119,6 +107,6 @@ def _path_of(location: str | Path) -> Path:
     return Path(location)
 
 
-def _one_line(error: DBAPIError | psycopg.Error) -> str:
+def _one_line(error: OperationalError | ProgrammingError) -> str:
     """Return what the driver said; never the address, which may hold a password."""
-    return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
+    return " ".join(str(error.orig).split())

@@ -3,7 +3,6 @@
 import time
 
 from fastapi import Request
-from fastapi.routing import iter_route_contexts
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,8 +35,6 @@ class RequestMetrics:
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
-        #: matched route -> its path template with the prefix; filled by the first request
-        self._templates: dict[int, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on the request, and count its answer."""
@@ -55,13 +52,9 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, noting_send)
         finally:
-            self._metrics.answered(scope["method"], self._template(scope), status, time.perf_counter() - started)
+            self._metrics.answered(scope["method"], _template(scope), status, time.perf_counter() - started)
 
-    def _template(self, scope: Scope) -> str:
-        """Return the template of the route, such as ``/api/v1/notices/{notice_id}``; never the requested path."""
-        if not self._templates:
-            self._templates = {
-                id(context.original_route): context.path or _NO_ROUTE
-                for context in iter_route_contexts(scope["app"].routes)
-            }
-        return self._templates.get(id(scope.get("route")), _NO_ROUTE)
+
+def _template(scope: Scope) -> str:
+    """Return the template of the route, such as ``/api/v1/notices/{notice_id}``; never the requested path."""
+    return getattr(scope.get("route"), "path", _NO_ROUTE)

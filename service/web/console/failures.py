@@ -1,12 +1,11 @@
 """Error pages in the reader's language. A client that does not ask for HTML gets the problem of the API."""
 
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import quote
 
 import structlog
-from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -129,14 +128,3 @@ def _way_back(request: Request) -> str:
 def invalid_fields(error: InvalidInputError) -> set[str]:
     """Return the names of the invalid fields."""
     return {fault.field.partition(".")[0] for fault in error.faults}
-
-
-def install_page_errors(app: FastAPI) -> None:
-    """Answer unknown addresses with a page too; under ``/api`` nothing changes."""
-    otherwise: Callable[[Request, HTTPException], Awaitable[Response]] = app.exception_handlers[HTTPException]  # type: ignore[assignment]  # Starlette types its handlers loosely
-
-    @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> Response:
-        if wants_html(request) and not request.url.path.startswith("/api/"):
-            return await failure_page(request, error)
-        return await otherwise(request, error)

@@ -7,7 +7,6 @@ what may be published: codes, times, and commitments that reveal nothing without
 """
 
 import hashlib
-from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path
@@ -39,12 +38,6 @@ _TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 _FOR_EVER = "max-age=31536000, immutable"
 _NOT_MODIFIED = 304
 _CACHED: dict[int | str, dict[str, Any]] = {304: {"description": "The same as the client has."}}
-
-
-@cache
-def log_router(*, public: bool) -> APIRouter:
-    """Return the routes: public, or with the permissions to prove and to read the log."""
-    return _open_routes() if public else _guarded_routes()
 
 
 def _guarded_routes() -> APIRouter:
@@ -162,3 +155,7 @@ def _answer(content: bytes, known: str | None, caching: str, kind: str) -> Respo
     if known is not None and tag in known:
         return Response(status_code=_NOT_MODIFIED, headers=headers)
     return Response(content, headers=headers, media_type=kind)
+
+
+#: The routes with the permissions to prove and to read the log, and those of a public log.
+guarded_router, open_router = _guarded_routes(), _open_routes()

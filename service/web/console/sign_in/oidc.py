@@ -11,11 +11,10 @@ from service.auth.route_guard import open_to_strangers
 from service.auth.sign_in.sessions import PENDING_COOKIE
 from service.web.console.failures import PageRoute
 from service.web.console.forms import browser_of, give_cookie, give_session, local_path, see_other
+from service.web.console.parts import CALLBACK_PATH
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(open_to_strangers)])
 
-#: The callback path that is registered at the OpenID provider.
-CALLBACK_PATH = "/sign-in/oidc/callback"
 #: Reasons for which a person can do something, with the names of their words on the sign-in page.
 _WORDS = {
     "no_role": "oidc_no_role",
