@@ -22,7 +22,7 @@ from notifications.incident import Property
 from notifications.mail.enveloped import certificate_expires_at, certificate_pem, parse_certificate
 from notifications.mail.mail_form import mail_form
 from notifications.mail_address import a_label_address
-from notifications.use_cases.customers.manage_customers import ContactDraft, CustomerDraft
+from notifications.use_cases.customers.customer_entries import ContactDraft, CustomerDraft
 from service.web.api.fields import Code, Language, Line, Moment, Out, Schema, TimeZone
 from service.web.api.incidents.assessment_schemas import DecisionOut
 
