@@ -39,7 +39,7 @@ def _items(value: Any) -> Json:
 
 
 def _members(value: Any) -> Json:
-    return {str(key): as_json(item) for key, item in value.items()}
+    return {str(key): item if type(item) in _PLAIN else as_json(item) for key, item in value.items()}
 
 
 def _texts(value: Any) -> Json:

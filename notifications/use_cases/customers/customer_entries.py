@@ -181,6 +181,6 @@ def _without_certificate(contact: Contact) -> dict[str, object]:
     """Return the contact as the log commits to it: with the digest (hex) of its certificate."""
     certificate = contact.smime_certificate
     digest = None if certificate is None else hashlib.sha256(certificate).hexdigest()
-    shape = as_json(replace(contact, smime_certificate=None))
+    shape = as_json(contact if certificate is None else replace(contact, smime_certificate=None))
     assert isinstance(shape, dict)
     return shape | {"smime_certificate_sha256": digest}

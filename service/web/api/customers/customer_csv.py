@@ -143,7 +143,7 @@ def _line(
         customer=customer.to_domain(),
         agreement_id=None if agreement is None else agreement.agreement_id,
         effective_at=None if agreement is None else agreement.effective_at,
-        contact=None if draft is None else replace(draft, smime_certificate=certificate),
+        contact=draft if draft is None or certificate is None else replace(draft, smime_certificate=certificate),
         dpa_id=None if agreement is None else agreement.dpa_id,
         products=None if agreement is None else agreement.products,
         customer_members=frozenset(_CUSTOMER[name] for name in header if name in _CUSTOMER),
