@@ -17,13 +17,14 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from table import result_line
+
 from service.bootstrap.data_folder import prepare_data_folder, prepared_settings
 from service.cli.customers import imported
 from service.store import migrate_store
 from service.store.engines.sqlite import connect
 from service.store.sql.full_text import INDEX_TERMS, row_number
 
-_GOAL = 0.25
 _HEADER = (
     "name,language,time_zone,services,four_eyes,agreement_id,agreement_effective_at,contact_name,contact_role,"
     "contact_email,contact_language,contact_order,contact_mail_content\r\n"
@@ -109,8 +110,7 @@ def main() -> None:
     print(f"{arguments.customers:,} customers, {contacts:,} contacts, {sum(len(rows) for _, rows in tables):,} rows")
     ratios = [statistics.median(other[at] / one[at] for one, other in zip(ours, bare, strict=True)) for at in (0, 1)]
     print(f"  import {statistics.median(one[1] for one in ours):.2f} s of processor; wall clock ratio {ratios[0]:.2f}")
-    verdict = "ok" if ratios[1] >= _GOAL else "short"
-    print(f"import_customers ratio={ratios[1]:.2f} goal>={_GOAL} {verdict}")
+    print(result_line("import_customers", ratios[1], at_least=0.25))
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def _shape_of(kind: type) -> Callable[[Any], Json]:
 
 
 #: Types whose values are their own JSON form.
-_PLAIN = frozenset({str, int, bool, type(None)})
+_PLAIN: frozenset[type] = frozenset({str, int, bool, type(None)})
 _SHAPES: dict[type, Callable[[Any], Json]] = {
     **dict.fromkeys(_PLAIN, _as_it_is),
     UUID: str,
