@@ -48,8 +48,8 @@ check: $(VENV)/.installed ## format, lint, types, direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed ## measure, as ratios against a named reference in the same run
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.installed ## measure, as ratios to a named reference in the same run (ARGS="dispatch fsck --before")
+	@PYTHONPATH=tests $(BIN)/python benchmarks/table.py $(ARGS)
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
   --custom-compile-command "make lock"

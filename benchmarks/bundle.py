@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from table import result_line
+
 _GREFFIER = str(Path(sys.executable).with_name("greffier"))
 
 
@@ -80,7 +82,7 @@ def main() -> None:
         return
     small, large = _measure(arguments.notices // 10), _measure(arguments.notices)
     for what, before, after in zip(("bundle", "verify"), small, large, strict=True):
-        print(f"  {what}: memory ratio {after / before:.2f}; goal <= 1.3")
+        print(result_line(f"{what}_memory", after / before, at_most=1.3))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from table import result_line
+
 from notifications.agreement import bundled_agreements
 from notifications.customer.records import AgreementBinding, Customer, LevelChoice, ProfileVersion
 from notifications.incident import (
@@ -69,6 +71,7 @@ def main() -> None:
     print(f" 100,000 customers: {statistics.median(large for _, large in rounds) * 1e6:6.1f} µs per customer")
     spread = f"{statistics.median(growth):.2f} ({min(growth):.2f} to {max(growth):.2f})"
     print(f"  per-customer ratio 100,000/10,000: {spread}; linear is 1.0")
+    print(result_line("decisions", statistics.median(growth), at_most=1.2))
 
 
 if __name__ == "__main__":

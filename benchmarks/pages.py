@@ -19,6 +19,7 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx2
+from table import result_line
 
 from notifications.customer.records import Customer
 from notifications.notice import NoticeState
@@ -144,9 +145,8 @@ def main() -> None:
     took = asyncio.run(_measured(arguments.incidents, arguments.customers, arguments.rounds))
     for name, (few, many) in took.items():
         small, large = statistics.median(few), statistics.median(many)
-        ratio = large / small
-        mark = "ok" if ratio <= _GOAL else "short"
-        print(f"{name} ratio={ratio:.2f} goal={_GOAL:.0f} {mark} ({small * 1e3:.1f} ms, {large * 1e3:.1f} ms)")
+        line = result_line(f"page_{name.replace(' ', '_')}", large / small, at_most=_GOAL)
+        print(f"{line} {small * 1e3:.1f} ms, {large * 1e3:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from uuid import UUID
 
+from table import result_line
+
 from notifications.incident import LocalizedText
 from notifications.ports import Page
 from service.store import migrate_store, open_store
@@ -115,10 +117,9 @@ def main() -> None:
                 for log, count, times in zip((few, many), arguments.incidents, took, strict=True):
                     times.append(sum(search(log, query) for query in queries(count, chosen)) / 4)
     small, large = (statistics.median(times) for times in took)
-    print(
-        f"search ratio={large / small:.2f} ({small * 1e6:.0f} µs among {arguments.incidents[0]:,},"
-        f" {large * 1e6:.0f} µs among {arguments.incidents[1]:,}; goal at most 5)"
-    )
+    few_said, many_said = (f"{count:,}" for count in arguments.incidents)
+    print(f"  {small * 1e6:.0f} µs among {few_said}, {large * 1e6:.0f} µs among {many_said}")
+    print(result_line("search", large / small, at_most=5))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from pathlib import Path
 import psycopg
 import uvloop
 from dispatch import facts, fill, smtp_sink
+from table import result_line
 
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.record_incident import record_incident
@@ -145,7 +146,8 @@ async def _measure(arguments: argparse.Namespace) -> None:
     held = f"each worker held to {arguments.share:g} of a core" if arguments.share else "nothing held"
     cores = f"{os.cpu_count()} cores for everything, {held}"
     print(f"{customers} customers, {arguments.contacts_each} contacts each, {cores}")
-    print(f"  ratio two/one: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); goal >= 1.6")
+    print(f"  ratio two/one: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(result_line("workers", statistics.median(ratios), at_least=1.6))
 
 
 def main() -> None:

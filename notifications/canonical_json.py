@@ -58,7 +58,7 @@ def _is_plain(value: Any, depth: int) -> bool:
         for key, item in value.items():
             if type(key) is not str or not key.isascii():
                 return False
-            if type(item) is not str and not _is_plain(item, depth - 1):
+            if type(item) is not str and item is not None and not _is_plain(item, depth - 1):
                 return False
         return True
     if kind is list:

@@ -33,9 +33,11 @@ def normal_address(address: str) -> str:
     invalid domain is compared in NFC. This form is never displayed, and no mail is sent to it.
     """
     local_part, at, domain = address.rpartition("@")
-    try:
-        domain = idna.encode(domain, uts46=True).decode()
-    except idna.IDNAError:
-        domain = unicodedata.normalize("NFC", domain)
+    # An ASCII domain is its own A-label, or is not valid; either way only its letters are made lower case.
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode()
+        except idna.IDNAError:
+            domain = unicodedata.normalize("NFC", domain)
     # Not casefold(): it would turn "groß" into another mailbox, "gross".
     return unicodedata.normalize("NFC", f"{local_part}{at}").lower() + domain.casefold()

@@ -1,6 +1,6 @@
 """Customers: their agreements, contacts and profiles, and whether they can be reached."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -14,6 +14,10 @@ class CustomerRepository(Protocol):
 
     def add(self, customer: Customer, pseudonym_salt: bytes) -> None:
         """Store a new customer and the salt of its pseudonym."""
+        ...
+
+    def add_all(self, customers: Sequence[tuple[Customer, bytes]]) -> None:
+        """Store new customers, each with the salt of its pseudonym, in a few statements."""
         ...
 
     def get(self, customer_id: UUID) -> Customer | None:
@@ -60,12 +64,20 @@ class CustomerRepository(Protocol):
         """Record an agreement binding. A binding is never changed."""
         ...
 
+    def add_bindings(self, bindings: Sequence[AgreementBinding]) -> None:
+        """Record agreement bindings in this order, in a few statements."""
+        ...
+
     def bindings(self, customer_id: UUID | None = None) -> Sequence[AgreementBinding]:
         """Return the bindings of one customer, or (None) of all customers with one query."""
         ...
 
     def add_contact(self, contact: Contact) -> None:
         """Store a new contact."""
+        ...
+
+    def add_contacts(self, contacts: Sequence[Contact]) -> None:
+        """Store new contacts in a few statements."""
         ...
 
     def contact(self, contact_id: UUID) -> Contact | None:
@@ -82,6 +94,10 @@ class CustomerRepository(Protocol):
 
     def contacts(self, customer_id: UUID) -> Sequence[Contact]:
         """Return the contacts of one customer, sorted by ``order``, then by creation."""
+        ...
+
+    def contacts_of(self, customer_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Contact]]:
+        """Return the contacts of some customers, each sorted as by ``contacts``; a customer without one is missing."""
         ...
 
     def reached(self, customer_ids: Collection[UUID]) -> frozenset[UUID]:

@@ -39,7 +39,7 @@ def _items(value: Any) -> Json:
 
 
 def _members(value: Any) -> Json:
-    return {str(key): as_json(item) for key, item in value.items()}
+    return {str(key): item if type(item) in _PLAIN else as_json(item) for key, item in value.items()}
 
 
 def _texts(value: Any) -> Json:
@@ -58,15 +58,16 @@ def _shape_of(kind: type) -> Callable[[Any], Json]:
         return _items
     if is_dataclass(kind):
         names = tuple(member.name for member in fields(kind))
-        return lambda value: {name: as_json(getattr(value, name)) for name in names}
+        return lambda value: {
+            name: item if type(item := getattr(value, name)) in _PLAIN else as_json(item) for name in names
+        }
     raise TypeError(f"no JSON form for the type {kind.__name__}")
 
 
+#: Types whose values are their own JSON form.
+_PLAIN: frozenset[type] = frozenset({str, int, bool, type(None)})
 _SHAPES: dict[type, Callable[[Any], Json]] = {
-    str: _as_it_is,
-    int: _as_it_is,
-    bool: _as_it_is,
-    type(None): _as_it_is,
+    **dict.fromkeys(_PLAIN, _as_it_is),
     UUID: str,
     LocalizedText: _texts,
 }

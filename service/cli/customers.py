@@ -31,7 +31,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 def import_command(file: Path, data: Path, *, dry_run: bool) -> None:
     """Make customers and contacts equal to a CSV file: all of it, or nothing. Exit code 2 if the file has faults."""
-    report = asyncio.run(_import(prepared_settings(data), _read(file), dry_run=dry_run))
+    report = asyncio.run(imported(prepared_settings(data), _read(file), dry_run=dry_run))
     for fault in report.faults:
         where = f"line {fault.line}: {fault.field}: " if fault.field else f"line {fault.line}: "
         click.echo(where + printable(fault.reason), err=True)
@@ -64,7 +64,8 @@ def export_command(data: Path, out: Path | None) -> None:
         file.write(content)
 
 
-async def _import(settings: Settings, content: bytes, *, dry_run: bool) -> ImportReport:
+async def imported(settings: Settings, content: bytes, *, dry_run: bool) -> ImportReport:
+    """Import a file; return the effects, or the faults that prevent it."""
     lines, faults = parse_customers(content)
     transfer = Transfer(lines, faults, load_agreements(settings.agreements), dry_run)
     act = AuditContext(f"operator:{os.getuid()}", SystemClock().now(), SystemIdentifiers())

@@ -319,6 +319,35 @@ class TestCustomers:
         with pytest.raises(StateConflictError):
             await store.write(lambda tx: tx.customers.add_profile(make_profile(customer, 2)))
 
+    async def test_many_added_at_once_are_as_if_added_one_by_one(self, store, customer):
+        # More than one statement of each size.
+        others = [make_customer() for _ in range(331)]
+        bindings = [make_binding(each) for each in others]
+        contacts = [make_contact(each) for each in [*others, *others[:300], customer]]
+
+        def work(tx):
+            tx.customers.add_all([(each, SALT) for each in others])
+            tx.customers.add_bindings(bindings)
+            tx.customers.add_contacts(contacts)
+
+        await store.write(work)
+        assert await store.read(lambda tx: tuple(tx.customers.all())) == (customer, *others)
+        assert list(await store.read(lambda tx: tx.customers.bindings())) == bindings
+        assert await store.read(lambda tx: tx.customers.pseudonym(others[-1].id)) == pseudonym(SALT, others[-1].id)
+        asked = [each.id for each in [*others, customer, make_customer()]]
+        found = await store.read(lambda tx: tx.customers.contacts_of(asked))
+        assert found.keys() == {customer.id, *(each.id for each in others)}
+        for each in (customer, others[0], others[-1]):
+            assert list(found[each.id]) == list(await store.read(lambda tx, e=each: tx.customers.contacts(e.id)))
+        assert [contacts[0], contacts[331]] == list(found[others[0].id])
+        assert await store.read(lambda tx: tx.customers.contacts_of([])) == {}
+        for again in (
+            lambda tx: tx.customers.add_all([(make_customer(), SALT), (others[3], SALT)]),
+            lambda tx: tx.customers.add_contacts([make_contact(customer), contacts[5]]),
+        ):
+            with pytest.raises(StateConflictError):
+                await store.write(again)
+
     async def test_nothing_refers_to_a_customer_that_is_not_there(self, store):
         stranger = make_customer()
         for work in (

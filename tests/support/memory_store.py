@@ -275,6 +275,10 @@ class MemoryCustomers(MemoryRepository):
         self._add(self._records.customers, customer.id, customer)
         self._records.salts[customer.id] = pseudonym_salt
 
+    def add_all(self, customers):
+        for customer, salt in customers:
+            self.add(customer, salt)
+
     def some(self, customer_ids):
         found = [item for key, item in self._records.customers.items() if key in customer_ids]
         return sorted(found, key=lambda item: (item.name.casefold(), item.id))
@@ -310,6 +314,10 @@ class MemoryCustomers(MemoryRepository):
         self._refer(self._records.customers, binding.customer_id)
         self._records.bindings.append(binding)
 
+    def add_bindings(self, bindings):
+        for binding in bindings:
+            self.add_binding(binding)
+
     def bindings(self, customer_id=None):
         return [item for item in self._records.bindings if customer_id is None or item.customer_id == customer_id]
 
@@ -317,6 +325,13 @@ class MemoryCustomers(MemoryRepository):
         self._writing("customers")
         self._refer(self._records.customers, contact.customer_id)
         self._add(self._records.contacts, contact.id, contact)
+
+    def add_contacts(self, contacts):
+        for contact in contacts:
+            self.add_contact(contact)
+
+    def contacts_of(self, customer_ids):
+        return {key: found for key in customer_ids if (found := self.contacts(key))}
 
     def contact(self, contact_id):
         return self._records.contacts.get(contact_id)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications.customer.records import AgreementBinding, Customer
+from service.web.api.customers import customer_schemas
 from service.web.api.customers.customer_csv import COLUMNS, format_customers, parse_customers
 from service.web.api.spreadsheets import guarded, line_of, unguarded
 
@@ -113,3 +114,30 @@ def test_products_and_dpa_of_a_customer_are_read_and_written_as_one_list():
     none_stated = "".join(format_customers([(one, [AgreementBinding(UUID(int=1), "secnumcloud_2026", AT, AT)], [])]))
     (line,) = parse_customers(none_stated.encode())[0]
     assert (line.dpa_id, line.products) == (None, None)
+
+
+@given(
+    st.from_regex(r"[a-zA-Z0-9_+.-]{0,70}", fullmatch=True),
+    st.sampled_from(["@", "", "@@"]),
+    st.sampled_from(
+        ["h.example", "H.Example", "münchen.example", "localhost", "a..b", "-a.example", "[::1]", "x." * 130]
+    )
+    | st.from_regex(r"[a-z0-9.-]{1,30}", fullmatch=True),
+)
+def test_a_domain_that_is_known_changes_no_address_and_no_reason(local_part, at, domain):
+    address = local_part + at + domain
+
+    def told(validate):
+        try:
+            return validate(address)
+        except ValueError as error:
+            return str(error)
+
+    assert told(customer_schemas.mail_address) == told(customer_schemas.validated_address)
+
+
+def test_lines_that_state_the_same_customer_are_judged_one_by_one():
+    good, bad = ",".join(LINE), ",".join(("Klinik", "xx", *LINE[2:]))
+    lines, faults = parse_customers("\n".join([",".join(HEADER), good, bad, good, bad]).encode())
+    assert [line.number for line in lines] == [2, 4]
+    assert [(fault.line, fault.field) for fault in faults] == [(3, "language"), (5, "language")]

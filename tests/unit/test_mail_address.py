@@ -2,7 +2,10 @@
 
 from datetime import UTC, datetime
 
+import idna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from notifications.delivery.delivery import ChannelKind, destination_of
 from notifications.errors import InvalidInputError
@@ -89,3 +92,16 @@ def test_no_header_of_an_accented_domain_needs_smtputf8():
 def test_a_domain_without_a_labels_is_no_address():
     with pytest.raises(InvalidInputError, match="domain"):
         mail_to("rssi@-é-.example")
+
+
+@given(
+    st.text(st.characters(max_codepoint=127), max_size=80)
+    | st.from_regex(r"(xn--)?[A-Za-z0-9.-]{0,70}", fullmatch=True)
+)
+def test_an_ascii_domain_is_compared_in_lower_case_as_its_a_label_is(domain):
+    domain = domain.replace("@", "")
+    try:
+        expected = idna.encode(domain, uts46=True).decode().lower()
+    except idna.IDNAError:
+        expected = domain.lower()
+    assert normal_address(f"A@{domain}") == f"a@{expected}"

@@ -1,23 +1,22 @@
 """Import customers with their contacts, all in one transaction or none. Every fault is reported with its line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from uuid import UUID
 
 from notifications.customer.records import AgreementBinding, Contact, Customer
 from notifications.errors import Fault, GreffierError, InvalidInputError
 from notifications.mail_address import normal_address
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.customers.customer_entries import ContactDraft, CustomerDraft
 from notifications.use_cases.customers.manage_customers import (
-    ContactDraft,
-    CustomerDraft,
-    add_contact,
     bind_agreement,
     change_contact,
     change_customer,
-    register_customer,
 )
+from notifications.use_cases.customers.new_customers import NewCustomers
 from notifications.use_cases.incidents.customer_decider import Agreements
 
 
@@ -91,20 +90,25 @@ def import_customers(
     3. Create what is new and change what differs. Everything else stays; nothing is removed.
     4. Collect the faults of all lines. If there are faults, or in a dry run, undo everything.
 
-    Raises ImportUndoneError in step 4, with the report. Each change has its own audit entry, as without an import.
+    Raises ImportUndoneError in step 4, with the report. Each change has its own audit entry, as without an import. What
+    is stored is read before the first change, and what is new is written in batches.
     """
     report = ImportReport()
-    known: dict[str, list[Customer]] = {}
-    for customer in tx.customers.all():
-        known.setdefault(customer.name, []).append(customer)
     grouped: dict[str, list[CustomerLine]] = {}
     for line in lines:
         grouped.setdefault(line.customer.name, []).append(line)
+    stored = _Stored(tx, grouped.keys())
+    new = NewCustomers(tx, act, agreements)
     for name, of_customer in grouped.items():
         try:
-            _import_one(tx, act, known.get(name, []), of_customer, agreements, report)
+            _import_one(tx, act, stored, new, name, of_customer, agreements, report)
         except InvalidInputError as error:
             report.faults += [LineFault(of_customer[0].number, fault.field, fault.reason) for fault in error.faults]
+        if not dry_run and not report.faults:
+            new.write_if_many()
+        else:
+            new.discard()
+    new.write()
     report.faults.sort(key=lambda fault: fault.line)
     report.outcomes.sort(key=lambda outcome: outcome.line)
     if dry_run or report.faults:
@@ -112,15 +116,34 @@ def import_customers(
     return report
 
 
+class _Stored:
+    """What is stored of the customers that a file names."""
+
+    def __init__(self, tx: Transaction, names: Container[str]) -> None:
+        self.customers: dict[str, list[Customer]] = {}
+        for customer in tx.customers.all():
+            if customer.name in names:
+                self.customers.setdefault(customer.name, []).append(customer)
+        found = {customer.id for of_name in self.customers.values() for customer in of_name}
+        self.bindings: dict[UUID, list[AgreementBinding]] = {customer_id: [] for customer_id in found}
+        for binding in tx.customers.bindings() if found else ():
+            if binding.customer_id in found:
+                self.bindings[binding.customer_id].append(binding)
+        self.contacts = tx.customers.contacts_of(found)
+
+
 def _import_one(
     tx: Transaction,
     act: AuditContext,
-    known: Sequence[Customer],
+    stored: _Stored,
+    new: NewCustomers,
+    name: str,
     lines: Sequence[CustomerLine],
     agreements: Agreements,
     report: ImportReport,
 ) -> None:
     first = lines[0]
+    known = stored.customers.get(name, [])
     # 1.
     if len(known) > 1:
         raise InvalidInputError(Fault("name", "several customers have this name: rename them first"))
@@ -131,21 +154,22 @@ def _import_one(
                 LineFault(line.number, "name", f"states other data of this customer than line {first.number}")
             )
     # 3.
-    customer, outcome = _customer(tx, act, known, first, agreements, report)
+    customer_id, outcome = _customer(tx, act, stored, new, known, first, agreements, report)
     contacts = {
-        normal_address(contact.email): contact for contact in tx.customers.contacts(customer.id) if contact.active
+        normal_address(contact.email): contact for contact in stored.contacts.get(customer_id, ()) if contact.active
     }
     seen: dict[str, int] = {}
     for line in lines:
         done = None
         if line.contact is not None:
-            earlier = seen.setdefault(normal_address(line.contact.email), line.number)
+            address = normal_address(line.contact.email)
+            earlier = seen.setdefault(address, line.number)
             if earlier != line.number:
                 fault = LineFault(line.number, "email", f"line {earlier} has this address at the same customer")
                 report.faults.append(fault)
                 continue
             try:
-                done = _contact(tx, act, customer, contacts.get(normal_address(line.contact.email)), line, line.contact)
+                done = _contact(tx, act, new, customer_id, contacts.get(address), line, line.contact)
             except InvalidInputError as error:
                 report.faults += [LineFault(line.number, fault.field, fault.reason) for fault in error.faults]
         report.outcomes.append(LineOutcome(line.number, outcome if line is first else None, done))
@@ -154,25 +178,19 @@ def _import_one(
 def _customer(
     tx: Transaction,
     act: AuditContext,
+    stored: _Stored,
+    new: NewCustomers,
     known: Sequence[Customer],
     line: CustomerLine,
     agreements: Agreements,
     report: ImportReport,
-) -> tuple[Customer, str]:
+) -> tuple[UUID, str]:
+    """Return the customer of a line, and the effect on it."""
     if not known:
         if line.agreement_id is None or line.effective_at is None:
             raise InvalidInputError(Fault("agreement_id", "a new customer needs an agreement_id and an effective_at"))
         report.agreements_bound += 1
-        made = register_customer(
-            tx,
-            act,
-            line.customer,
-            line.agreement_id,
-            line.effective_at,
-            agreements,
-            dpa_id=line.dpa_id,
-            products=line.products,
-        )
+        made = new.register(line.customer, line.agreement_id, line.effective_at, line.dpa_id, line.products)
         return made, "created"
     (before,) = known
     outcome = "unchanged"
@@ -182,8 +200,8 @@ def _customer(
         before = change_customer(tx, act, before.id, before.version, replace(draft, **stated))
         outcome = "changed"
     if line.agreement_id is None or line.effective_at is None:
-        return before, outcome
-    if not _is_bound(tx.customers.bindings(before.id), line):
+        return before.id, outcome
+    if not _is_bound(stored.bindings[before.id], line):
         bind_agreement(
             tx,
             act,
@@ -196,7 +214,7 @@ def _customer(
         )
         report.agreements_bound += 1
         outcome = "changed"
-    return before, outcome
+    return before.id, outcome
 
 
 def _is_bound(bindings: Sequence[AgreementBinding], line: CustomerLine) -> bool:
@@ -212,13 +230,14 @@ def _is_bound(bindings: Sequence[AgreementBinding], line: CustomerLine) -> bool:
 def _contact(
     tx: Transaction,
     act: AuditContext,
-    customer: Customer,
+    new: NewCustomers,
+    customer_id: UUID,
     before: Contact | None,
     line: CustomerLine,
     contact: ContactDraft,
 ) -> str:
     if before is None:
-        add_contact(tx, act, customer.id, contact)
+        new.add_contact(customer_id, contact)
         return "created"
     stated = {name: getattr(contact, name) for name in line.contact_members}
     confirms = bool(stated.pop("address_confirmed", False)) and before.verified_at is None
@@ -226,7 +245,7 @@ def _contact(
         return "unchanged"
     kept = {item.name: getattr(before, item.name) for item in fields(ContactDraft) if item.name != "address_confirmed"}
     draft = replace(ContactDraft(**kept), **stated, address_confirmed=confirms)
-    change_contact(tx, act, customer.id, before.id, before.version, draft)
+    change_contact(tx, act, customer_id, before.id, before.version, draft)
     return "changed"
 
 

@@ -1,65 +1,35 @@
 """Register and change customers, contacts, agreement bindings and chosen levels."""
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from notifications.agreement import Agreement, dpas_of
-from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
 from notifications.customer.records import (
     AgreementBinding,
     Contact,
-    ContactRole,
     Customer,
     LevelChoice,
-    MailContent,
-    NewsChannel,
     ProfileVersion,
     binding_in_force,
 )
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
-from notifications.mail.enveloped import certificate_fault
 from notifications.mail_address import a_label_address, normal_address
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import AuditContext, as_json
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.customers.customer_entries import (
+    ContactDraft,
+    CustomerDraft,
+    bound_entry,
+    confirmed_entry,
+    contact_entries,
+    customer_entry,
+    new_contact,
+    new_customer,
+    verify_certificate,
+)
 from notifications.use_cases.incidents.customer_decider import Agreements
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerDraft:
-    """The editable data of a customer. The caller has already checked language and time zone."""
-
-    name: str
-    language: str
-    time_zone: str
-    services: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-    availability_zones: tuple[str, ...] = ()
-    four_eyes: bool = False
-    acknowledge_within_seconds: int | None = None
-    news_channel: NewsChannel = NewsChannel.SAME
-
-
-@dataclass(frozen=True, slots=True)
-class ContactDraft:
-    """The editable data of a contact. ``email`` is a checked and normalised address, ``smime_certificate`` is DER."""
-
-    name: str
-    role: ContactRole
-    email: str
-    language: str
-    order: int
-    active: bool = True
-    time_zone: str | None = None
-    fallback: bool = False
-    mail_content: MailContent = MailContent.FULL
-    smime_certificate: bytes | None = None
-    #: the person who enters it vouches that the address is the contact's; no mailed link was used
-    address_confirmed: bool = False
-    phone: str | None = None
-    takes_exercises: bool = False
 
 
 def register_customer(
@@ -75,21 +45,9 @@ def register_customer(
 ) -> Customer:
     """Register a customer and bind it as ``bind_agreement`` does, in one transaction."""
     agreements.named(agreement_id)
-    customer = Customer(
-        id=act.identifiers.new_id(),
-        name=draft.name,
-        language=draft.language,
-        time_zone=draft.time_zone,
-        services=draft.services,
-        regions=draft.regions,
-        availability_zones=draft.availability_zones,
-        created_at=act.now,
-        four_eyes=draft.four_eyes,
-        acknowledge_within_seconds=draft.acknowledge_within_seconds,
-        news_channel=draft.news_channel,
-    )
+    customer = new_customer(act, draft)
     tx.customers.add(customer, act.identifiers.new_salt())
-    tx.audit.append([_customer_entry(tx, act, "customer.registered", customer)])
+    tx.audit.append([customer_entry(act, tx.customers.pseudonym(customer.id), "customer.registered", customer)])
     bind_agreement(tx, act, customer.id, agreement_id, effective_at, agreements, dpa_id=dpa_id, products=products)
     return customer
 
@@ -115,7 +73,7 @@ def change_customer(
         version=before.version + 1,
     )
     tx.customers.save(customer, before.version)
-    tx.audit.append([_customer_entry(tx, act, "customer.changed", customer)])
+    tx.audit.append([customer_entry(act, tx.customers.pseudonym(customer.id), "customer.changed", customer)])
     return customer
 
 
@@ -143,7 +101,7 @@ def bind_agreement(
     """
     tx.customers.require(customer_id)
     # 1.
-    _verify_terms(agreements.named(agreement_id), dpa_id, products, agreements)
+    verify_terms(agreements.named(agreement_id), dpa_id, products, agreements)
     # 2.
     before = binding_in_force(tx.customers.bindings(customer_id), effective_at)
     if before is not None and before.agreement_id == agreement_id:
@@ -152,23 +110,11 @@ def bind_agreement(
     # 3.
     binding = AgreementBinding(customer_id, agreement_id, effective_at, act.now, dpa_id, ordered)
     tx.customers.add_binding(binding)
-    tx.audit.append([
-        act.entry(
-            "agreement.bound",
-            subjects={"customer": tx.customers.pseudonym(customer_id)},
-            detail={
-                "agreement": agreement_id,
-                "effective_at": timestamp_text(effective_at),
-                # Null: as the agreement says.
-                "dpa": dpa_id,
-                "products": None if ordered is None else list(ordered),
-            },
-        )
-    ])  # fmt: skip
+    tx.audit.append([bound_entry(act, tx.customers.pseudonym(customer_id), binding)])
     return binding
 
 
-def _verify_terms(
+def verify_terms(
     agreement: Agreement, dpa_id: str | None, products: tuple[str, ...] | None, agreements: Agreements
 ) -> None:
     """Raise InvalidInputError unless the DPA and the products belong to the agreement."""
@@ -254,27 +200,9 @@ def add_contact(tx: Transaction, act: AuditContext, customer_id: UUID, draft: Co
     """Add a contact to which notices are served; raises NotFoundError, InvalidInputError."""
     tx.customers.require(customer_id)
     _verify_address_is_new(tx, customer_id, draft.email, None)
-    _verify_certificate(draft, None, act)
-    contact = Contact(
-        id=act.identifiers.new_id(),
-        customer_id=customer_id,
-        name=draft.name,
-        role=draft.role,
-        email=draft.email,
-        language=draft.language,
-        order=draft.order,
-        active=draft.active,
-        created_at=act.now,
-        time_zone=draft.time_zone,
-        fallback=draft.fallback,
-        mail_content=draft.mail_content,
-        smime_certificate=draft.smime_certificate,
-        verified_at=act.now if draft.address_confirmed else None,
-        phone=draft.phone,
-        takes_exercises=draft.takes_exercises,
-    )
+    contact = new_contact(act, customer_id, draft)
     tx.customers.add_contact(contact)
-    tx.audit.append([_contact_entry(tx, act, "contact.added", contact), *_new_confirmation(tx, act, None, contact)])
+    tx.audit.append(contact_entries(act, tx.customers.pseudonym(customer_id), None, contact))
     return contact
 
 
@@ -292,7 +220,7 @@ def change_contact(
     if before.version != expected_version:
         raise VersionMismatchError("contact", contact_id, expected_version, before.version)
     _verify_address_is_new(tx, customer_id, draft.email, contact_id)
-    _verify_certificate(draft, before, act)
+    verify_certificate(draft, before, act)
     verified_at = before.verified_at if a_label_address(draft.email) == a_label_address(before.email) else None
     contact = replace(
         before,
@@ -312,7 +240,7 @@ def change_contact(
         version=before.version + 1,
     )
     tx.customers.save_contact(contact, before.version)
-    tx.audit.append([_contact_entry(tx, act, "contact.changed", contact), *_new_confirmation(tx, act, before, contact)])
+    tx.audit.append(contact_entries(act, tx.customers.pseudonym(customer_id), before, contact))
     return contact
 
 
@@ -329,7 +257,7 @@ def confirm_address(tx: Transaction, act: AuditContext, contact_id: UUID, addres
         return before
     contact = replace(before, verified_at=act.now, version=before.version + 1)
     tx.customers.save_contact(contact, before.version)
-    tx.audit.append([_confirmed_entry(tx, act, contact, "link")])
+    tx.audit.append([confirmed_entry(act, tx.customers.pseudonym(contact.customer_id), contact, "link")])
     return contact
 
 
@@ -341,22 +269,6 @@ def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, excep
         raise InvalidInputError(Fault("email", "another active contact of this customer has this address"))
 
 
-def _verify_certificate(draft: ContactDraft, before: Contact | None, act: AuditContext) -> None:
-    """Raise InvalidInputError for a certificate that is not usable, if the certificate or the address is new.
-
-    A stored certificate may expire.
-    """
-    if draft.smime_certificate is None or (
-        before is not None
-        and before.smime_certificate == draft.smime_certificate
-        and normal_address(before.email) == normal_address(draft.email)
-    ):
-        return
-    fault = certificate_fault(draft.smime_certificate, draft.email, act.now)
-    if fault is not None:
-        raise InvalidInputError(Fault("smime_certificate", fault))
-
-
 def _choice_text(choice: LevelChoice) -> str:
     parts = (
         ("impacts", choice.impacts),
@@ -365,61 +277,3 @@ def _choice_text(choice: LevelChoice) -> str:
         ("data_harm", tuple(harmed.value for harmed in choice.data_harm)),
     )
     return ";".join(f"{name}={','.join(values)}" for name, values in parts if values) or "every_security_incident"
-
-
-def _without_certificate(contact: Contact) -> dict[str, object]:
-    """Return the contact as the log commits to it: with the digest (hex) of its certificate."""
-    certificate = contact.smime_certificate
-    digest = None if certificate is None else hashlib.sha256(certificate).hexdigest()
-    shape = as_json(replace(contact, smime_certificate=None))
-    assert isinstance(shape, dict)
-    return shape | {"smime_certificate_sha256": digest}
-
-
-def _customer_entry(tx: Transaction, act: AuditContext, kind: str, customer: Customer) -> AuditEntry:
-    return act.entry(
-        kind,
-        subjects={"customer": tx.customers.pseudonym(customer.id)},
-        detail={
-            "version": customer.version,
-            "four_eyes": customer.four_eyes,
-            "acknowledge_within_seconds": customer.acknowledge_within_seconds,
-            "news_channel": customer.news_channel.value,
-        },
-        private={"customer": customer},
-    )
-
-
-def _new_confirmation(tx: Transaction, act: AuditContext, before: Contact | None, contact: Contact) -> list[AuditEntry]:
-    """Return the entry of an address that was confirmed by this change; empty if it was confirmed before."""
-    was_confirmed = (
-        before is not None
-        and before.verified_at is not None
-        and a_label_address(before.email) == a_label_address(contact.email)
-    )
-    return [] if was_confirmed or contact.verified_at is None else [_confirmed_entry(tx, act, contact, "out_of_band")]
-
-
-def _confirmed_entry(tx: Transaction, act: AuditContext, contact: Contact, way: str) -> AuditEntry:
-    return act.entry(
-        "contact.address_confirmed",
-        subjects={"customer": tx.customers.pseudonym(contact.customer_id), "contact": str(contact.id)},
-        detail={"version": contact.version, "way": way},
-    )
-
-
-def _contact_entry(tx: Transaction, act: AuditContext, kind: str, contact: Contact) -> AuditEntry:
-    return act.entry(
-        kind,
-        subjects={"customer": tx.customers.pseudonym(contact.customer_id), "contact": str(contact.id)},
-        detail={
-            "version": contact.version,
-            "role": contact.role.value,
-            "active": contact.active,
-            "fallback": contact.fallback,
-            "mail_content": contact.mail_content.value,
-            "encrypted": contact.smime_certificate is not None,
-            "address_confirmed": contact.verified_at is not None,
-        },
-        private={"contact": _without_certificate(contact)},
-    )

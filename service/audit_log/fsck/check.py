@@ -40,7 +40,7 @@ from service.audit_log.fsck.findings import (
     RangeFound,
 )
 from service.audit_log.fsck.heads import ExternalHeads, compare_heads
-from service.audit_log.fsck.ranges import YieldControl, check_range, subject_hash
+from service.audit_log.fsck.ranges import YieldControl, check_range, subjects_hash
 from service.audit_log.fsck.rows import rows_without_entries
 from service.audit_log.published_head import read_head
 from service.store.maintenance.inspection import Inspection, inspected
@@ -80,6 +80,8 @@ class _CombinedRanges:
     said_erased: dict[str, int] = field(default_factory=dict)
     noticed: dict[str, datetime] = field(default_factory=dict)
     erasures: list[tuple[int, str, datetime]] = field(default_factory=list)
+    #: a position and the sum of the hashes of the subjects stored up to it, if a process made it beside the ranges
+    stored: tuple[int, int] | None = None
     #: size and root of the tree, once the last range was added
     root: tuple[int, bytes] | None = None
 
@@ -115,7 +117,7 @@ def check_log(
         begins(size)
         # 2. and 3.
         whole = _CombinedRanges()
-        for found in _ranges(location, inspection, size, keys, processes, breathe, rows=rows):
+        for found in _ranges(location, inspection, size, keys, processes, breathe, whole, rows=rows):
             if not _combine(whole, found, inspection, report):
                 return report
         root = whole.root
@@ -153,10 +155,11 @@ def _ranges(
     keys: Sequence[VerifierKey],
     processes: int,
     breathe: YieldControl,
+    whole: _CombinedRanges,
     *,
     rows: bool,
 ) -> Iterator[RangeFound]:
-    """Yield the result of each range, from left to right."""
+    """Yield the result of each range, from left to right; with several processes one also sums the stored subjects."""
     starts = range(0, size, RANGE_LEAVES)
     if processes == 1 or len(starts) == 1:
         for start in starts:
@@ -165,10 +168,18 @@ def _ranges(
     # Processes are forked, so that ``hash`` of a text is the same in all of them and no module is loaded again.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(processes, len(starts)), mp_context=context) as pool:
+        last = inspection.entries(size - 1, size) if rows else []
+        stored = pool.submit(_subjects_in_process, location, last[0][1]) if last else None
         jobs = [(location, start, min(start + RANGE_LEAVES, size), keys, rows) for start in starts]
         for found in pool.map(_check_in_process, jobs):
             breathe(found.end - found.start)
             yield found
+        whole.stored = None if stored is None else stored.result()
+
+
+def _subjects_in_process(location: str | Path, last: int) -> tuple[int, int]:
+    with inspected(location) as inspection:
+        return last, subjects_hash(inspection.subjects(last))
 
 
 def _check_in_process(job: tuple[str | Path, int, int, Sequence[VerifierKey], bool]) -> RangeFound:
@@ -255,10 +266,17 @@ def _compare_published(
 
 
 def _compare_subjects(inspection: Inspection, whole: _CombinedRanges) -> Iterator[Difference]:
-    """Compare the index of subjects with the subjects in the leaves, by a sum of hashes per range."""
+    """Compare the index of subjects with the subjects in the leaves, by the sum of their hashes.
+
+    Only if the sums differ are they made for each range, to find the first.
+    """
+    last = whole.positions[-1]
+    known = whole.stored[1] if whole.stored is not None and whole.stored[0] == last else None
+    if (subjects_hash(inspection.subjects(last)) if known is None else known) == sum(whole.subjects):
+        return
     sums = [0] * len(whole.positions)
-    for kind, identifier, position in inspection.subjects(whole.positions[-1]):
-        sums[bisect_left(whole.positions, position)] += subject_hash(f'{kind}":"{identifier}', position)
+    for subject in inspection.subjects(last):
+        sums[bisect_left(whole.positions, subject[1])] += subjects_hash([subject])
     for number, (stored, said) in enumerate(zip(sums, whole.subjects, strict=True)):
         if stored != said:
             yield _first_other_subject(inspection, whole, number)
@@ -269,9 +287,9 @@ def _first_other_subject(inspection: Inspection, whole: _CombinedRanges, number:
     """Return the first entry of a range whose subjects in the index differ from those in its leaf."""
     last, before = whole.positions[number], whole.positions[number - 1] if number else 0
     stored: dict[int, set[str]] = {}
-    for kind, identifier, position in inspection.subjects(last):
+    for pair, position in inspection.subjects(last):
         if position > before:
-            stored.setdefault(position, set()).add(f'"{kind}":"{identifier}"')
+            stored.setdefault(position, set()).add(f'"{pair}"')
     start = number * RANGE_LEAVES
     for at in range(start, start + RANGE_LEAVES, _AT_ONCE):
         for index, position, _, leaf, *_ in inspection.entries(at, at + _AT_ONCE):

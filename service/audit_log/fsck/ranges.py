@@ -5,8 +5,9 @@ results.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from uuid import UUID
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import repeat
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import HASH_BYTES
@@ -24,6 +25,9 @@ _sha256 = hashlib.sha256
 #: Number of entries in memory at a time.
 _AT_ONCE = 4096
 _UUID_TEXT = 36
+_IDENTIFIER_BYTES = 16
+#: Microseconds.
+_SECOND = 1_000_000
 _COMMITMENT = b"greffier/commitment/v1\n"
 # The members of a canonical leaf are in order, and every quote inside a text is escaped. So each of these marks occurs
 # exactly once, where its member begins. A leaf that is not canonical is found when the tree is compared.
@@ -36,9 +40,12 @@ _INCIDENT, _NOTICE = b'"incident":"', b'"notice":"'
 YieldControl = Callable[[int], None]
 
 
-def subject_hash(pair: str, position: int) -> int:
-    """Return the hash of one subject of an entry, ``kind":"identifier``; it differs between program runs."""
-    return hash((pair, position))
+def subjects_hash(subjects: Iterable[tuple[str, int]]) -> int:
+    """Return the sum of the hashes of subjects: each ``kind":"identifier`` and a position. It differs between runs.
+
+    Nothing but functions of the interpreter in C works on the single subjects: a log has millions of them.
+    """
+    return sum(map(hash, subjects))
 
 
 def check_range(
@@ -140,15 +147,32 @@ def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row],
 def _says(leaf: bytes, recorded_at: int, incident_id: bytes | None, notice_id: bytes | None) -> bool:
     """Return whether a leaf states what the columns beside it repeat."""
     try:
-        at = timestamp_text(from_microseconds(recorded_at)).encode()
-        named = [None if each is None else str(UUID(bytes=each)).encode() for each in (incident_id, notice_id)]
+        at = _second_text(recorded_at // _SECOND) + b".%06dZ" % (recorded_at % _SECOND)
+        incident, notice = _INCIDENT + _identifier_text(incident_id), _NOTICE + _identifier_text(notice_id)
     except (ValueError, OverflowError):
         return False  # no time, or no identifier
     subjects = leaf[leaf.find(_SUBJECTS) : leaf.find(_TYPE)]
-    return leaf.startswith(at, leaf.find(_AT) + len(_AT)) and all(
-        mark not in subjects if identifier is None else mark + identifier in subjects
-        for mark, identifier in zip((_INCIDENT, _NOTICE), named, strict=True)
+    return (
+        leaf.startswith(at, leaf.find(_AT) + len(_AT))
+        and (incident in subjects) is (incident_id is not None)
+        and (notice in subjects) is (notice_id is not None)
     )
+
+
+@lru_cache(maxsize=64)
+def _second_text(second: int) -> bytes:
+    """Return the text of a time up to its second; neighbouring entries share it. Raises OverflowError."""
+    return timestamp_text(from_microseconds(second * _SECOND)).partition(".")[0].encode()
+
+
+def _identifier_text(identifier: bytes | None) -> bytes:
+    """Return the text of an identifier, empty for None; raises ValueError for what is none."""
+    if identifier is None:
+        return b""
+    if len(identifier) != _IDENTIFIER_BYTES:
+        raise ValueError("no identifier")
+    digits = identifier.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}".encode()
 
 
 def _has_codes(leaf: bytes, kind: str, actor: str) -> bool:
@@ -166,7 +190,7 @@ def _compare_openings(found: RangeFound, rows: RowChecks, inspection: Inspection
         after_id = leaf.find(_ID) + len(_ID) + _UUID_TEXT + len(_SUBJECTS)
         subjects = leaf[after_id : leaf.find(_TYPE, after_id - 1)].decode()
         if subjects:
-            hashed += sum([hash((pair, position)) for pair in subjects[1:-1].split('","')])
+            hashed += subjects_hash(zip(subjects[1:-1].split('","'), repeat(position)))
         at = leaf.find(_COMMITMENTS) + len(_COMMITMENTS)
         committed = leaf[at : leaf.find(b"}", at)]
         opened: dict[str, bytes] = {}

@@ -1,6 +1,6 @@
 """Customers within a scope, and what belongs to them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from notifications.customer.erasure import ErasureOrder
@@ -69,6 +69,9 @@ class ScopedCustomers(ScopedRepository):
     def contacts(self, customer_id: UUID) -> Sequence[Contact]:
         return self._tx.customers.contacts(customer_id) if self._scope.covers_customer(customer_id) else ()
 
+    def contacts_of(self, customer_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Contact]]:
+        return self._tx.customers.contacts_of([each for each in customer_ids if self._scope.covers_customer(each)])
+
     def reached(self, customer_ids: Collection[UUID]) -> frozenset[UUID]:
         return self._tx.customers.reached([each for each in customer_ids if self._scope.covers_customer(each)])
 
@@ -82,6 +85,11 @@ class ScopedCustomers(ScopedRepository):
     def add_contact(self, contact: Contact) -> None:
         self._verify_customer(contact.customer_id)
         self._tx.customers.add_contact(contact)
+
+    def add_contacts(self, contacts: Sequence[Contact]) -> None:
+        for customer_id in {contact.customer_id for contact in contacts}:
+            self._verify_customer(customer_id)
+        self._tx.customers.add_contacts(contacts)
 
     def save_contact(self, contact: Contact, expected_version: int) -> None:
         self.require_contact(contact.id)

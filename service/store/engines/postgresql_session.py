@@ -151,7 +151,7 @@ class PostgresqlSession(Session):
         terms = ["(" + " | ".join(f"'{term}'" for term in group) + ")" for group in groups]
         return " & ".join([*terms, *(f"'{word}':*" if len(word) > 1 else f"'{word}'" for word in words)])
 
-    def index_terms(self, kind: str, position: int, terms: str) -> None:
+    def index_terms(self, documents: Sequence[tuple[str, int, str]]) -> None:
         """Do nothing."""
 
     def unindex_terms(self, kind: str, position: int, terms: str) -> None:

@@ -118,6 +118,34 @@ def _names(text: str) -> tuple[str, ...]:
     return () if text == "[]" else _NAMES.decode(text)
 
 
+def _row_of_customer(customer: Customer) -> tuple[object, ...]:
+    return (
+        customer.id.bytes,
+        customer.name,
+        customer.language,
+        customer.time_zone,
+        _NAMES.encode(customer.services),
+        _NAMES.encode(customer.regions),
+        _NAMES.encode(customer.availability_zones),
+        to_microseconds(customer.created_at),
+        customer.version,
+        customer.four_eyes,
+        customer.acknowledge_within_seconds,
+        customer.news_channel.value,
+    )
+
+
+def _row_of_binding(binding: AgreementBinding) -> tuple[object, ...]:
+    return (
+        binding.customer_id.bytes,
+        binding.agreement_id,
+        to_microseconds(binding.effective_at),
+        to_microseconds(binding.recorded_at),
+        binding.dpa_id,
+        None if binding.products is None else _NAMES.encode(binding.products),
+    )
+
+
 def _binding_of_row(row: tuple[Any, ...]) -> AgreementBinding:
     customer_id, agreement_id, effective_at, recorded_at, dpa_id, products = row
     return AgreementBinding(
@@ -150,25 +178,15 @@ class CustomerRecords(Records):
 
     def add(self, customer: Customer, pseudonym_salt: bytes) -> None:
         """Store a new customer and the salt of its pseudonym."""
-        self._session.execute(
-            _INSERT_CUSTOMER,
-            (
-                customer.id.bytes,
-                customer.name,
-                customer.language,
-                customer.time_zone,
-                _NAMES.encode(customer.services),
-                _NAMES.encode(customer.regions),
-                _NAMES.encode(customer.availability_zones),
-                to_microseconds(customer.created_at),
-                customer.version,
-                customer.four_eyes,
-                customer.acknowledge_within_seconds,
-                customer.news_channel.value,
-            ),
-        )
-        self._session.execute(_INSERT_SALT, (customer.id.bytes, pseudonym_salt))
-        SearchDocuments(self._session).put_customer(customer)
+        self.add_all([(customer, pseudonym_salt)])
+
+    def add_all(self, customers: Sequence[tuple[Customer, bytes]]) -> None:
+        """Store new customers, each with the salt of its pseudonym."""
+        if not customers:
+            return
+        self._session.execute_many(_INSERT_CUSTOMER, [_row_of_customer(customer) for customer, _ in customers])
+        self._session.execute_many(_INSERT_SALT, [(customer.id.bytes, salt) for customer, salt in customers])
+        SearchDocuments(self._session).add_customers([customer for customer, _ in customers])
         self._directory_changed()
 
     def get(self, customer_id: UUID) -> Customer | None:
@@ -252,18 +270,13 @@ class CustomerRecords(Records):
 
     def add_binding(self, binding: AgreementBinding) -> None:
         """Record an agreement binding."""
-        self._session.execute(
-            _INSERT_BINDING,
-            (
-                binding.customer_id.bytes,
-                binding.agreement_id,
-                to_microseconds(binding.effective_at),
-                to_microseconds(binding.recorded_at),
-                binding.dpa_id,
-                None if binding.products is None else _NAMES.encode(binding.products),
-            ),
-        )
-        self._directory_changed()
+        self.add_bindings([binding])
+
+    def add_bindings(self, bindings: Sequence[AgreementBinding]) -> None:
+        """Record agreement bindings, in this order."""
+        if bindings:
+            self._session.execute_many(_INSERT_BINDING, map(_row_of_binding, bindings))
+            self._directory_changed()
 
     def bindings(self, customer_id: UUID | None = None) -> Sequence[AgreementBinding]:
         """Return the bindings of one customer, or of all, as recorded."""

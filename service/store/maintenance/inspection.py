@@ -51,7 +51,8 @@ _CHECKPOINTS = "SELECT size, note FROM log_checkpoints WHERE size > ? AND size <
 _OPENINGS = (
     "SELECT position, name, salt, value FROM audit_openings WHERE position >= ? AND position <= ? ORDER BY position"
 )
-_SUBJECTS = "SELECT kind, identifier, position FROM audit_subjects WHERE position <= ?"
+# As a leaf writes them between its first and its last quotation mark.
+_SUBJECTS = """SELECT kind || '":"' || identifier, position FROM audit_subjects WHERE position <= ?"""
 _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 _TRIGGERS_OFF = (
     "SELECT c.relname || '.' || t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
@@ -119,9 +120,9 @@ class Inspection:
         """Return (position, name, salt, value) of the openings of entries at positions from first to last."""
         return self._session.all(_OPENINGS, (first, last))
 
-    def subjects(self, last: int) -> Iterator[tuple[str, str, int]]:
-        """Yield the subjects of the entries up to a position, in no order."""
-        yield from self._session.execute(_SUBJECTS, (last,))
+    def subjects(self, last: int) -> Iterator[tuple[str, int]]:
+        """Return the subjects of the entries up to a position, in no order: ``kind":"identifier`` and position."""
+        return iter(self._session.execute(_SUBJECTS, (last,)))
 
     def all(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Return all rows of a SELECT in portable SQL."""

@@ -1,7 +1,8 @@
 """Documents of the full-text index: what each kind of thing is found by, and what a result shows of it."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ _documents, _notices = table(SearchDocumentRow).c, table(NoticeRow).c
 
 _INSERT = (
     "INSERT INTO search_documents (kind, subject_id, customer_id, at, shown, terms) VALUES (?, ?, ?, ?, ?, ?)"
-    " RETURNING position"
+    " RETURNING position, kind, terms"
 )
 _OF_SUBJECT = compiled(
     select(_documents.position, _documents.customer_id, _documents.shown, _documents.terms).where(
@@ -52,8 +53,12 @@ _WORDED = (
     "ticket", "title", "what_happened", "effect", "measures_taken", "recommendations", "not_known_yet", "personal_data",
 )  # fmt: skip
 
-#: The documents of one subject: customer (None: of no single one), what is shown, texts.
-_Documents = Mapping[UUID | None, tuple[Mapping[str, Any], Iterable[str]]]
+#: What is shown of a document, and its texts.
+_Document = tuple[Mapping[str, Any], Iterable[str]]
+#: The documents of one subject by customer; None: of no single one.
+_Documents = Mapping[UUID | None, _Document]
+#: A document that is not stored yet: kind, subject, customer, time, what is shown, terms.
+_NewDocument = tuple[str, bytes, bytes | None, int, str, str]
 
 
 class SearchDocuments(Records):
@@ -76,15 +81,24 @@ class SearchDocuments(Records):
 
     def put_customer(self, customer: Customer) -> None:
         """Index a customer."""
-        texts = (customer.name, *customer.services, *customer.regions, *customer.availability_zones)
-        at = to_microseconds(customer.created_at)
-        self._put("customer", customer.id, at, {customer.id: ({"name": customer.name}, texts)})
+        self._put("customer", customer.id, to_microseconds(customer.created_at), {customer.id: _of_customer(customer)})
+
+    def add_customers(self, customers: Sequence[Customer]) -> None:
+        """Index new customers."""
+        self._add([
+            _new("customer", each.id, each.id, each.created_at, _of_customer(each)) for each in customers
+        ])  # fmt: skip
 
     def put_contact(self, contact: Contact) -> None:
         """Index a contact."""
-        shown = {"name": contact.name, "email": contact.email, "role": contact.role.value, "active": contact.active}
-        texts = (contact.name, contact.email, contact.phone or "")
-        self._put("contact", contact.id, to_microseconds(contact.created_at), {contact.customer_id: (shown, texts)})
+        at = to_microseconds(contact.created_at)
+        self._put("contact", contact.id, at, {contact.customer_id: _of_contact(contact)})
+
+    def add_contacts(self, contacts: Sequence[Contact]) -> None:
+        """Index new contacts."""
+        self._add([
+            _new("contact", each.id, each.customer_id, each.created_at, _of_contact(each)) for each in contacts
+        ])  # fmt: skip
 
     def put_notice(self, sealed: SealedNotice) -> None:
         """Index a sealed notice; a draft is found only by the facts of its incident."""
@@ -109,23 +123,47 @@ class SearchDocuments(Records):
             for position, customer, shown, terms in self._session.all(_OF_SUBJECT, (subject_id.bytes, kind))
         }
         for customer_id, (shown, texts) in documents.items():
-            new = json.dumps(shown, ensure_ascii=False, separators=(",", ":")), indexed_terms([kind_facet(kind)], texts)
+            new = _content(kind, shown, texts)
             known = stored.pop(customer_id, None)
             if known is None:
                 key = None if customer_id is None else customer_id.bytes
-                row = self._session.one(_INSERT, (kind, subject_id.bytes, key, at, *new))
-                assert row is not None  # RETURNING gives the row that was written
-                self._session.index_terms(kind, row[0], new[1])
+                self._add([(kind, subject_id.bytes, key, at, *new)])
             elif known[1:] != new:
                 self._session.unindex_terms(kind, known[0], known[2])
                 self._session.execute(_UPDATE, (*new, known[0]))
-                self._session.index_terms(kind, known[0], new[1])
+                self._session.index_terms([(kind, known[0], new[1])])
         for position, _, terms in stored.values():
             self._drop(kind, position, terms)
+
+    def _add(self, documents: Sequence[_NewDocument]) -> None:
+        written = self._session.insert_returning(_INSERT, documents)
+        self._session.index_terms([(kind, position, terms) for position, kind, terms in written])
 
     def _drop(self, kind: str, position: int, terms: str) -> None:
         self._session.unindex_terms(kind, position, terms)
         self._session.execute(_DELETE, (position,))
+
+
+_shown_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _content(kind: str, shown: Mapping[str, Any], texts: Iterable[str]) -> tuple[str, str]:
+    """Return what is stored of a document: what is shown as JSON, and its terms."""
+    return _shown_text(shown), indexed_terms([kind_facet(kind)], texts)
+
+
+def _new(kind: str, subject_id: UUID, customer_id: UUID, at: datetime, document: _Document) -> _NewDocument:
+    return kind, subject_id.bytes, customer_id.bytes, to_microseconds(at), *_content(kind, *document)
+
+
+def _of_customer(customer: Customer) -> _Document:
+    texts = (customer.name, *customer.services, *customer.regions, *customer.availability_zones)
+    return {"name": customer.name}, texts
+
+
+def _of_contact(contact: Contact) -> _Document:
+    shown = {"name": contact.name, "email": contact.email, "role": contact.role.value, "active": contact.active}
+    return shown, (contact.name, contact.email, contact.phone or "")
 
 
 def _texts(text: LocalizedText | None) -> Iterator[str]:

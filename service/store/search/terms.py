@@ -19,6 +19,8 @@ _WORDS_SOUGHT = 12
 
 def folded(text: str) -> str:
     """Return text without case, accents and ligatures: ``Œuvré`` and ``oeuvre`` are equal, as are ``ß`` and ``ss``."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).translate(_LETTERS)
 

@@ -23,14 +23,14 @@ _CONFLICTS = {
 
 #: Rows per INSERT. Each statement releases and retakes the GIL, so fewer, larger statements are faster.
 _ROWS_AT_ONCE = (256, 64, 8)
-_PLAIN_VALUES = re.compile(r"INSERT .* VALUES (?P<row>\((?:\?, )*\?\))", re.DOTALL)
+_PLAIN_VALUES = re.compile(r"(?P<begin>INSERT .* VALUES )(?P<row>\((?:\?, )*\?\))(?P<end>( RETURNING .*)?)", re.DOTALL)
 
 
 @lru_cache(maxsize=256)
 def _inserting(statement: str, rows: int) -> str | None:
     """Return an INSERT of plain values as an INSERT of ``rows`` rows; None for any other statement."""
     match = _PLAIN_VALUES.fullmatch(statement)
-    return None if match is None else statement + f", {match['row']}" * (rows - 1)
+    return None if match is None else match["begin"] + ", ".join([match["row"]] * rows) + match["end"]
 
 
 @lru_cache(maxsize=32)
@@ -69,6 +69,19 @@ class Session:
     def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> int:
         """Run one statement for every row; return the number of affected rows."""
         return self._by_lists(statement, list(rows), lambda count: _inserting(statement, count))
+
+    def insert_returning(self, statement: str, rows: Sequence[Sequence[object]]) -> list[Row]:
+        """Run one INSERT of plain values with RETURNING for every row; return what it returns, in no order."""
+        found: list[Row] = []
+        at = 0
+        for count in (*_ROWS_AT_ONCE, 1):
+            while len(rows) - at >= count:
+                whole = _inserting(statement, count)
+                if whole is None:
+                    raise ValueError(f"no INSERT of plain values: {statement}")
+                found += self.all(whole, list(chain.from_iterable(rows[at : at + count])))
+                at += count
+        return found
 
     def update_many(self, statement: str, given: str, rows: Sequence[Sequence[object]]) -> int:
         """Run one UPDATE for every row; return the number of affected rows.
@@ -116,9 +129,10 @@ class Session:
         del kind
         return full_text.match_of(required, words)
 
-    def index_terms(self, kind: str, position: int, terms: str) -> None:
-        """Index the terms of a document that was written."""
-        self.execute(full_text.INDEX_TERMS, (full_text.row_number(kind, position), terms))
+    def index_terms(self, documents: Sequence[tuple[str, int, str]]) -> None:
+        """Index the terms of documents that were written: kind, position and terms of each."""
+        rows = [(full_text.row_number(kind, position), terms) for kind, position, terms in documents]
+        self.execute_many(full_text.INDEX_TERMS, rows)
 
     def unindex_terms(self, kind: str, position: int, terms: str) -> None:
         """Take the terms of a document out of the index, before the document changes."""

@@ -32,7 +32,7 @@ def guarded(cell: str) -> str:
 
 def unguarded(cell: str) -> str:
     """Return a cell that was read, without the apostrophe that guards it."""
-    return _GUARDED.sub(r"\1", cell)
+    return _GUARDED.sub(r"\1", cell) if "'" in cell else cell
 
 
 def line_of(cells: Iterable[str]) -> str:

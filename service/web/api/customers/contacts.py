@@ -11,11 +11,8 @@ from notifications.customer.records import Contact
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import (
-    ContactDraft,
-    add_contact,
-    change_contact,
-)
+from notifications.use_cases.customers.customer_entries import ContactDraft
+from notifications.use_cases.customers.manage_customers import add_contact, change_contact
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.auth.sign_in.links import new_link_secret

@@ -9,7 +9,7 @@ import binascii
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +21,8 @@ from service.web.api.sheets import SheetError, header_faults, sheet_rows
 from service.web.api.spreadsheets import line_of, unguarded
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
+#: What lines stated without fault, by schema and members.
+_Known = dict[tuple[object, ...], BaseModel]
 
 #: column -> field of the customer
 _CUSTOMER = {
@@ -58,6 +60,7 @@ def parse_customers(content: bytes) -> tuple[list[CustomerLine], list[LineFault]
     """
     lines, faults = list[CustomerLine](), list[LineFault]()
     header: list[str] | None = None
+    known: _Known = {}
     try:
         for number, cells in sheet_rows(io.BytesIO(content), COLUMNS):
             if header is None:
@@ -67,7 +70,7 @@ def parse_customers(content: bytes) -> tuple[list[CustomerLine], list[LineFault]
             elif len(lines) >= MAX_LINES:
                 return lines, [*faults, LineFault(number, "", f"a file may have {MAX_LINES} lines")]
             else:
-                parsed = _line(number, header, cells, faults)
+                parsed = _line(number, header, cells, faults, known)
                 if parsed is not None:
                     lines.append(parsed)
     except SheetError as error:
@@ -109,7 +112,9 @@ def _text(value: object) -> str:
     return str(getattr(value, "value", value))
 
 
-def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list[LineFault]) -> CustomerLine | None:
+def _line(
+    number: int, header: Sequence[str], cells: Sequence[str], faults: list[LineFault], known: _Known
+) -> CustomerLine | None:
     """Return a line; if it has faults, add them to ``faults`` and return None."""
     if len(cells) != len(header):
         faults.append(LineFault(number, "", f"has {len(cells)} cells, the first line has {len(header)}"))
@@ -126,10 +131,10 @@ def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list
                 faults.append(LineFault(number, column, reason))
             stated[column] = value
     certificate = stated.pop("contact_smime_certificate", None)
-    customer = _valid(CustomerIn, _CUSTOMER, stated, number, faults)
-    agreement = _valid(AgreementIn, _AGREEMENT, stated, number, faults) if _any(_AGREEMENT, stated) else None
+    customer = _valid(CustomerIn, _CUSTOMER, stated, number, faults, known)
+    agreement = _valid(AgreementIn, _AGREEMENT, stated, number, faults, known) if _any(_AGREEMENT, stated) else None
     has_contact = certificate is not None or _any(_CONTACT, stated)
-    contact = _valid(ContactIn, _CONTACT, stated, number, faults) if has_contact else None
+    contact = _valid(ContactIn, _CONTACT, stated, number, faults, {}) if has_contact else None
     if len(faults) > wrong or customer is None:
         return None
     draft = None if contact is None else contact.to_domain()
@@ -138,7 +143,7 @@ def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list
         customer=customer.to_domain(),
         agreement_id=None if agreement is None else agreement.agreement_id,
         effective_at=None if agreement is None else agreement.effective_at,
-        contact=None if draft is None else replace(draft, smime_certificate=certificate),
+        contact=draft if draft is None or certificate is None else replace(draft, smime_certificate=certificate),
         dpa_id=None if agreement is None else agreement.dpa_id,
         products=None if agreement is None else agreement.products,
         customer_members=frozenset(_CUSTOMER[name] for name in header if name in _CUSTOMER),
@@ -159,21 +164,34 @@ def _value(column: str, cell: str) -> object:
             return base64.b64decode(cell, validate=True)
         except (binascii.Error, ValueError):
             return None
-    return cell.split(";") if column in _LISTS else cell
+    return tuple(cell.split(";")) if column in _LISTS else cell
 
 
 def _valid(
-    schema: type[SchemaT], columns: dict[str, str], stated: dict[str, Any], number: int, faults: list[LineFault]
+    schema: type[SchemaT],
+    columns: dict[str, str],
+    stated: dict[str, Any],
+    number: int,
+    faults: list[LineFault],
+    known: _Known,
 ) -> SchemaT | None:
-    """Return the columns validated as in the API; if that fails, add the faults under the column names, return None."""
+    """Return the columns validated as in the API; if that fails, add the faults under the column names, return None.
+
+    Equal columns are validated once: ``known`` has what earlier lines stated without fault.
+    """
+    shape = {member: stated[column] for column, member in columns.items() if column in stated}
+    same = known.get(key := (schema, *shape.items()))
+    if same is not None:
+        return cast("SchemaT", same)
     try:
-        return schema.model_validate({member: stated[column] for column, member in columns.items() if column in stated})
+        made = known[key] = schema.model_validate(shape)
     except ValidationError as error:
         named = {member: column for column, member in columns.items()}
         for item in error.errors(include_url=False, include_input=False, include_context=False):
             column = named.get(str(item["loc"][0]), "") if item["loc"] else ""
             faults.append(LineFault(number, column, item["msg"]))
         return None
+    return made
 
 
 def column_of(field: str) -> str:

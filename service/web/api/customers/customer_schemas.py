@@ -1,7 +1,9 @@
 """Schemas of customers, their contacts, agreement bindings, chosen levels and console inbox."""
 
 import hashlib
+import re
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -22,13 +24,41 @@ from notifications.incident import Property
 from notifications.mail.enveloped import certificate_expires_at, certificate_pem, parse_certificate
 from notifications.mail.mail_form import mail_form
 from notifications.mail_address import a_label_address
-from notifications.use_cases.customers.manage_customers import ContactDraft, CustomerDraft
+from notifications.use_cases.customers.customer_entries import ContactDraft, CustomerDraft
 from service.web.api.fields import Code, Language, Line, Moment, Out, Schema, TimeZone
 from service.web.api.incidents.assessment_schemas import DecisionOut
 
+#: A local part that is valid and its own normal form, whatever follows it.
+_PLAIN_LOCAL_PART = re.compile(r"[a-z0-9_+-]{1,64}(?:\.[a-z0-9_+-]{1,64})*")
+#: Longest local part, and longest address (RFC 5321, 4.5.3.1).
+_MAX_LOCAL_PART, _MAX_ADDRESS = 64, 254
 
-def _mail_address(address: str) -> str:
-    """Return the address in its stored form, which is also the form in mails (``notifications.mail_address``)."""
+
+def mail_address(address: str) -> str:
+    """Return the address in its stored form, which is also the form in mails (``notifications.mail_address``).
+
+    A domain is validated once if what precedes it is plain: most of the work is about the domain, and an import has
+    many addresses of one domain. Raises ValueError.
+    """
+    local_part, at, domain = address.partition("@")
+    if at and len(local_part) <= _MAX_LOCAL_PART and _PLAIN_LOCAL_PART.fullmatch(local_part):
+        found = _domain_of_mail(domain)
+        if found is not None and len(local_part) + len(found) < _MAX_ADDRESS:
+            return f"{local_part}@{found}"
+    return validated_address(address)
+
+
+@lru_cache(maxsize=1024)
+def _domain_of_mail(domain: str) -> str | None:
+    """Return a domain in its stored form; None if it has none."""
+    try:
+        return validated_address(f"a@{domain}").removeprefix("a@")
+    except ValueError:
+        return None
+
+
+def validated_address(address: str) -> str:
+    """As ``mail_address``, without anything that is known of the domain."""
     try:
         # No DNS query here, so an installation without a resolver accepts contacts too.
         return a_label_address(validate_email(address, check_deliverability=False, test_environment=True).normalized)
@@ -43,7 +73,7 @@ MIN_ACKNOWLEDGE_SECONDS, MAX_ACKNOWLEDGE_SECONDS = 60, 30 * 24 * 3600
 Phone = Annotated[
     str, StringConstraints(max_length=40, strip_whitespace=True, pattern=r"^[+(]?[0-9][0-9 ().,/x#*-]{2,38}$")
 ]
-MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address)]
+MailAddress = Annotated[str, Field(max_length=320), AfterValidator(mail_address)]
 
 
 class ChoiceIn(Schema):

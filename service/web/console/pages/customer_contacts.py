@@ -16,7 +16,7 @@ from notifications.incident import LANGUAGES
 from notifications.mail.enveloped import certificate_pem
 from notifications.time_zones import time_zone_names
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import ContactDraft
+from notifications.use_cases.customers.customer_entries import ContactDraft
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction

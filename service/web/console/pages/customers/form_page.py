@@ -14,7 +14,8 @@ from notifications.errors import Fault, InvalidInputError, VersionMismatchError
 from notifications.incident import LANGUAGES
 from notifications.time_zones import time_zone_names
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import CustomerDraft, change_customer, register_customer
+from notifications.use_cases.customers.customer_entries import CustomerDraft
+from notifications.use_cases.customers.manage_customers import change_customer, register_customer
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.api.customers.customer_schemas import CustomerIn
