@@ -58,8 +58,8 @@ from support.sqlite_file import new_database
 
 REFUSALS = (sqlite3.IntegrityError, psycopg.IntegrityError)
 _BEGUN_AT_ONCE = (
-    "INSERT INTO erasure_orders (customer_id, ordered_at, ordered_by, served_by, mail_ids, begun_at) "
-    "VALUES (?, 0, 'x', 'mail', '[]', 0)"
+    "INSERT INTO erasure_orders (customer_id, ordered_at, ordered_by, served_by, mail_ids, begun_at, "
+    "notice_days, within_days) VALUES (?, 0, 'x', 'mail', '[]', 0, 21, 30)"
 )
 DAYS_21 = timedelta(days=21)
 #: Tables that an erasure leaves alone, and why.
@@ -196,7 +196,8 @@ def two_houses(tx):
 
 def order_of(house, **changes):
     given = {"ordered_at": NOW, "ordered_by": "account:ada", "served_by": ServedBy.LETTER, "reference": "RR 1"}
-    return ErasureOrder(house.customer.id, mail_ids=(), noticed_at=None, **given | changes)
+    days = {"notice_days": changes.pop("notice_days", 21), "within_days": 30}
+    return ErasureOrder(house.customer.id, mail_ids=(), noticed_at=None, **days, **given | changes)
 
 
 async def noticed(store, house):
@@ -299,11 +300,29 @@ async def test_the_engine_itself_refuses_what_no_erasure_lets(place):
         [("UPDATE erasure_orders SET noticed_at = noticed_at - 1", ())],
         [(_BEGUN_AT_ONCE, (stays.customer.id.bytes,))],
         [begin, begin],
+        # fewer days of notice than were stated
+        [("UPDATE erasure_orders SET notice_days = 1", ())],
+        [(_BEGUN_AT_ONCE.replace("'[]', 0, 21", "'[]', NULL, 0"), (stays.customer.id.bytes,))],
         [begin, ("DELETE FROM erasure_orders", ())],
     ):  # fmt: skip
         with pytest.raises(REFUSALS):
             direct(address, *statements)
     direct(address, begin, ("DELETE FROM decisions WHERE customer_id = ?", (gone.customer.id.bytes,)))
+
+
+async def test_the_order_says_how_many_days_of_notice_the_engine_waits_for(place):
+    store, _ = place
+    gone, _ = await store.write(two_houses)
+
+    def work(tx):
+        tx.erasures.add_order(order_of(gone, notice_days=40))
+        tx.erasures.set_noticed(gone.customer.id, NOW)
+
+    await store.write(work)
+    for early in (DAYS_21, timedelta(days=40, microseconds=-1)):
+        with pytest.raises((*REFUSALS, GreffierError)):
+            await store.write(lambda tx, early=early: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + early))
+    await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + timedelta(days=40)))
 
 
 async def test_what_is_said_of_an_erasure_is_added_to_and_never_changed(place):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from notifications.agreement import Agreement, DeadlineBinding, Reference
+from notifications.agreement import Agreement, DeadlineBinding
 from notifications.agreement.commitments import NoticeKind as AgreedKind
 from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
@@ -54,8 +54,7 @@ def announceable_kinds(agreement: Agreement) -> list[AgreedKind]:
 
     The notice of the erasure is not among them: the order to erase a customer's data serves it.
     """
-    erasure = agreement.reference(Reference.ERASURE)
-    return [kind for kind in agreement.notices if kind.clause != erasure]
+    return [kind for kind in agreement.notices if kind.erased_within_days is None]
 
 
 def declare_announcement(tx: Transaction, act: AuditContext, facts: IncidentFacts, agreements: Agreements) -> Announced:

@@ -182,7 +182,7 @@ class ErasureRecords(Records):
     def erase(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
         """Erase everything of a customer, its order last; raises NotFoundError where there is no customer.
 
-        The engine refuses this without an order whose formal notice is 21 days old.
+        The engine refuses this without an order the days of whose formal notice are over.
         """
         key = customer_id.bytes
         named = self._session.one(_NAMES, (key,))
