@@ -136,9 +136,12 @@ def certificate(erasure: Erasure, *, provider_name: str, clauses: Sequence[str],
         "files_rewritten_at": timestamp_text(erasure.compacted_at),
         "erased_rows": erasure.erased_rows,
         "kept": {
-            "fr": "Le journal d'audit garde des empreintes salées dont les sels sont détruits, des codes et des dates.",
-            "en": "The audit log keeps salted digests whose salts are destroyed, codes and times.",
-            "de": "Das Auditprotokoll behält gesalzene Digests, deren Salze vernichtet sind, Codes und Zeiten.",
+            "fr": "Le journal d'audit garde des empreintes salées dont les sels sont détruits, des codes et des dates."
+            " Les rapports du prestataire à des autorités, sur ses propres obligations, restent tels quels.",
+            "en": "The audit log keeps salted digests whose salts are destroyed, codes and times."
+            " Reports that the provider submitted to authorities on its own duties stay as they are.",
+            "de": "Das Auditprotokoll behält gesalzene Digests, deren Salze vernichtet sind, Codes und Zeiten."
+            " Berichte, die der Anbieter wegen eigener Pflichten an Behörden gab, bleiben, wie sie sind.",
         },
         "issued_at": timestamp_text(issued_at),
     })  # fmt: skip

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from notifications.canonical_json import timestamp_text
-from notifications.customer.erasure import erasure_window
 from service.bootstrap.data_folder import prepared_settings
 from service.cli.options import DATA
 from service.settings import Settings

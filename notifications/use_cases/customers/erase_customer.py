@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from notifications.canonical_json import timestamp_text
 from notifications.agreement.commitments import NoticeChannel, NoticeKind
+from notifications.canonical_json import timestamp_text
 from notifications.customer.erasure import Erasure, ErasureOrder, ErasureWindow, ServedBy, erasure_window
 from notifications.customer.records import binding_in_force
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
@@ -180,8 +180,8 @@ def withdraw_erasure(tx: ErasureTransaction, act: AuditContext, customer_id: UUI
 def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID) -> Erasure:
     """Erase a customer whose days of notice are over; raises NotFoundError, and StateConflictError if step 1 fails.
 
-    1. Check that there is an order, that the days of its notice are over, and that no notice, delivery or call is still owed to
-       the customer.
+    1. Check that there is an order, that the days of its notice are over, and that no notice, delivery or call is still
+       owed to the customer.
     2. Erase its contacts, texts, mails, salts, openings, decisions, profiles, and the accounts that have no other role.
     3. Record the erasure in the log under the pseudonym, with the erased accounts and the entries whose openings were
        erased. After that, nobody can find out to which customer the pseudonym belonged.

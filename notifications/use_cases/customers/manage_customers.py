@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from notifications.agreement import Agreement, dpas_of
@@ -23,6 +23,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError, StateC
 from notifications.mail.enveloped import certificate_fault
 from notifications.mail_address import a_label_address, normal_address
 from notifications.ports import Transaction
+from notifications.time_zones import time_zone
 from notifications.use_cases.audit_context import AuditContext, as_json
 from notifications.use_cases.incidents.customer_decider import Agreements
 
@@ -135,15 +136,18 @@ def bind_agreement(
     ``dpa_id``: None for the DPA that the agreement names for the day. ``products``: None for all its products. A
     customer that is bound to the same agreement then keeps what is left out.
 
-    1. Check that the agreement exists, and that the DPA and the products belong to it.
+    1. Check that the agreement exists and holds on the day of the binding, and that the DPA and the products belong to
+       it.
     2. Fill in what is left out, from the binding to the same agreement that is in force then.
     3. Record the binding and its log entry.
 
-    Raises NotFoundError, and InvalidInputError for ``agreement_id``, ``dpa_id`` and ``products``.
+    Raises NotFoundError, and InvalidInputError for ``agreement_id``, ``effective_at``, ``dpa_id`` and ``products``.
     """
-    tx.customers.require(customer_id)
+    customer = tx.customers.require(customer_id)
     # 1.
-    _verify_terms(agreements.named(agreement_id), dpa_id, products, agreements)
+    agreement = agreements.named(agreement_id)
+    outside = _outside_validity(agreement, _local_day(effective_at, customer.time_zone))
+    _verify_terms(agreement, dpa_id, products, agreements, [] if outside is None else [outside])
     # 2.
     before = binding_in_force(tx.customers.bindings(customer_id), effective_at)
     if before is not None and before.agreement_id == agreement_id:
@@ -168,11 +172,30 @@ def bind_agreement(
     return binding
 
 
+def _local_day(moment: datetime, zone: str) -> date:
+    try:
+        return moment.astimezone(time_zone(zone)).date()
+    except LookupError:
+        return moment.astimezone(UTC).date()
+
+
+def _outside_validity(agreement: Agreement, on: date) -> Fault | None:
+    """Return the fault if an agreement does not hold on a day; a file that states no days holds on each."""
+    stated = agreement.validity
+    if stated is None or (stated.from_on <= on and (stated.until_on is None or on <= stated.until_on)):
+        return None
+    held = f"from {stated.from_on}" + ("" if stated.until_on is None else f" to {stated.until_on}")
+    return Fault("effective_at", f"is {on} at the customer, and {agreement.id} holds {held}")
+
+
 def _verify_terms(
-    agreement: Agreement, dpa_id: str | None, products: tuple[str, ...] | None, agreements: Agreements
+    agreement: Agreement,
+    dpa_id: str | None,
+    products: tuple[str, ...] | None,
+    agreements: Agreements,
+    faults: list[Fault],
 ) -> None:
-    """Raise InvalidInputError unless the DPA and the products belong to the agreement."""
-    faults: list[Fault] = []
+    """Raise InvalidInputError with the faults found so far, or unless the DPA and the products are the agreement's."""
     known = [dpa.id for dpa in dpas_of(agreement, agreements.dpas)]
     if dpa_id is not None and dpa_id not in known:
         faults.append(

@@ -5,7 +5,7 @@
 3. The ranges are combined: the nodes above them, the root of every checkpoint, the head in the database, the published
    head, and the timestamps and cosignatures of heads.
 4. The index of subjects names the same subjects as the leaves, and as many.
-5. For every missing opening or row, a later entry says that its customer was erased, at least the days of its notice after the formal
+5. For every missing opening or row, a later entry says that its customer was erased, after the days of the formal
    notice of the erasure.
 6. Every row has an entry in the log.
 
