@@ -70,20 +70,22 @@ def customer_duties(
     classified_at: datetime | None = None,
     submissions: Mapping[str, Sequence[datetime]] = MappingProxyType({}),
     language: str | None = None,
+    records: bool = True,
 ) -> CustomerDuties:
     """Return the duties of the customer of a sealed notice; raises NotFoundError.
 
     ``aware_at``, ``classified_at`` and ``submissions`` (id of a duty to moments) are the customer's own, if it states
     them: the provider does not know them, and they are not stored. Without them no limit is computed. Reports that the
-    customer recorded as submitted count too. ``language`` None is the customer's.
+    customer recorded as submitted count too, unless ``records`` is False: they are for the customer's own people.
+    ``language`` None is the customer's.
     """
     document = _document(tx, notice_id)
     customer = tx.customers.require(UUID(document["customer"]["id"]))
     profile = tx.duties.legal_profile(customer.id)
     stated = {Start.AWARENESS: aware_at, Start.CLASSIFICATION: classified_at}
-    records = tx.duties.customer_submissions(notice_id)
+    recorded = tx.duties.customer_submissions(notice_id) if records else ()
     sent = {duty_id: list(moments) for duty_id, moments in submissions.items()}
-    for record in submissions_in_force(records):
+    for record in submissions_in_force(recorded):
         sent.setdefault(record.duty_id, []).append(record.submitted_at)
     found = clocks(
         duties.law,
@@ -95,7 +97,7 @@ def customer_duties(
     )
     spoken, zone = language or customer.language, document["customer"]["time_zone"]
     own = [OwnDuty(clock, report_items(document, clock.duty, spoken, zone)) for clock in found]
-    return CustomerDuties(document, profile, tuple(own), tuple(records))
+    return CustomerDuties(document, profile, tuple(own), tuple(recorded))
 
 
 def customer_dora_report(tx: Transaction, notice_id: UUID, submission: Submission, duties: LegalDuties) -> DoraReport:

@@ -148,6 +148,7 @@ async def own_duties(
             classified_at=classified_at,
             submissions=submissions,
             language=language,
+            records=not access.scope.at_provider,
         )
         return own_duties_out(found)
 

@@ -108,6 +108,7 @@ async def _shown(
             aware_at=stated["aware_at"],
             classified_at=stated["classified_at"],
             language=language,
+            records=not access.scope.at_provider,
         )
         return notice, found
 
