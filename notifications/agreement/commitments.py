@@ -123,3 +123,6 @@ class NoticeKind:
     #: whether the customer must consent in writing first
     consent_first: bool
     products: frozenset[str] | None = None
+    #: set in the notice that precedes the erasure of a customer's data: days after it within which all is erased. The
+    #: order to erase serves this notice, and nobody can announce it
+    erased_within_days: int | None = None

@@ -1,5 +1,7 @@
 """Read the commitments beside the classification: support hours, retention, service levels, kinds of notice."""
 
+from collections.abc import Iterable
+
 import holidays
 
 from notifications.agreement.commitments import (
@@ -19,6 +21,8 @@ from notifications.agreement.table import Table
 from notifications.time_zones import time_zone_names
 
 _DAYS_MAX, _MONTHS_MAX = 366, 1_200
+#: The channels by which the notice of an erasure can be served.
+_SERVING = {NoticeChannel.EMAIL.value, NoticeChannel.REGISTERED_LETTER.value}
 
 
 def support_hours(root: Table, parts: Parts) -> SupportHours | None:
@@ -88,19 +92,36 @@ def notice_kinds(root: Table, parts: Parts) -> tuple[NoticeKind, ...]:
                 table.fail("channels", f"{channel!r} is not one of {', '.join(NoticeChannel)}")
         if table.has("lead") and table.has("after"):
             table.fail("after", "a notice is owed before an event or after one, not both")
+        lead = _time(table, "lead")
         return NoticeKind(
             id=table.identifier("id"),
             clause=parts.clause(table),
             title=table.texts("title"),
             channels=tuple(map(NoticeChannel, channels)),
             items=named(table, "items", _item),
-            lead=_time(table, "lead"),
+            lead=lead,
             after=_time(table, "after"),
             consent_first=table.boolean("consent_first") if table.has("consent_first") else False,
             products=parts.only_for(table),
+            erased_within_days=_erased_within_days(table, lead, channels),
         )
 
-    return named(root, "notices", parse, optional=True)
+    kinds = named(root, "notices", parse, optional=True)
+    of_erasure = [index for index, kind in enumerate(kinds) if kind.erased_within_days is not None]
+    if len(of_erasure) > 1:
+        root.fail(f"notices.{of_erasure[1]}.erased_within_days", "only one kind of notice precedes an erasure")
+    return kinds
+
+
+def _erased_within_days(table: Table, lead: NoticeTime | None, channels: Iterable[str]) -> int | None:
+    if not table.has("erased_within_days"):
+        return None
+    if lead is None or lead.days is None or lead.day_count is not DayCount.CALENDAR:
+        table.fail("lead", "the notice that precedes an erasure has a number of calendar days")
+    if not _SERVING & set(channels):
+        table.fail("channels", f"the notice that precedes an erasure is served by {' or '.join(sorted(_SERVING))}")
+    # The erasure begins when the day after the last day of the notice begins, in whatever time zone.
+    return table.integer("erased_within_days", lead.days + 2, _DAYS_MAX)
 
 
 def _item(table: Table) -> NoticeItem:

@@ -297,6 +297,11 @@ class Agreement:
         """Return the clause to cite for a role, or None if this agreement has none."""
         return self.references.get(role)
 
+    @property
+    def erasure_notice(self) -> NoticeKind | None:
+        """The notice that precedes the erasure of a customer's data; None if the agreement has none."""
+        return next((kind for kind in self.notices if kind.erased_within_days is not None), None)
+
     def definition(self, nature: str) -> Definition:
         """Return the definition of a nature; raises KeyError for an unknown one."""
         for definition in self.definitions:

@@ -1,7 +1,8 @@
 """Erasure of a customer at the end of its contract: the formal notice, the window, the certificate.
 
-The agreement requires a formal notice 21 calendar days before the erasure, the erasure within 30 days after "it", and
-a certificate. Both periods are counted from the moment the notice was served. This satisfies either reading of "it".
+The agreement requires a formal notice some calendar days before the erasure, the erasure within some days after "it",
+and a certificate. Both numbers are data of the agreement, and are kept in the order. Both periods are counted from the
+moment the notice was served. This satisfies either reading of "it".
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,6 @@ from uuid import UUID
 from notifications.canonical_json import canonicalize, timestamp_text
 from notifications.time_zones import time_zone as zone_of
 
-#: Calendar days between the formal notice and the erasure; the day of the notice does not count.
-NOTICE_DAYS = 21
-#: Days after the notice within which everything is erased.
-ERASED_WITHIN_DAYS = 30
 CERTIFICATE_SCHEMA = "greffier.erasure/1"
 
 
@@ -43,8 +40,18 @@ class ErasureOrder:
     mail_ids: tuple[str, ...]
     #: when the formal notice was served; None before that
     noticed_at: datetime | None
+    #: calendar days between the notice and the erasure; the day of the notice does not count
+    notice_days: int
+    #: days after the notice within which everything is erased
+    within_days: int
     #: never set in a committed row: one transaction sets it and deletes the order
     begun_at: datetime | None = None
+
+    def window(self, time_zone: str) -> "ErasureWindow | None":
+        """Return when the erasure may be done; None while its notice is not served."""
+        if self.noticed_at is None:
+            return None
+        return erasure_window(self.noticed_at, time_zone, self.notice_days, self.within_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +95,24 @@ class Erasure:
     agreement_id: str | None = None
 
 
-def erasure_window(noticed_at: datetime, time_zone: str) -> ErasureWindow:
+def erasure_window(noticed_at: datetime, time_zone: str, notice_days: int, within_days: int) -> ErasureWindow:
     """Return from when and until when an erasure may be done after its formal notice was served at ``noticed_at``.
 
-    It may begin when the 22nd day after the notice begins in the customer's time zone: 21 whole calendar days are then
-    over. It may never begin earlier than 21 times 24 hours after the notice; this matters when clocks went forward in
-    between. It is due 30 times 24 hours after the notice.
+    It may begin when ``notice_days`` whole calendar days are over in the customer's time zone, the day of the notice
+    not counted. It may never begin earlier than so many times 24 hours after the notice; this matters when clocks went
+    forward in between. It is due ``within_days`` times 24 hours after the notice.
     """
     try:
         zone = zone_of(time_zone)
     except LookupError:
-        # IANA removed the zone: 22 times 24 hours are late enough in each zone on earth.
-        begins = noticed_at + timedelta(days=NOTICE_DAYS + 1)
+        # IANA removed the zone: one day more is late enough in each zone on earth.
+        begins = noticed_at + timedelta(days=notice_days + 1)
     else:
-        day = noticed_at.astimezone(zone).date() + timedelta(days=NOTICE_DAYS + 1)
+        day = noticed_at.astimezone(zone).date() + timedelta(days=notice_days + 1)
         begins = datetime.combine(day, time(), zone).astimezone(UTC)
     return ErasureWindow(
-        not_before=max(begins, noticed_at + timedelta(days=NOTICE_DAYS)),
-        due_at=noticed_at + timedelta(days=ERASED_WITHIN_DAYS),
+        not_before=max(begins, noticed_at + timedelta(days=notice_days)),
+        due_at=noticed_at + timedelta(days=within_days),
     )
 
 
@@ -129,9 +136,12 @@ def certificate(erasure: Erasure, *, provider_name: str, clauses: Sequence[str],
         "files_rewritten_at": timestamp_text(erasure.compacted_at),
         "erased_rows": erasure.erased_rows,
         "kept": {
-            "fr": "Le journal d'audit garde des empreintes salées dont les sels sont détruits, des codes et des dates.",
-            "en": "The audit log keeps salted digests whose salts are destroyed, codes and times.",
-            "de": "Das Auditprotokoll behält gesalzene Digests, deren Salze vernichtet sind, Codes und Zeiten.",
+            "fr": "Le journal d'audit garde des empreintes salées dont les sels sont détruits, des codes et des dates."
+            " Les rapports du prestataire à des autorités, sur ses propres obligations, restent tels quels.",
+            "en": "The audit log keeps salted digests whose salts are destroyed, codes and times."
+            " Reports that the provider submitted to authorities on its own duties stay as they are.",
+            "de": "Das Auditprotokoll behält gesalzene Digests, deren Salze vernichtet sind, Codes und Zeiten."
+            " Berichte, die der Anbieter wegen eigener Pflichten an Behörden gab, bleiben, wie sie sind.",
         },
         "issued_at": timestamp_text(issued_at),
     })  # fmt: skip

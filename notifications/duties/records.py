@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from notifications.duties.clocks import Moments
@@ -79,7 +80,41 @@ class ReportDraft:
     recorded_by: str
 
 
-def submissions_in_force(submissions: Sequence[ReportSubmission]) -> list[ReportSubmission]:
+@dataclass(frozen=True, slots=True)
+class CustomerSubmission:
+    """A report that a customer says it submitted to its own authority, or the correction of such a record."""
+
+    id: UUID
+    customer_id: UUID
+    #: the notice on whose page it was recorded
+    notice_id: UUID
+    duty_id: str
+    submitted_at: datetime
+    #: the authority, in the customer's words
+    recipient: str
+    #: the authority's reference number; None if it gave none
+    reference: str | None
+    #: the record that this one corrects; None for a report of its own
+    corrects: UUID | None
+    #: the record is taken back: nothing was submitted
+    withdrawn: bool
+    recorded_at: datetime
+    recorded_by: str
+
+
+class _Record(Protocol):
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def corrects(self) -> UUID | None: ...
+    @property
+    def withdrawn(self) -> bool: ...
+
+
+RecordT = TypeVar("RecordT", bound=_Record)
+
+
+def submissions_in_force(submissions: Sequence[RecordT]) -> list[RecordT]:
     """Return the submissions without those that a later record corrects, and without those taken back."""
     corrected = {each.corrects for each in submissions}
     return [each for each in submissions if each.id not in corrected and not each.withdrawn]

@@ -1,6 +1,6 @@
 """The incident as an analyst declares it: its facts, its lifecycle, and the validation of its facts."""
 
-from notifications.incident.announcement import AnnouncedItem, Announcement
+from notifications.incident.announcement import AnnouncedItem, Announcement, AnnouncementState, announcement_state
 from notifications.incident.duplicates import Likeness, PossibleDuplicate, possible_duplicates, title_similarity
 from notifications.incident.facts import (
     LANGUAGES,
@@ -36,6 +36,7 @@ __all__ = [
     "AffectedCustomer",
     "AnnouncedItem",
     "Announcement",
+    "AnnouncementState",
     "Answer",
     "Category",
     "Cause",
@@ -56,6 +57,7 @@ __all__ = [
     "ResourceKind",
     "Tlp",
     "UnlistedCustomers",
+    "announcement_state",
     "is_restated",
     "long_text_faults",
     "possible_duplicates",

@@ -14,7 +14,7 @@ class InboxFilter:
     contains: str = ""
     unread: bool = False
     to_acknowledge: bool = False
-    #: of incidents without a final notice to this customer
+    #: of incidents without a final notice to this customer, and of announcements that have not ended
     open: bool = False
 
 
@@ -32,7 +32,7 @@ class InboxNotice:
     acknowledged: bool
     #: by when the customer wants to have acknowledged it; None where it asks for nothing
     acknowledge_by: datetime | None
-    #: whether the customer has no final notice of the incident
+    #: whether the customer has no final notice of the incident, or the announcement has not ended
     open: bool
 
     @property

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from notifications.incident import AnnouncementState
+
 
 class Consent(StrEnum):
     """What a customer answered to the question for its consent."""
@@ -78,8 +80,8 @@ class LetterTask:
 class AnnouncementRepository(Protocol):
     """What became of announcements at each customer."""
 
-    def is_open(self, announcement_id: UUID) -> bool:
-        """Return whether an announcement was neither carried out nor cancelled yet; False where there is none."""
+    def state(self, announcement_id: UUID) -> AnnouncementState | None:
+        """Return what became of an announcement; None where there is none."""
         ...
 
     def add_customers(self, customers: Sequence[AnnouncedCustomer]) -> None:

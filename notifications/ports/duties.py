@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from notifications.customer.legal_profile import LegalProfile
-from notifications.duties.records import DutyAssessment, ReportDraft, ReportSubmission
+from notifications.duties.records import CustomerSubmission, DutyAssessment, ReportDraft, ReportSubmission
 
 
 class DutyRepository(Protocol):
@@ -52,8 +52,24 @@ class DutyRepository(Protocol):
         """Return every version of every report's draft, oldest first."""
         ...
 
+    def add_customer_submission(self, submission: CustomerSubmission) -> None:
+        """Store what a customer submitted to its own authority; raises StateConflictError for a record that exists."""
+        ...
+
+    def customer_submissions(self, notice_id: UUID) -> Sequence[CustomerSubmission]:
+        """Return every record on a notice, oldest first."""
+        ...
+
     def set_timer(self, incident_id: UUID, look_at: datetime | None) -> None:
         """Set when to look at the duties of an incident next; None for never."""
+        ...
+
+    def without_timer(self, closed_since: datetime, limit: int) -> Sequence[UUID]:
+        """Return incidents that never had a timer, oldest first: open ones, and those closed since a moment."""
+        ...
+
+    def add_timer(self, incident_id: UUID, look_at: datetime) -> bool:
+        """Set the first timer of an incident; return False if it had one already, which then stays."""
         ...
 
     def due_timers(self, now: datetime, limit: int) -> Sequence[UUID]:

@@ -38,7 +38,7 @@ class ErasureRepository(Protocol):
     def erase(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
         """Erase all data of a customer, with its order, except the leaves, the tree and the subjects of the log.
 
-        The store itself refuses this unless an order exists whose notice was served 21 days before ``begun_at``.
+        The store itself refuses this unless an order exists whose notice was served its days before ``begun_at``.
         """
         ...
 

@@ -36,7 +36,7 @@ class Correction:
 
 _ROW_NAMES = {"service_levels": ("agreement", "priority"), "timeliness": ("binding",)}
 _SPREADS = ("from_detection", "from_awareness")
-_LISTS = ("by_nature", "by_priority", "by_rsit_class", "by_personal_data_breach")
+_LISTS = ("by_nature", "by_priority", "by_rsit_class", "by_personal_data_breach", "by_significance")
 
 _INCIDENT_MEASURES = (
     "opened_at", "detected_at", "aware_at", "intervened_at", "binding", "due_at", "notified_at", "outcome",
@@ -54,7 +54,7 @@ def figures_of(report: Mapping[str, Any]) -> Iterator[Figure]:
     for measure in ("incidents", "customers_notified"):
         yield Figure("statistics", customer, (), measure, statistics[measure])
     for name in _LISTS:
-        for item in statistics[name]:
+        for item in statistics.get(name, ()):
             yield Figure("statistics", customer, (name, item["code"] or ""), "incidents", item["incidents"])
     for item in report.get("customers", ()):
         yield from _of_figures(item["figures"], item["customer"])

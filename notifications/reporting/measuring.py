@@ -76,6 +76,9 @@ class MeasuredIncident:
     rsit_class: str | None
     #: ``no``, ``suspected``, ``confirmed`` or ``unknown``; None in old entries, which did not record it
     personal_data_breach: str | None
+    #: whether it is significant (Implementing Regulation 2024/2690), by the last assessment: ``yes``, ``no`` or
+    #: ``unknown``; None if nobody assessed it, or in an entry that did not record the result
+    significant: str | None
     aware_at: datetime | None
     detected_at: datetime | None
     #: the last record of it, and whether an earlier record was corrected
@@ -114,6 +117,7 @@ class _Kept:
     records_interventions: bool = False
     intervened_at: datetime | None = None
     is_corrected: bool = False
+    significant: str | None = None
 
 
 class PeriodReader:
@@ -146,6 +150,8 @@ class PeriodReader:
         elif leaf.type in _INTERVENTIONS:
             kept.intervened_at = _time(leaf.detail.get("started_at"))
             kept.is_corrected = leaf.type == "intervention.corrected"
+        elif leaf.type == "duty.assessed":
+            kept.significant = _text(leaf.detail.get("significant"))
         elif leaf.type == "decision.recorded":
             agreement = str(leaf.detail.get("agreement") or "")
             has_priority = leaf.detail.get("priority") is not None
@@ -169,6 +175,7 @@ class PeriodReader:
                 priority=_text(kept.detail.get("priority")),
                 rsit_class=_text(kept.detail.get("rsit_class")),
                 personal_data_breach=_text(kept.detail.get("personal_data_breach")),
+                significant=kept.significant,
                 aware_at=aware.get(incident),
                 detected_at=_time(kept.detail.get("detected_at")),
                 intervened_at=kept.intervened_at,

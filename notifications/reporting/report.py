@@ -40,6 +40,8 @@ class Statistics:
     by_priority: tuple[tuple[str | None, int], ...]
     by_rsit_class: tuple[tuple[str | None, int], ...]
     by_personal_data_breach: tuple[tuple[str | None, int], ...]
+    #: significant or not under Implementing Regulation 2024/2690, by the provider's last assessment
+    by_significance: tuple[tuple[str | None, int], ...]
     #: customers that were notified at least once
     customers_notified: int
 
@@ -165,13 +167,14 @@ def _statistics(incidents: Sequence[MeasuredIncident]) -> Statistics:
         _counted(incident.priority for incident in incidents),
         _counted(incident.rsit_class for incident in incidents),
         _counted(incident.personal_data_breach for incident in incidents),
+        _counted(incident.significant for incident in incidents),
         len(notified),
     )
 
 
 def _statistics_of_one(incidents: Sequence[MeasuredIncident]) -> Statistics:
     whole = _statistics(incidents)
-    return Statistics(whole.incidents, (), whole.by_priority, (), (), whole.customers_notified)
+    return Statistics(whole.incidents, (), whole.by_priority, (), (), (), whole.customers_notified)
 
 
 def _counted(codes: Iterable[str | None]) -> tuple[tuple[str | None, int], ...]:
@@ -264,6 +267,7 @@ def _statistics_json(statistics: Statistics) -> Json:
         "by_priority": counted(statistics.by_priority),
         "by_rsit_class": counted(statistics.by_rsit_class),
         "by_personal_data_breach": counted(statistics.by_personal_data_breach),
+        "by_significance": counted(statistics.by_significance),
         "customers_notified": statistics.customers_notified,
     }
 

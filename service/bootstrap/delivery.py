@@ -30,6 +30,7 @@ from service.customers.contact_check_schedule import ContactChecks
 from service.customers.erasure import ErasureCertificates, ErasureTask
 from service.customers.second_channel_schedule import SecondChannelTests
 from service.delivery.acknowledge_link import AcknowledgeLinks
+from service.delivery.announcement_ends import AnnouncementEnds
 from service.delivery.attached_pdf import AttachedPdf
 from service.delivery.destinations import DestinationLimits, Destinations
 from service.delivery.escalation import EscalationTask
@@ -78,6 +79,7 @@ class BackgroundTasks:
     worker: Worker
     alerting: AlertTask
     escalating: EscalationTask
+    ending: AnnouncementEnds
     erasing: ErasureTask
     head_timestamping: TimestampingState
     log_checking: FsckSchedule
@@ -100,6 +102,7 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
     drafts = DraftExpiry(core.store, clock=core.clock)
     reports = ReportIssue(core.store, core.settings.reports, clock=core.clock, identifiers=core.identifiers)
     reminders = _duty_reminders(core)
+    ends = AnnouncementEnds(core.store, clock=core.clock, identifiers=core.identifiers)
     tasks = [
         BackgroundTask("worker", worker.run, worker.wake, "worker", worker.health, leader_only=False),
         BackgroundTask("mailer", mailer.run, mailer.wake, "alerts", mailer.health),
@@ -110,6 +113,7 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
         BackgroundTask("second_channel_tests", second_channels.run, None, "checks", second_channels.health),
         BackgroundTask("draft_expiry", drafts.run, None, "drafts", drafts.health),
         BackgroundTask("erasing", erasure.run, erasure.wake, "erasing", erasure.health),
+        BackgroundTask("announcement_ends", ends.run, None, "announcements", ends.health),
         BackgroundTask("reports", reports.run, None, "reports", reports.health),
         BackgroundTask("witnessing", cosigning.run, cosigning.wake, is_wanted=bool(core.witnesses)),
         BackgroundTask(
@@ -128,7 +132,7 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
     for task in tasks:
         if task.is_wanted:
             _start(task, core, stack)
-    return BackgroundTasks(worker, alerts, escalation, erasure, timestamper.state, fsck, cosigning.states, probes)
+    return BackgroundTasks(worker, alerts, escalation, ends, erasure, timestamper.state, fsck, cosigning.states, probes)
 
 
 def _start(task: BackgroundTask, core: Core, stack: contextlib.AsyncExitStack) -> None:

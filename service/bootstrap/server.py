@@ -20,6 +20,7 @@ from service.bootstrap.statements import load_statements
 from service.channels.bounce_listener import BounceListener
 from service.crypto.secret_box import SecretBox
 from service.customers.erasure import ErasureTask
+from service.delivery.announcement_ends import AnnouncementEnds
 from service.delivery.escalation import EscalationTask
 from service.delivery.worker import Worker
 from service.monitoring.alerts import AlertTask
@@ -61,6 +62,7 @@ class ServerParts:
     worker: Worker | None
     alerting: AlertTask | None
     escalating: EscalationTask | None
+    ending: AnnouncementEnds | None
     erasing: ErasureTask | None
     #: the listener for bounces; None if its port is not set
     bounces: BounceListener | None
@@ -113,6 +115,7 @@ async def build_server(
             worker=None if work is None else work.worker,
             alerting=None if work is None else work.alerting,
             escalating=None if work is None else work.escalating,
+            ending=None if work is None else work.ending,
             erasing=None if work is None else work.erasing,
             bounces=bounces,
         )

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from notifications.canonical_json import timestamp_text
-from notifications.customer.erasure import erasure_window
 from service.bootstrap.data_folder import prepared_settings
 from service.cli.options import DATA
 from service.settings import Settings
@@ -55,10 +54,10 @@ def _lines(tx: SqlTransaction) -> list[str]:
     lines = []
     for order in tx.erasures.orders(_AT_ONCE):
         customer = tx.customers.get(order.customer_id)
-        if order.noticed_at is None or customer is None:
+        window = None if customer is None else order.window(customer.time_zone)
+        if window is None:
             lines.append(f"{order.customer_id} ordered, its formal notice not served")
             continue
-        window = erasure_window(order.noticed_at, customer.time_zone)
         owed = ", ".join(f"{number} {kind}" for kind, number in tx.erasures.obstacles(order.customer_id).items())
         between = f"{timestamp_text(window.not_before)} to {timestamp_text(window.due_at)}"
         lines.append(

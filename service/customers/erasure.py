@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from notifications.agreement import Reference
-from notifications.customer.erasure import Erasure, ErasureOrder, certificate, erasure_window
+from notifications.customer.erasure import Erasure, ErasureOrder, certificate
 from notifications.errors import StateConflictError
 from notifications.ports import Clock, Identifiers, Signer, TimestampAuthority
 from notifications.use_cases.audit_context import AuditContext
@@ -46,7 +46,7 @@ class ErasureCertificates:
 
 
 class ErasureTask(PeriodicTask):
-    """Carries out orders and erasures, after commits and when the 21 days of an order are over."""
+    """Carries out orders and erasures, after commits and when the days of an order's notice are over."""
 
     name = "erasing"
     kinds = frozenset({"erasures", "messages", "deliveries", "call_tasks", "notices"})
@@ -62,8 +62,8 @@ class ErasureTask(PeriodicTask):
     async def look(self) -> datetime | None:
         """Do the due steps; return when the next order is due.
 
-        1. When the first mail of an order was accepted, the order is served: record that its 21 days begin.
-        2. When the 21 days of an order are over, erase the customer, unless a notice to it is still open.
+        1. When the first mail of an order was accepted, the order is served: record that its days begin.
+        2. When the days of an order's notice are over, erase the customer, unless a notice to it is still open.
         3. Rewrite the database files after an erasure.
         4. Make the certificate: signed, timestamped, logged.
 
@@ -95,10 +95,10 @@ class ErasureTask(PeriodicTask):
         customer = await self._store.read(lambda tx: tx.customers.get(order.customer_id))
         if customer is None:
             return []
-        if order.noticed_at is None:
+        window = order.window(customer.time_zone)
+        if window is None:
             await self._store.write(lambda tx: _note_served(tx, self._act(), order, customer.time_zone))
             return []
-        window = erasure_window(order.noticed_at, customer.time_zone)
         if self._clock.now() < window.not_before:
             return [window.not_before]
         try:
@@ -151,10 +151,10 @@ def _save_compacted(tx: AccessTransaction, erasure: Erasure) -> None:
 
 
 def _note_served(tx: AccessTransaction, act: AuditContext, order: ErasureOrder, time_zone: str) -> None:
-    """Begin the 21 days of an order by mail once the first of its mails was accepted."""
+    """Begin the days of an order by mail once the first of its mails was accepted."""
     ordered = tx.erasures.order(order.customer_id)
     if ordered is None or ordered.noticed_at is not None:
         return
     mails = (tx.mails.get(UUID(mail_id)) for mail_id in order.mail_ids)
     if any(mail is not None and mail.state == "sent" for mail in mails):
-        notice_served(tx, act, order.customer_id, time_zone, act.now)
+        notice_served(tx, act, ordered, time_zone, act.now)

@@ -14,7 +14,7 @@ from notifications.customer.erasure import ErasureOrder, ServedBy
 from notifications.customer.records import Contact, Customer, binding_in_force
 from notifications.mail_address import normal_address
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.erase_customer import order_erasure
+from notifications.use_cases.customers.erase_customer import ErasureTerms, erasure_terms, order_erasure
 from notifications.use_cases.incidents.customer_decider import Agreements
 from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
@@ -40,10 +40,11 @@ def order_by_mail(
             addresses.setdefault(normal_address(contact.email), contact)
     bound = binding_in_force(tx.customers.bindings(customer_id), act.now)
     clauses = agreements.clauses_of(None if bound is None else bound.agreement_id, Reference.ERASURE)
-    mails = [_mail(tx, act, customer, contact, provider, clauses) for contact in addresses.values()]
+    terms = erasure_terms(tx, agreements, customer_id, act.now)
+    mails = [_mail(tx, act, customer, contact, provider, clauses, terms) for contact in addresses.values()]
     order = order_erasure(
-        tx, act, customer_id, served_by=ServedBy.MAIL, mail_ids=[str(mail.id) for mail in mails]
-    )  # fmt: skip
+        tx, act, customer_id, agreements, served_by=ServedBy.MAIL, mail_ids=[str(mail.id) for mail in mails]
+    )
     for mail in mails:
         tx.mails.add(mail)
     return order
@@ -56,6 +57,7 @@ def _mail(
     contact: Contact,
     provider: ProviderSettings,
     clauses: Sequence[str],
+    terms: ErasureTerms,
 ) -> ServiceMail:
     words, pseudonym = _WORDS[contact.language], tx.customers.pseudonym(customer.id)
     where = ""
@@ -70,6 +72,8 @@ def _mail(
         where=where,
         clauses=words["clauses"].format(numbers=", ".join(clauses)) if clauses else "",
         contact=provider.contact_email,
+        days=terms.notice_days,
+        within=terms.within_days,
     )
     return ServiceMail(
         id=act.identifiers.new_id(),

@@ -5,8 +5,9 @@ mails are written in one transaction. So several processes that look at once rem
 over a part reminds when it is back. After several missed parts it reminds of the latest one only.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -32,6 +33,11 @@ KIND = "duty_reminder"
 #: Incidents looked at in one transaction.
 _AT_ONCE = 20
 _PERCENT = 100
+#: How often incidents without a timer are looked for: earlier releases, which may still run beside this one, set none.
+_ADOPT_EVERY = timedelta(minutes=10)
+#: An incident that was closed longer ago owes no report any more: the final one is due a month after the one before.
+_CLOSED_SINCE = timedelta(days=60)
+_ADOPTED_AT_ONCE = 500
 #: Open alerts that are looked through.
 _UNSEEN_MAX = 10_000
 
@@ -129,13 +135,16 @@ class DutyReminders(PeriodicTask):
         super().__init__(clock)
         self._store, self._duties, self._provider = store, duties, provider
         self._identifiers, self._metrics = identifiers, metrics
+        self._adopted_at: datetime | None = None
 
     async def look(self) -> datetime | None:
         """Remind of what is due; return when the next timer comes.
 
-        An incident on which it fails keeps its timer and no other incident from its reminders. Raises the first such
-        error at the end, so that the service shows it.
+        Incidents that earlier releases declared get their first timer before that. An incident on which it fails keeps
+        its timer and no other incident from its reminders. Raises the first such error at the end, so that the service
+        shows it.
         """
+        await self._adopt()
         failures: dict[UUID, Exception] = {}
         while due := await self._store.read(partial(_due, now=self._clock.now(), without=frozenset(failures))):
             for incident_id in due:
@@ -148,6 +157,18 @@ class DutyReminders(PeriodicTask):
             raise next(iter(failures.values()))
         return await self._store.read(lambda tx: tx.duties.next_timer_at())
 
+    async def _adopt(self) -> None:
+        """Give a first timer to incidents without one. A timer is a row with a unique key, so each gets one once."""
+        now = self._clock.now()
+        if self._adopted_at is not None and now - self._adopted_at < _ADOPT_EVERY:
+            return
+        since, adopted = now - _CLOSED_SINCE, 0
+        while found := await self._store.read(lambda tx: tx.duties.without_timer(since, _ADOPTED_AT_ONCE)):
+            adopted += await self._store.write(partial(_with_timers, found=found, now=now))
+        if adopted:
+            _log.info("duty_reminders.adopted", incidents=adopted)
+        self._adopted_at = now
+
     async def _remind(self, incident_id: UUID) -> None:
         act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
         work = partial(
@@ -157,6 +178,10 @@ class DutyReminders(PeriodicTask):
             if self._metrics is not None:
                 self._metrics.alert_raised(finding.kind)
             _log.warning("alert.raised", kind=finding.kind, incident_id=str(incident_id), said=finding.said)
+
+
+def _with_timers(tx: AccessTransaction, found: Sequence[UUID], now: datetime) -> int:
+    return sum(tx.duties.add_timer(incident_id, now) for incident_id in found)
 
 
 def _due(tx: AccessTransaction, now: datetime, without: frozenset[UUID]) -> list[UUID]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from notifications.canonical_json import timestamp_text
-from notifications.customer.erasure import erasure_window
 from notifications.delivery.delivery import ChannelKind, ChannelPause, OutcomeKind
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
 from notifications.ports import Page
@@ -227,7 +226,7 @@ def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
         if customer is None:
             continue
         stage = None
-        window = None if order.noticed_at is None else erasure_window(order.noticed_at, customer.time_zone)
+        window = order.window(customer.time_zone)
         if window is None:
             stage = "unserved" if now >= order.ordered_at + _NOTICE_PATIENCE else None
         elif now >= window.due_at:

@@ -234,10 +234,11 @@ def _statistics(statistics: Mapping[str, Any], words: TableWords, *, of_one: boo
         (words.say(f"report.statistics.{name}"), "", statistics[name])
         for name in (("incidents",) if of_one else ("incidents", "customers_notified"))
     ]
-    for name in ("by_nature", "by_priority", "by_rsit_class", "by_personal_data_breach"):
+    for name in ("by_nature", "by_priority", "by_rsit_class", "by_personal_data_breach", "by_significance"):
         rows += [
             (words.say(f"report.statistics.{name}"), words.code(name, item["code"]), item["incidents"])
-            for item in statistics[name]
+            # Reports that were issued before an account of this kind was kept do not have it.
+            for item in statistics.get(name, ())
         ]
     return _table("statistics", words, words.head("statistic", "of", "count"), rows, names=2)
 

@@ -179,6 +179,43 @@ async def test_a_submission_that_is_taken_back_reminds_again(stores, incident):
     assert found == [("nis2_early_warning", 100)] * 2
 
 
+async def test_incidents_of_an_earlier_release_get_their_timers_once(stores, incident):
+    """Three processes start at once, and one dies between the timers and the reminders."""
+    old = [replace(make_incident(), facts=replace(incident.facts, aware_at=NOW)) for _ in range(25)]
+
+    def build(tx):
+        for each in old:
+            tx.incidents.add(each)
+            tx.duties.add_assessment(
+                make_assessment(each, answers=(("death", "yes"),), high_risk_at=None, fix_at=None, handled_at=None)
+            )
+
+    await stores[0].write(build)
+    clock = SteppedClock(NOW + timedelta(hours=13))
+    dying = tasks(stores, clock)[0]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dying, "_remind", broken_off)
+        with pytest.raises(BrokenOffError):
+            await dying.look()
+    counted = "SELECT count(*) FROM duty_timers"
+    assert await stores[0].read(lambda tx: tx._session.one(counted)[0]) == 26
+    assert await reminders(stores[0]) == []
+    for _ in range(2):
+        # Processes that start again: each looks for incidents without a timer.
+        await asyncio.gather(*(task.look() for task in tasks(stores, clock)))
+        found = [each for each in await reminders(stores[0]) if each[0] == "nis2_early_warning"]
+        assert found == [("nis2_early_warning", 50)] * 26
+        assert await mails(stores[0]) == 26
+
+
+class BrokenOffError(BaseException):
+    """The process ends here."""
+
+
+async def broken_off(_incident_id):
+    raise BrokenOffError
+
+
 async def test_an_exercise_reminds_nobody(stores):
     exercise = replace(make_incident(), exercise=True)
 

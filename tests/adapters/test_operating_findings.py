@@ -263,7 +263,7 @@ def test_the_words_hold_what_they_are_about(language):
 class TestErasures:
     async def test_one_that_waits_is_told_of_at_each_stage_and_settled_when_done(self, watch):
         customer = make_customer(name="Valmont", time_zone="Europe/Paris")
-        order = ErasureOrder(customer.id, NOW, "account:ada", ServedBy.LETTER, "RR 1", (), None)
+        order = ErasureOrder(customer.id, NOW, "account:ada", ServedBy.LETTER, "RR 1", (), None, 21, 30)
 
         def work(tx):
             tx.customers.add(customer, b"s" * 32)

@@ -258,7 +258,7 @@ async def test_an_erased_customer_is_counted_no_more(store):
             ]
         )
         tx.incidents.save_overview(overview(incident, to_notify=4, pending=3))
-        order = ErasureOrder(world.customer.id, NOW, "account:ada", ServedBy.LETTER, "RR 1", (), None)
+        order = ErasureOrder(world.customer.id, NOW, "account:ada", ServedBy.LETTER, "RR 1", (), None, 21, 30)
         tx.erasures.add_order(order)
         tx.erasures.set_noticed(world.customer.id, NOW)
         return incident.id, world.customer.id, tx.customers.pseudonym(world.customer.id)

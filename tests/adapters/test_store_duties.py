@@ -6,11 +6,13 @@ import pytest
 
 from notifications.customer.legal_profile import Entity
 from notifications.errors import StateConflictError
+from notifications.incident import IncidentState
 from service.store import open_store
-from support.duty_records import make_assessment, make_draft, make_legal_profile, make_submission
+from support.announcement_records import make_announcement
+from support.duty_records import make_assessment, make_draft, make_legal_profile, make_own_submission, make_submission
 from support.memory_store import MemoryStore
 from support.postgresql_server import postgresql_server
-from support.records import NOW, SALT, make_customer, make_incident
+from support.records import NOBODY, NOW, SALT, make_customer, make_incident, make_notice
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -103,3 +105,46 @@ async def test_timers_by_time(store, incident):
     assert await store.read(lambda tx: list(tx.duties.due_timers(NOW, 9))) == [incident.id]
     await store.write(lambda tx: tx.duties.set_timer(incident.id, None))
     assert await store.read(lambda tx: tx.duties.next_timer_at()) == NOW + timedelta(hours=1)
+
+
+async def test_an_incident_gets_its_first_timer_once(store, incident):
+    closed_before = make_incident(state=IncidentState.CLOSED, closed_at=NOW - timedelta(days=61))
+    closed_since = make_incident(state=IncidentState.CLOSED, closed_at=NOW - timedelta(days=59))
+    for each in (closed_before, closed_since, make_announcement()):
+        await store.write(lambda tx, each=each: tx.incidents.add(each))
+    since = NOW - timedelta(days=60)
+    assert await store.read(lambda tx: list(tx.duties.without_timer(since, 9))) == [incident.id, closed_since.id]
+    assert await store.read(lambda tx: list(tx.duties.without_timer(since, 1))) == [incident.id]
+    assert await store.write(lambda tx: tx.duties.add_timer(incident.id, NOW))
+    await store.write(lambda tx: tx.duties.set_timer(incident.id, None))
+    # It was looked at and needs no further look: it does not get a first timer again.
+    assert not await store.write(lambda tx: tx.duties.add_timer(incident.id, NOW))
+    assert await store.read(lambda tx: list(tx.duties.due_timers(NOW + timedelta(days=9_999), 9))) == []
+    assert await store.read(lambda tx: tx.duties.next_timer_at()) is None
+    assert await store.read(lambda tx: list(tx.duties.without_timer(since, 9))) == [closed_since.id]
+    with pytest.raises(StateConflictError):
+        await store.write(lambda tx: tx.duties.add_timer(NOBODY, NOW))
+
+
+async def test_what_a_customer_submitted_comes_back_as_written(store, incident):
+    customer = make_customer()
+    notice, other = make_notice(incident, customer), make_notice(incident, customer, sequence=2)
+    first = make_own_submission(notice, corrects=None, reference=None)
+    second = make_own_submission(notice, corrects=first.id, withdrawn=True)
+
+    def build(tx):
+        tx.customers.add(customer, SALT)
+        tx.notices.add([notice, other])
+        for each in (first, second):
+            tx.duties.add_customer_submission(each)
+
+    await store.write(build)
+    assert await store.read(lambda tx: list(tx.duties.customer_submissions(notice.id))) == [first, second]
+    assert await store.read(lambda tx: list(tx.duties.customer_submissions(other.id))) == []
+    for refused in (
+        first,
+        make_own_submission(notice, notice_id=NOBODY),
+        make_own_submission(notice, customer_id=NOBODY),
+    ):
+        with pytest.raises(StateConflictError):
+            await store.write(lambda tx, refused=refused: tx.duties.add_customer_submission(refused))

@@ -15,13 +15,15 @@ from notifications.errors import GreffierError, NotFoundError, StateConflictErro
 from notifications.incident import AffectedCustomer, LocalizedText
 from notifications.notice import NoticeState
 from notifications.notice.seal import SealedRendering
-from notifications.ports import InboxItem, Page, StoredResponse
+from notifications.ports import InboxItem, LetterState, Page, StoredResponse
 from service.ports.accounts import Role
 from service.store import open_store
 from service.store.engines.compaction import COMPACTED
+from service.store.incidents.erasure import NOBODY_LEFT
 from service.store.tables import metadata
 from support.access_records import make_account, make_alert, make_grant, make_link, make_mail, make_session
-from support.duty_records import make_legal_profile
+from support.announcement_records import make_announced, make_announcement, make_letter
+from support.duty_records import make_assessment, make_draft, make_legal_profile, make_own_submission, make_submission
 from support.postgresql_server import postgresql_server
 from support.question_records import make_feedback, make_question
 from support.records import (
@@ -58,8 +60,8 @@ from support.sqlite_file import new_database
 
 REFUSALS = (sqlite3.IntegrityError, psycopg.IntegrityError)
 _BEGUN_AT_ONCE = (
-    "INSERT INTO erasure_orders (customer_id, ordered_at, ordered_by, served_by, mail_ids, begun_at) "
-    "VALUES (?, 0, 'x', 'mail', '[]', 0)"
+    "INSERT INTO erasure_orders (customer_id, ordered_at, ordered_by, served_by, mail_ids, begun_at, "
+    "notice_days, within_days) VALUES (?, 0, 'x', 'mail', '[]', 0, 21, 30)"
 )
 DAYS_21 = timedelta(days=21)
 #: Tables that an erasure leaves alone, and why.
@@ -74,15 +76,13 @@ KEPT = {
     "checkpoint_timestamps": "the log",
     "channel_pauses": "of the provider",
     "directory_version": "a counter",
-    "duty_assessments": "of the provider, on its own duties",
     "duty_timers": "of the provider, a time",
     "erasures": "by pseudonym",
     "interventions": "of the provider; shared",
     "issued_reports": "figures; a customer by its pseudonym, as in the log that holds the digest",
     "incident_drafts": "encrypted, and erased after 14 days at most",
     "incidents": "shared; what they say of a customer stands in the facts",
-    "report_drafts": "of the provider, to authorities",
-    "report_submissions": "of the provider, to authorities",
+    "report_submissions": "the proof of how the provider met duties of its own; the authority has them",
     "resource_snapshots": "a number and a time",
     "throttles": "keyed digests that end by themselves",
     "ticket_counters": "a counter",
@@ -131,7 +131,7 @@ def direct(address, *statements):
 class House:
     """A customer with something in every table, told apart from any other by one word."""
 
-    def __init__(self, tx, word, incident, salt):
+    def __init__(self, tx, word, incident, salt, announcement):
         box = f"box@{word}.example"
         self.word, self.box = word, box
         self.customer = make_customer(name=f"Maison {word}")
@@ -145,6 +145,7 @@ class House:
         tx.duties.add_legal_profile(make_legal_profile(self.customer, lei=None))
         tx.incidents.add_decisions([make_decision(incident, self.customer)])
         tx.notices.add([self.notice])
+        tx.duties.add_customer_submission(make_own_submission(self.notice, recipient=word))
         words = (SealedRendering("fr", f"INC {word}", word, word),)
         seal = make_sealed(self.notice, document=word.encode(), timestamp=b"t", log_proof=b"p", renderings=words)
         tx.notices.add_seal(seal, NOBODY)
@@ -166,6 +167,8 @@ class House:
         tx.escalations.add_call_task(task)
         tx.escalations.add_call_record(make_call_record(task, self.contact, spoke_to=word))
         tx.escalations.save_call_task(replace(task, state=CallTaskState.DONE, closed_at=NOW, version=2), 1)
+        tx.announcements.add_customers([make_announced(announcement, self.customer, consent_name=word)])
+        tx.announcements.add_letter(make_letter(self.notice, state=LetterState.CLOSED, posting_number=word))
         tx.customers.add_reachability_checks([make_check(self.customer, reason=word)])
         tx.resources.add([make_resource(self.customer, name=word, host=word)])
         tx.resources.add_lookup(make_lookup(self.customer, hosts=(word,)))
@@ -191,12 +194,15 @@ class House:
 def two_houses(tx):
     incident = make_incident()
     tx.incidents.add(incident)
-    return House(tx, "vallees", incident, b"v" * 32), House(tx, "valmont", incident, b"w" * 32)
+    announcement = make_announcement(ticket="ANN-2026-000001")
+    tx.incidents.add(announcement)
+    return tuple(House(tx, word, incident, word[-1:].encode() * 32, announcement) for word in ("vallees", "valmont"))
 
 
 def order_of(house, **changes):
     given = {"ordered_at": NOW, "ordered_by": "account:ada", "served_by": ServedBy.LETTER, "reference": "RR 1"}
-    return ErasureOrder(house.customer.id, mail_ids=(), noticed_at=None, **given | changes)
+    days = {"notice_days": changes.pop("notice_days", 21), "within_days": 30}
+    return ErasureOrder(house.customer.id, mail_ids=(), noticed_at=None, **days, **given | changes)
 
 
 async def noticed(store, house):
@@ -221,13 +227,110 @@ async def test_all_of_one_customer_goes_and_nothing_of_another(place):
         assert not [row for row in rows if "vallees" in row or str(gone.customer.id.bytes) in row], name
         kept = [row for row in before[name] if "valmont" in row]
         assert [row for row in rows if "valmont" in row] == kept, name
-        if name in COMPACTED and name != "owed_evidence" and len(before[name]) > 1:
+        if name in COMPACTED and name not in {"owed_evidence", "incident_facts"} and len(before[name]) > 1:
             assert len(rows) < len(before[name]), name
     assert await store.read(lambda tx: tx.erasures.order(gone.customer.id)) is None
     assert [one.id for one in await store.read(lambda tx: tx.customers.all())] == [stays.customer.id]
     assert (await store.read(lambda tx: tx.notices.seal(stays.notice.id))).document == b"valmont"
     with pytest.raises(NotFoundError):
         await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+
+
+async def test_who_was_chosen_for_an_announcement_is_named_in_it_no_more_and_it_is_for_nobody_else(place):
+    store, address = place
+    gone, stays = await store.write(two_houses)
+    both, alone = (
+        make_announcement(ticket=f"ANN-2026-00000{number}", chosen=tuple(each.customer.id for each in chosen))
+        for number, chosen in ((2, (gone, stays)), (3, (gone,)))
+    )
+    await store.write(lambda tx: (tx.incidents.add(both), tx.incidents.add(alone)))
+    await noticed(store, gone)
+    await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    assert not [row for rows in rows_of(address).values() for row in rows if str(gone.customer.id) in row]
+    left = [
+        (await store.read(lambda tx, each=each: tx.incidents.get(each.id))).facts.announcement.customers
+        for each in (both, alone)
+    ]
+    # An empty list would mean every customer.
+    assert left == [(NOBODY_LEFT, stays.customer.id), (NOBODY_LEFT,)]
+
+
+async def test_words_on_the_provider_s_duties_that_name_the_customer_go_and_what_was_submitted_stays(place):
+    store, address = place
+    gone, _ = await store.write(two_houses)
+    incident = make_incident(ticket="INC-2026-000071")
+    named, others = "as MAISON VALLEES reported", "Maison valmont and Maisonvalleesque are others"
+    draft = make_draft(incident, items=(("cause", others), ("description", named), ("who", f"write to {gone.box}")))
+    assessments = [
+        make_assessment(incident, apparent_cause="disk", note=named),
+        make_assessment(incident, version=2, apparent_cause=named, note=others),
+    ]
+    submission = make_submission(incident, items=(("description", named),))
+    kinds = ("authority_report.drafted", "duty.assessed", "authority_report.submitted")
+    entries = [make_entry({"incident": str(incident.id)}, [("payload", named.encode())], type=kind) for kind in kinds]
+
+    def build(tx):
+        tx.incidents.add(incident)
+        tx.duties.add_draft(draft)
+        for each in assessments:
+            tx.duties.add_assessment(each)
+        tx.duties.add_submission(submission)
+        tx.audit.append(entries)
+
+    await store.write(build)
+    # Before the erasure has begun nobody changes them, and never the answers.
+    for statements in (
+        [("UPDATE report_drafts SET items = '[]'", ())],
+        [("UPDATE duty_assessments SET note = NULL", ())],
+    ):
+        with pytest.raises(REFUSALS):
+            direct(address, *statements)
+    await noticed(store, gone)
+    erased = await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    assert [each.items for each in await store.read(lambda tx: tx.duties.drafts(incident.id))] == [(("cause", others),)]
+    found = await store.read(lambda tx: list(tx.duties.assessments(incident.id)))
+    assert found == [replace(assessments[0], note=None), replace(assessments[1], apparent_cause=None)]
+    assert await store.read(lambda tx: list(tx.duties.submissions(incident.id))) == [submission]
+    assert {entries[0].id, entries[1].id} <= set(erased.entries)
+    openings = [await store.read(lambda tx, each=each: tx.audit.openings(each.id)) for each in entries]
+    assert [bool(each) for each in openings] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE duty_assessments SET answers = '[]'",
+        "UPDATE duty_assessments SET version = version + 1",
+        "UPDATE report_drafts SET duty_id = 'x'",
+        "UPDATE report_submissions SET recipient = 'x'",
+        "DELETE FROM duty_assessments",
+        "DELETE FROM report_drafts",
+        "DELETE FROM customer_submissions WHERE recipient = 'valmont'",
+    ],
+)
+async def test_an_erasure_changes_nothing_else_of_the_provider_s_duties(place, statement):
+    store, address = place
+    gone, _ = await store.write(two_houses)
+    incident = make_incident(ticket="INC-2026-000072")
+    await store.write(
+        lambda tx: (
+            tx.incidents.add(incident),
+            tx.duties.add_draft(make_draft(incident)),
+            tx.duties.add_assessment(make_assessment(incident)),
+            tx.duties.add_submission(make_submission(incident)),
+        )
+    )
+    await noticed(store, gone)
+    begin = ("UPDATE erasure_orders SET begun_at = noticed_at + 1814400000000", ())
+    with pytest.raises(REFUSALS):
+        direct(address, begin, (statement, ()))
+
+
+async def test_an_open_letter_is_an_obstacle(place):
+    store, _ = place
+    gone, _ = await store.write(two_houses)
+    await store.write(lambda tx: tx.announcements.add_letter(make_letter(gone.notice)))
+    assert await store.read(lambda tx: tx.erasures.obstacles(gone.customer.id)) == {"open_letter_tasks": 1}
 
 
 async def test_what_a_customer_shares_with_others_stays_for_them(place):
@@ -299,11 +402,29 @@ async def test_the_engine_itself_refuses_what_no_erasure_lets(place):
         [("UPDATE erasure_orders SET noticed_at = noticed_at - 1", ())],
         [(_BEGUN_AT_ONCE, (stays.customer.id.bytes,))],
         [begin, begin],
+        # fewer days of notice than were stated
+        [("UPDATE erasure_orders SET notice_days = 1", ())],
+        [(_BEGUN_AT_ONCE.replace("'[]', 0, 21", "'[]', NULL, 0"), (stays.customer.id.bytes,))],
         [begin, ("DELETE FROM erasure_orders", ())],
     ):  # fmt: skip
         with pytest.raises(REFUSALS):
             direct(address, *statements)
     direct(address, begin, ("DELETE FROM decisions WHERE customer_id = ?", (gone.customer.id.bytes,)))
+
+
+async def test_the_order_says_how_many_days_of_notice_the_engine_waits_for(place):
+    store, _ = place
+    gone, _ = await store.write(two_houses)
+
+    def work(tx):
+        tx.erasures.add_order(order_of(gone, notice_days=40))
+        tx.erasures.set_noticed(gone.customer.id, NOW)
+
+    await store.write(work)
+    for early in (DAYS_21, timedelta(days=40, microseconds=-1)):
+        with pytest.raises((*REFUSALS, GreffierError)):
+            await store.write(lambda tx, early=early: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + early))
+    await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + timedelta(days=40)))
 
 
 async def test_what_is_said_of_an_erasure_is_added_to_and_never_changed(place):

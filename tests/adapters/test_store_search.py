@@ -270,7 +270,9 @@ async def test_nothing_of_an_erased_customer_is_left_in_the_index(place):
     _, gone, stays = await store.write(two_houses)
 
     def order(tx):
-        tx.erasures.add_order(ErasureOrder(gone.customer.id, NOW, "account:ada", ServedBy.LETTER, "RR 1", (), None))
+        tx.erasures.add_order(
+            ErasureOrder(gone.customer.id, NOW, "account:ada", ServedBy.LETTER, "RR 1", (), None, 21, 30)
+        )
         tx.erasures.set_noticed(gone.customer.id, NOW)
         return tx.customers.pseudonym(gone.customer.id)
 

@@ -80,7 +80,7 @@ async def test_who_is_not_concerned_is_listed_with_the_reason(running, api):
     await bound(api, "Infra", "a@infra.example", products=["iaas"])
     await bound(api, "Platform", "a@platform.example", products=["paas"])
     await bound(api, "Old", "a@old.example", "secnumcloud_iaas_3_0")
-    await bound(api, "Late", "a@late.example", effective_at="2099-01-01T00:00:00Z")
+    await bound(api, "Late", "a@late.example", "secnumcloud_iaas_3_0", effective_at="2099-01-01T00:00:00Z")
     made = await announce(api, "unplanned_maintenance", occurs_at=ahead(hours=1))
     assert list(by_name(made["concerned"])) == ["Platform"]
     assert {each["customer_name"]: each["concern"] for each in made["not_concerned"]} == {
@@ -101,7 +101,7 @@ async def test_products_places_and_lists_choose(api):
         "North",
         services=["compute"],
         regions=["north"],
-        agreement={"agreement_id": "secnumcloud_2026", "effective_at": "2025-02-01T00:00:00+01:00"},
+        agreement={"agreement_id": "secnumcloud_2026", "effective_at": "2026-05-01T00:00:00+02:00"},
     )
     by_product = await announce(api, products=["paas"])
     assert set(by_name(by_product["concerned"])) == {"Platform", "North"}

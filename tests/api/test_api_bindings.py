@@ -15,7 +15,7 @@ GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality"
 
 @pytest.mark.parametrize(("dpa", "binding"), TEXTS)
 async def test_the_text_that_binds_says_it_in_every_answer(api, running, dpa, binding):
-    bound = {"agreement_id": "secnumcloud_2026", "effective_at": "2025-02-01T00:00:00+01:00", "dpa_id": dpa}
+    bound = {"agreement_id": "secnumcloud_2026", "effective_at": "2026-05-01T00:00:00+02:00", "dpa_id": dpa}
     owner = await scenario.customer(api, "Valmont", agreement=bound)
     stated = {"affected_customers": [affected(owner, **BREACH)]}
     (decision,) = (await ok(api.post("/incidents/dry-run", json=facts(**GRAVE, **stated))))["assessments"]
@@ -43,7 +43,7 @@ async def test_the_text_that_binds_says_it_in_every_answer(api, running, dpa, bi
 @pytest.mark.parametrize("dpa", [text for text, _ in TEXTS])
 async def test_a_suspicion_has_no_hard_time_under_any_text(api, dpa):
     """Article 8 is about a breach of which the provider is aware; a suspicion is a case of article 7 only."""
-    bound = {"agreement_id": "secnumcloud_2026", "effective_at": "2025-02-01T00:00:00+01:00", "dpa_id": dpa}
+    bound = {"agreement_id": "secnumcloud_2026", "effective_at": "2026-05-01T00:00:00+02:00", "dpa_id": dpa}
     owner = await scenario.customer(api, "Valmont", agreement=bound)
     suspected = {"personal_data": {"breach": "suspected", "controller": "customer"}}
     stated = {"affected_customers": [affected(owner, **suspected)]}

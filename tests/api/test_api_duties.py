@@ -112,6 +112,7 @@ async def test_significance_is_answered_from_facts_and_by_the_analyst(api, runni
     assert (clock["state"], clock["occasion"]) == ("running", "yes")
     (entry,) = await entries(running, "duty.assessed")
     assert entry["detail"]["answers"] == ["completely_unavailable:yes", "planned_maintenance:no"]
+    assert entry["detail"]["significant"] == "yes"
     assert set(entry["commitments"]) == {"payload"}
 
 

@@ -91,7 +91,7 @@ async def test_nothing_waits_for_a_criticality_that_a_customer_does_not_have(api
 async def test_a_chosen_level_by_priority_covers_everything_once_there_is_no_priority(api):
     customer = await scenario.customer(
         api,
-        agreement=bound(NEW, "2026-01-01T00:00:00Z", products=["iaas"]),
+        agreement=bound(NEW, "2026-04-18T00:00:00Z", products=["iaas"]),
         profile={"choices": [{"priorities": ["P1"]}]},
     )
     stated = {"impact": "I3", "criticality": "C3", "affected_customers": [affected(customer)], **ATTACK}
@@ -213,3 +213,37 @@ async def test_agreements_and_dpas_are_served_as_data(api):
     assert new["support_hours"]["until_at"] == "19:00:00"
     assert [each["id"] for each in new["documents"]] == ["general_terms", "service_agreement", "pas", "dpa"]
     assert {each["id"] for each in found["dpas"]} == {"dpa_2025_01_15", "dpa_2025_10", "dpa_2026_01_09"}
+
+
+@pytest.mark.parametrize(
+    ("agreement", "effective_at", "reason"),
+    [
+        # The last second of the day before, in Paris.
+        (NEW, "2026-04-16T23:59:59+02:00", "2026-04-16 at the customer, and secnumcloud_2026 holds from 2026-04-17 to"),
+        (NEW, "2028-04-17T00:00:00+02:00", "is 2028-04-17 at the customer"),
+        (OLD, "2025-01-16T12:00:00+01:00", "secnumcloud_iaas_3_0 holds from 2025-01-17"),
+    ],
+)
+async def test_a_binding_outside_the_validity_is_refused_by_field_and_reason(api, agreement, effective_at, reason):
+    own = await scenario.customer(api)
+    stated = bound(agreement, effective_at)
+    for refused in (
+        await api.post(f"/customers/{own['id']}/agreements", json=stated),
+        await api.post("/customers", json={"name": "New", "agreement": stated}),
+    ):
+        assert refused.status_code == 422
+        (fault,) = refused.json()["errors"]
+        assert fault["field"] == "effective_at"
+        assert reason in fault["reason"]
+    rows = f"name,agreement_id,agreement_effective_at\nImported,{agreement},{effective_at}\n"
+    report = await api.post("/customers/import", content=rows, headers={"Content-Type": "text/csv"})
+    assert report.status_code == 422
+    assert "agreement_effective_at" in report.text
+    assert reason in report.text
+    assert [each["name"] for each in (await ok(api.get("/customers")))["items"]] == [own["name"]]
+
+
+@pytest.mark.parametrize("effective_at", ["2026-04-17T00:00:00+02:00", "2028-04-16T23:59:59+02:00"])
+async def test_the_first_and_the_last_day_are_days_of_the_agreement(api, effective_at):
+    own = await scenario.customer(api)
+    await ok(api.post(f"/customers/{own['id']}/agreements", json=bound(NEW, effective_at)))

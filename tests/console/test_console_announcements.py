@@ -6,11 +6,17 @@ import pytest
 
 from service.ports.accounts import Role
 from service.web.console.catalogues import text
-from support.announcements import ITEMS, announce, bound, released
+from support.announcements import ITEMS, V2, announce, bound, open_letter, released
+from support.commits import until
 from support.people import browser, person, visible_text
-from support.scenario import ok
+from support.scenario import customer, ok
 
 LANGUAGES = ("fr", "en", "de")
+
+
+def words(key, language, **parts):
+    """Return words as ``visible_text`` shows them: with plain spaces."""
+    return " ".join(text(key, language, **parts).split())
 
 
 def form_of(page, whom, **changes):
@@ -64,8 +70,7 @@ async def test_every_page_is_read_in_every_language(running, api, language):
     await bound(api, "Valmont", "a@valmont.example")
     made = await announce(api, "loss_of_qualification")
     await released(api, made)
-    await running.sink.wait_for(1)
-    (letter,) = (await ok(api.get("/letters")))["items"]
+    letter = await open_letter(running, api)
     ada = await person(running, "Ada", (Role.ANALYST, None), language=language)
     async with browser(running, ada) as pages:
         paths = [
@@ -88,8 +93,7 @@ async def test_every_page_is_read_in_every_language(running, api, language):
 async def test_a_letter_is_posted_by_forms(running, api):
     await bound(api, "Valmont", "a@valmont.example")
     await released(api, await announce(api, "loss_of_qualification"))
-    await running.sink.wait_for(1)
-    (letter,) = (await ok(api.get("/letters")))["items"]
+    letter = await open_letter(running, api)
     where = f"/letters/{letter['id']}"
     ada = await person(running, "Ada", (Role.ANALYST, None), language="en")
     async with browser(running, ada) as pages:
@@ -129,3 +133,85 @@ async def test_a_customer_answers_on_the_page_of_its_notice(running, api):
         assert (await pages.get("/inbox")).status_code == 200
     (row,) = (await ok(api.get(f"/announcements/{made['id']}")))["concerned"]
     assert (row["consent"]["state"], row["consent"]["name"]) == ("refused", "Erika Muster")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_an_emergency_release_past_four_eyes_is_reviewed_by_somebody_else(running, api, language):
+    strict = {"agreement_id": V2, "effective_at": "2026-05-01T00:00:00+02:00"}
+    await customer(api, "Strict", agreement=strict, four_eyes=True)
+    roles = ((Role.ANALYST, None), (Role.APPROVER, None))
+
+    async def sealed():
+        # The seal changes the version of the notice that is reviewed.
+        return (await ok(api.get("/notices?state=sealed")))["items"]
+
+    ada = await person(running, "Ada", *roles, language=language)
+    grace = await person(running, "Grace", *roles, language=language, email="grace@provider.example")
+    async with browser(running, ada) as pages, browser(running, grace) as second:
+        page = (await pages.get("/announcements/new?kind=planned_work")).text
+        where = (await pages.post("/announcements/new", data=form_of(page, ada, **filled()))).headers["location"]
+        page = (await pages.get(where)).text
+        refused = await pages.post(f"{where}/release", data=form_of(page, ada))
+        assert refused.status_code == 409
+        assert words("announcements.refused_four_eyes", language) in visible_text(refused.text)
+        reasonless = await pages.post(f"{where}/override", data=form_of(page, ada, reason=" "))
+        assert reasonless.status_code == 422
+        assert words("announcements.refused_reason", language) in visible_text(reasonless.text)
+        done = await pages.post(f"{where}/override", data=form_of(page, ada, reason="The work begins at once"))
+        assert done.headers.get("location") == where, visible_text(done.text)
+        own = (await pages.get(where)).text
+        assert "The work begins at once" in visible_text(own)
+        assert "/review/" not in own
+        await until(running.parts.store, sealed)
+        theirs = (await second.get(where)).text
+        path = re.search(r'action="([^"]+/review/[^"]+)"', theirs).group(1)
+        version = re.search(rf'{re.escape(path)}".*?name="version" value="(\d+)"', theirs, re.DOTALL).group(1)
+        done = await second.post(path, data=grace.form(version=version))
+        assert done.headers["location"] == where
+        assert "The work begins at once" not in visible_text((await second.get(where)).text)
+        again = await pages.post(f"{where}/override", data=form_of(own, ada, reason="Again"))
+        assert words("announcements.refused_nothing", language) in visible_text(again.text)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_refusal_is_in_the_language_of_the_reader(running, api, language):
+    await bound(api, "Valmont", "a@valmont.example")
+    made = await announce(api, "third_party_access")
+    ada = await person(running, "Ada", (Role.ANALYST, None), (Role.APPROVER, None), language=language)
+    where = f"/announcements/{made['id']}"
+    async with browser(running, ada) as pages:
+
+        async def refused(act, key, page=None, **parts):
+            page = page or (await pages.get(where)).text
+            answer = await pages.post(f"{where}/{act}", data=form_of(page, ada))
+            assert answer.status_code == 409
+            assert words(key, language, **parts) in visible_text(answer.text)
+            assert 'lang="en"' not in answer.text.partition("<main")[2].partition("</h1>")[2][:400]
+            return page
+
+        first = await refused("carry-out", "announcements.refused_drafts")
+        await released(api, made)
+        await refused("carry-out", "announcements.refused_consent", names="Valmont")
+        await pages.post(f"{where}/cancel", data=form_of((await pages.get(where)).text, ada))
+        await refused("cancel", "announcements.refused_changed", first)
+        await refused("cancel", "announcements.refused_ended")
+        page = (await pages.get("/announcements/new?kind=planned_work")).text
+        wrong = {"ends_at": "2020-01-01T10:00", "products": "teapot"}
+        answer = await pages.post("/announcements/new", data=form_of(page, ada, **filled() | wrong))
+        assert answer.status_code == 422
+        seen = visible_text(answer.text)
+        assert words("announcements.wrong_ends_at", language) in seen
+        assert words("announcements.wrong_products", language) in seen
+        assert "must not be before" not in seen
+        letter_of = await announce(api, "loss_of_qualification")
+        await released(api, letter_of)
+        letter = await open_letter(running, api)
+        there = f"/letters/{letter['id']}"
+        page = (await pages.get(there)).text
+        wrong = await pages.post(
+            f"{there}/posting", data=form_of(page, ada, posting_number="?", posted_on="2099-01-01")
+        )
+        for key in ("posting_number", "posted_on"):
+            assert words(f"letters.refused_{key}", language) in visible_text(wrong.text)
+        early = await pages.post(f"{there}/close", data=form_of(page, ada))
+        assert (early.status_code, words("letters.refused_order", language) in visible_text(early.text)) == (409, True)

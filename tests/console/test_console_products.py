@@ -71,6 +71,23 @@ async def test_a_customer_is_registered_with_its_products(running, api, adam):
     assert [each["agreements"][0]["products"] for each in found] == [["bare_metal"]]
 
 
+@pytest.mark.parametrize("path", ["/customers/{id}/agreements", "/customers/new"])
+async def test_a_day_on_which_the_agreement_does_not_hold_is_said_at_the_day(running, api, adam, path):
+    own = await customer(api, f"Too early for {path[-3:]}")
+    async with browser(running, adam) as page:
+        form = adam.form(
+            name="Unregistered", language="fr", time_zone="Europe/Paris", agreement_id=NEW, effective_on="2026-04-16"
+        )
+        answer = await page.post(path.format(id=own["id"]), data=form)
+        assert answer.status_code == 422
+        seen = visible_text(answer.text)
+        assert 'id="effective_on-error"' in answer.text
+        assert "The agreement does not hold on this day" in seen
+        assert "holds from 17 April 2026 to 16 April 2028" in seen
+        assert "holds from 17 January 2025" in seen
+    assert len((await ok(api.get(f"/customers/{own['id']}/agreements")))["items"]) == 1
+
+
 async def test_an_incident_shows_what_another_agreement_of_customers_gives(running, api):
     await customer(api, "Of the second", agreement={"agreement_id": NEW, "effective_at": "2026-05-01T00:00:00Z"})
     nina = await person(running, "Nina", (Role.ANALYST, None), email="nina@products.example")

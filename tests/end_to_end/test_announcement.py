@@ -12,7 +12,7 @@ import pytest
 from notifications.evidence.verification import MAIL_STEPS, verify_notice_mail
 from service.cli.verify import load_trust
 from service.ports.accounts import Role
-from support.announcements import V2, act_on, announce, bound, released
+from support.announcements import V2, act_on, announce, bound, open_letter, released
 from support.scenario import customer, ok
 from support.world import account, at_customer, at_provider
 
@@ -68,7 +68,7 @@ async def test_four_eyes_hold_for_announcements(running, api):
     both = (at_provider(Role.ANALYST), at_provider(Role.APPROVER))
     _, ada = await account(running, "Ada", *both)
     _, grace = await account(running, "Grace", *both)
-    strict = {"agreement_id": V2, "effective_at": "2025-02-01T00:00:00+01:00"}
+    strict = {"agreement_id": V2, "effective_at": "2026-05-01T00:00:00+02:00"}
     await customer(api, "Strict", agreement=strict, four_eyes=True)
     async with client(running, ada) as first, client(running, grace) as second:
         made = await announce(first)
@@ -123,8 +123,7 @@ async def test_another_customer_sees_nothing_of_it(running, api, member):
 async def test_the_letter_is_a_task_with_number_and_slip(running, api, member):
     made = await announce(api, "loss_of_qualification", occurs_at=datetime.now(UTC).isoformat())
     (notice,) = await released(api, made)
-    await running.sink.wait_for(1)
-    (letter,) = (await ok(api.get("/letters")))["items"]
+    letter = await open_letter(running, api)
     assert (letter["notice_id"], letter["state"], letter["ticket"]) == (notice["id"], "open", made["ticket"])
     path, first = f"/letters/{letter['id']}", {"If-Match": '"1"'}
     assert (await member.get(path)).status_code == 403

@@ -5,6 +5,7 @@ Use it in every test that declares an announcement; customers and sign-in come f
 
 from datetime import UTC, datetime, timedelta
 
+from support.commits import until
 from support.scenario import customer, ok
 
 V2 = "secnumcloud_2026"
@@ -40,7 +41,7 @@ def announced(kind="planned_work", **changes):
 
 async def bound(api, name, address, agreement=V2, language="en", **binding):
     """Register a customer under an agreement, with one contact."""
-    stated = {"agreement_id": agreement, "effective_at": "2025-02-01T00:00:00+01:00"} | binding
+    stated = {"agreement_id": agreement, "effective_at": "2026-05-01T00:00:00+02:00"} | binding
     return await customer(api, name, contacts=((address, language),), agreement=stated)
 
 
@@ -53,6 +54,16 @@ async def act_on(api, announcement, act, body=None):
     """Return the response to an act on an announcement at the version that was read."""
     match = {"If-Match": f'"{announcement["version"]}"'}
     return await api.post(f"/announcements/{announcement['id']}/{act}", json=body, headers=match)
+
+
+async def open_letter(running, api):
+    """Return the open letter task, once there is one."""
+
+    async def asked():
+        return (await ok(api.get("/letters")))["items"]
+
+    (letter,) = await until(running.parts.store, asked)
+    return letter
 
 
 async def released(api, announcement):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 from notifications.customer.legal_profile import LegalProfile
-from notifications.duties.records import DutyAssessment, ReportDraft, ReportSubmission
+from notifications.duties.records import CustomerSubmission, DutyAssessment, ReportDraft, ReportSubmission
 from support.records import NOW
 
 
@@ -61,4 +61,21 @@ def make_submission(incident, **changes):
 
 def make_draft(incident, **changes):
     made = ReportDraft(incident.id, "nis2_notification", 1, (("description", "x"),), NOW, "account:a")
+    return replace(made, **changes)
+
+
+def make_own_submission(notice, **changes):
+    made = CustomerSubmission(
+        uuid4(),
+        notice.customer_id,
+        notice.id,
+        "nis2_early_warning",
+        NOW,
+        "BSI",
+        "REF-2",
+        uuid4(),
+        False,
+        NOW + timedelta(minutes=1),
+        "account:mia",
+    )
     return replace(made, **changes)

@@ -60,6 +60,7 @@ class Records:
     report_drafts: dict = field(default_factory=dict)
     timers: dict = field(default_factory=dict)
     announced: dict = field(default_factory=dict)
+    customer_submissions: dict = field(default_factory=dict)
     letters: dict = field(default_factory=dict)
 
     def copied(self):

@@ -10,6 +10,7 @@ from typing import Any
 
 from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
 from notifications.errors import LogUnavailableError, NotFoundError, StateConflictError, required
+from notifications.incident import announcement_state
 from notifications.notice import NoticeState
 from notifications.notice.seal import UndatedNotice
 from notifications.ports import CosignedBy, LoggedHead, SequencedEntry, TimestampedCheckpoint
@@ -569,9 +570,11 @@ class MemoryQuestions(MemoryRepository):
 
 
 class MemoryAnnouncements(MemoryRepository):
-    def is_open(self, announcement_id):
+    def state(self, announcement_id):
         found = self._records.incidents.get(announcement_id)
-        return found is not None and found.facts.announcement is not None and found.state == "open"
+        if found is None or found.facts.announcement is None:
+            return None
+        return announcement_state(found.facts.announcement, is_open=found.state == "open")
 
     def add_customers(self, customers):
         self._writing("incidents")
@@ -655,19 +658,47 @@ class MemoryDuties(MemoryRepository):
     def drafts(self, incident_id):
         return of(self._records.report_drafts.values(), "incident_id", incident_id)
 
+    def add_customer_submission(self, submission):
+        self._writing("duties")
+        self._refer(self._records.notices, submission.notice_id)
+        self._refer(self._records.customers, submission.customer_id)
+        self._add(self._records.customer_submissions, submission.id, submission)
+
+    def customer_submissions(self, notice_id):
+        return of(self._records.customer_submissions.values(), "notice_id", notice_id)
+
     def set_timer(self, incident_id, look_at):
         self._writing("duties")
-        self._records.timers.pop(incident_id, None)
-        if look_at is not None:
-            self._refer(self._records.incidents, incident_id)
-            self._records.timers[incident_id] = look_at
+        self._refer(self._records.incidents, incident_id)
+        self._records.timers[incident_id] = look_at
+
+    def without_timer(self, closed_since, limit):
+        return [
+            each.id
+            for each in self._records.incidents.values()
+            if each.facts.announcement is None
+            and (each.state != "closed" or each.closed_at >= closed_since)
+            and each.id not in self._records.timers
+        ][:limit]
+
+    def add_timer(self, incident_id, look_at):
+        self._writing("duties")
+        self._refer(self._records.incidents, incident_id)
+        if incident_id in self._records.timers:
+            return False
+        self._records.timers[incident_id] = look_at
+        return True
 
     def due_timers(self, now, limit):
-        due = [(look_at, incident_id) for incident_id, look_at in self._records.timers.items() if look_at <= now]
+        due = [
+            (look_at, incident_id)
+            for incident_id, look_at in self._records.timers.items()
+            if look_at and look_at <= now
+        ]
         return [incident_id for _, incident_id in sorted(due)][:limit]
 
     def next_timer_at(self):
-        return min(self._records.timers.values(), default=None)
+        return min(filter(None, self._records.timers.values()), default=None)
 
 
 class MemoryTransaction:

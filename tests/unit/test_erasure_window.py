@@ -16,15 +16,16 @@ ZONES = ("Europe/Paris", "UTC", "Pacific/Auckland", "America/St_Johns", "Pacific
 ERASURE = Erasure("ab" * 32, AT, AT, AT + timedelta(days=22), 17, compacted_at=AT + timedelta(days=22, minutes=1))
 
 
-@given(st.integers(0, 6 * 366 * 86_400), st.sampled_from(ZONES))
-def test_21_whole_calendar_days_and_no_more_than_30(seconds, zone):
+@given(st.integers(0, 6 * 366 * 86_400), st.sampled_from(ZONES), st.integers(1, 60), st.integers(0, 60))
+def test_whole_calendar_days_and_no_more_than_the_agreement_gives(seconds, zone, notice_days, more):
     noticed_at = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    window = erasure_window(noticed_at, zone)
+    window = erasure_window(noticed_at, zone, notice_days, notice_days + 2 + more)
     local = ZoneInfo(zone)
     days = (window.not_before.astimezone(local).date() - noticed_at.astimezone(local).date()).days
-    assert days == 22
-    assert timedelta(days=21) <= window.not_before - noticed_at <= timedelta(days=22, hours=1)
-    assert window.due_at - noticed_at == timedelta(days=30)
+    assert days == notice_days + 1
+    notice = timedelta(days=notice_days)
+    assert notice <= window.not_before - noticed_at <= notice + timedelta(days=1, hours=1)
+    assert window.due_at - noticed_at == notice + timedelta(days=2 + more)
     assert window.not_before < window.due_at
 
 
@@ -38,7 +39,7 @@ def test_21_whole_calendar_days_and_no_more_than_30(seconds, zone):
     ],
 )
 def test_days_are_those_of_the_customer(noticed_at, not_before):
-    assert erasure_window(noticed_at, "Europe/Paris").not_before == not_before
+    assert erasure_window(noticed_at, "Europe/Paris", 21, 30).not_before == not_before
 
 
 def test_a_certificate_says_what_was_done_and_nothing_personal():

@@ -1,4 +1,4 @@
-"""What is gone is taken as erased only where a later entry says so, 21 days after a formal notice."""
+"""What is gone is taken as erased only where a later entry says so, once the days of a formal notice were over."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,10 +8,10 @@ TOLD = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DONE = TOLD + timedelta(days=21)
 
 
-def compared(erased, said, *, noticed=TOLD, at=DONE):
+def compared(erased, said, *, noticed=TOLD, at=DONE, days=21):
     whole = _CombinedRanges(erased=erased, said_erased=said, erasures=[(50, "hers", at)] if said else [])
     if noticed is not None:
-        whole.noticed["hers"] = noticed
+        whole.noticed["hers"] = noticed, days
     report = Report(100)
     _compare_erasures(report, whole)
     return report
@@ -39,5 +39,7 @@ def test_what_went_without_a_word_is_a_deletion():
 def test_an_erasure_without_its_21_days_is_named():
     (early,) = compared({}, {"hers": 50}, at=DONE - timedelta(microseconds=1)).differences
     assert (early.where, early.what) == ("index 50", "says that a customer was erased 20 days after its notice")
+    (longer,) = compared({}, {"hers": 50}, days=22).differences
+    assert longer.what == "says that a customer was erased 21 days after its notice"
     (silent,) = compared({}, {"hers": 50}, noticed=None).differences
     assert silent.what == "says that a customer was erased without a formal notice"

@@ -77,6 +77,10 @@ class Log:
         kind = "intervention.corrected" if corrected else "intervention.recorded"
         self.add(kind, at, {"incident": incident_id(number)}, started_at=timestamp_text(started_at), **more)
 
+    def assess(self, number, at, significant=None, **more):
+        stated = {} if significant is None else {"significant": significant}
+        self.add("duty.assessed", at, {"incident": incident_id(number)}, version=1, **stated, **more)
+
     def decide(self, number, customer, at, due_at, verdict="notify", **more):
         self.add(
             "decision.recorded",
@@ -618,3 +622,39 @@ def test_the_report_equals_a_calculation_by_sql(log):
                 for name in ("notices", "minimum_seconds", "mean_seconds", "percentile_95_seconds", "maximum_seconds")
             )
     assert canonicalize(report) == canonicalize(log.report())
+
+
+def test_significant_incidents_are_counted_by_the_last_assessment_and_old_entries_are_unknown():
+    log, at = Log(), moment("2026-03-03T10:00:00+01:00")
+    for number in range(1, 6):
+        log.declare(number, at)
+    log.assess(1, at, "unknown")
+    log.assess(1, at, "yes")
+    log.assess(2, at, "yes")
+    log.assess(3, at, "no")
+    # An entry of an earlier release has no result, and nobody assessed the last one.
+    log.assess(4, at)
+    report = log.report()
+    assert report["statistics"]["by_significance"] == [
+        {"code": "no", "incidents": 1},
+        {"code": "yes", "incidents": 2},
+        {"code": None, "incidents": 2},
+    ]
+    other = Log()
+    other.leaves = list(log.leaves)
+    other.assess(4, at, "yes")
+    (more, fewer) = sorted(corrections_of(report, other.report()), key=lambda change: change.after > change.before)[
+        ::-1
+    ]
+    assert (more.figure.row, more.before, more.after) == (("by_significance", "yes"), 2, 3)
+    assert (fewer.figure.row, fewer.before, fewer.after) == (("by_significance", ""), 2, 1)
+
+
+def test_a_report_on_one_customer_says_nothing_of_significance():
+    log, at = Log(), moment("2026-03-03T10:00:00+01:00")
+    log.declare(1, at)
+    log.decide(1, CUSTOMERS[0], at, at + timedelta(hours=4))
+    log.serve(1, CUSTOMERS[0], at + timedelta(hours=1))
+    log.assess(1, at, "yes")
+    (of_one,) = customer_reports(log.measured()).values()
+    assert report_json(of_one)["statistics"]["by_significance"] == []

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from notifications.agreement import Agreement, DeadlineBinding, Reference
+from notifications.agreement import Agreement, DeadlineBinding
 from notifications.agreement.commitments import NoticeKind as AgreedKind
 from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
@@ -54,8 +54,7 @@ def announceable_kinds(agreement: Agreement) -> list[AgreedKind]:
 
     The notice of the erasure is not among them: the order to erase a customer's data serves it.
     """
-    erasure = agreement.reference(Reference.ERASURE)
-    return [kind for kind in agreement.notices if kind.clause != erasure]
+    return [kind for kind in agreement.notices if kind.erased_within_days is None]
 
 
 def declare_announcement(tx: Transaction, act: AuditContext, facts: IncidentFacts, agreements: Agreements) -> Announced:
@@ -96,9 +95,10 @@ def change_announcement(
     facts: IncidentFacts,
     agreements: Agreements,
 ) -> Announced:
-    """Replace what an open announcement says. Customers that were notified get a follow-up notice.
+    """Replace what an announcement says. Customers that were notified get a follow-up notice.
 
-    The kind stays, and so does the moment that decides which agreement binds. Raises as ``declare_announcement``, and
+    One whose time had passed is open again. The kind stays, and so does the moment that decides which agreement
+    binds. Raises as ``declare_announcement``, and
     NotFoundError, VersionMismatchError, and StateConflictError if the announcement is closed.
     """
     before = open_announcement(tx, announcement_id, expected_version)
@@ -107,7 +107,8 @@ def change_announcement(
     if announced.kind != _announced(before).kind:
         raise InvalidInputError(Fault("kind", f"stays {_announced(before).kind}: declare another announcement"))
     cases = _decided(tx, facts, announced, agreements, told=_told(tx, announcement_id))
-    return _applied(tx, act, "announcement.changed", _next(act, before, facts), cases)
+    changed = replace(_next(act, before, facts), state=IncidentState.OPEN, closed_at=None)
+    return _applied(tx, act, "announcement.changed", changed, cases)
 
 
 def cancel_announcement(
@@ -118,7 +119,7 @@ def cancel_announcement(
     Raises as ``change_announcement``.
     """
     before = open_announcement(tx, announcement_id, expected_version)
-    facts = replace(before.facts, announcement=replace(_announced(before), cancelled=True))
+    facts = replace(before.facts, announcement=replace(_announced(before), cancelled=True, elapsed=False))
     cases = _decided(tx, facts, _announced(before), agreements, told=_told(tx, announcement_id))
     closed = replace(_next(act, before, facts), state=IncidentState.CLOSED, closed_at=act.now)
     return _applied(tx, act, "announcement.cancelled", closed, cases)
@@ -141,18 +142,44 @@ def carry_out_announcement(
     if refusing:
         names = ", ".join(tx.customers.require(each.customer_id).name for each in refusing)
         raise StateConflictError(f"the agreement asks for consent first, and it is missing of: {names}")
-    done = replace(_next(act, before, before.facts), state=IncidentState.CLOSED, closed_at=act.now)
+    facts = replace(before.facts, announcement=replace(_announced(before), elapsed=False))
+    done = replace(_next(act, before, facts), state=IncidentState.CLOSED, closed_at=act.now)
     tx.incidents.save(done, before.version)
     tx.audit.append([_entry(act, "announcement.carried_out", done, len(customers))])
     return Announced(done, customers)
 
 
+def elapse_announcement(tx: Transaction, act: AuditContext, announcement_id: UUID) -> bool:
+    """Close an open announcement whose time has passed; return whether this was done now.
+
+    It stays open while a notice of it is not sealed: then a customer is still owed it. Raises NotFoundError, and
+    VersionMismatchError if it was changed meanwhile.
+    """
+    found = tx.incidents.require_announcement(announcement_id)
+    announced = _announced(found)
+    waiting = {NoticeState.DRAFT, NoticeState.RELEASED}
+    if (
+        found.state is not IncidentState.OPEN
+        or act.now < announced.over_at
+        or any(notice.state in waiting for notice in tx.notices.of_incident(announcement_id))
+    ):
+        return False
+    facts = replace(found.facts, announcement=replace(announced, elapsed=True))
+    elapsed = replace(_next(act, found, facts), state=IncidentState.CLOSED, closed_at=act.now)
+    tx.incidents.save(elapsed, found.version)
+    tx.audit.append([_entry(act, "announcement.elapsed", elapsed, len(tx.announcements.customers(announcement_id)))])
+    return True
+
+
 def open_announcement(tx: Transaction, announcement_id: UUID, expected_version: int) -> Incident:
-    """Return an open announcement; raises NotFoundError, VersionMismatchError, and StateConflictError if closed."""
+    """Return an announcement that nobody has ended; one whose time passed is among them.
+
+    Raises NotFoundError, VersionMismatchError, and StateConflictError if it was carried out or cancelled.
+    """
     found = tx.incidents.require_announcement(announcement_id)
     if found.version != expected_version:
         raise VersionMismatchError("announcement", announcement_id, expected_version, found.version)
-    if found.state is not IncidentState.OPEN:
+    if found.state is not IncidentState.OPEN and not _announced(found).elapsed:
         raise StateConflictError(f"announcement {found.ticket} is closed")
     return found
 

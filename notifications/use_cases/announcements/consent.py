@@ -4,6 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from notifications.errors import Fault, InvalidInputError, StateConflictError
+from notifications.incident import AnnouncementState
 from notifications.ports import AnnouncedCustomer, Consent, Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
@@ -27,7 +28,7 @@ def answer_consent(
     record = tx.announcements.customer(notice.incident_id, notice.customer_id) if notice.announces else None
     if record is None or record.consent is None:
         raise StateConflictError("the agreement asks for no consent to this notice")
-    if not tx.announcements.is_open(notice.incident_id):
+    if tx.announcements.state(notice.incident_id) is not AnnouncementState.OPEN:
         raise StateConflictError("what this notice announces is over, or was cancelled")
     if record.facts_version != notice.facts_version:
         raise StateConflictError("what is announced has changed: answer to the notice that replaces this one")

@@ -1,32 +1,66 @@
-"""Erase a customer after the end of its contract: order, 21 days' notice, erasure, certificate."""
+"""Erase a customer after the end of its contract: order, formal notice, erasure, certificate."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from notifications.agreement.commitments import NoticeChannel, NoticeKind
 from notifications.canonical_json import timestamp_text
-from notifications.customer.erasure import (
-    ERASED_WITHIN_DAYS,
-    Erasure,
-    ErasureOrder,
-    ErasureWindow,
-    ServedBy,
-    erasure_window,
-)
+from notifications.customer.erasure import Erasure, ErasureOrder, ErasureWindow, ServedBy, erasure_window
 from notifications.customer.records import binding_in_force
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import ErasureTransaction
 from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.incidents.customer_decider import Agreements
 
 #: Maximum number of identifiers in one entry, because the length of a leaf is limited.
 _IDS_IN_ENTRY = 500
 _REFERENCE_CHARACTERS = 200
+#: The channel of an agreement that each way to serve the notice is.
+_CHANNELS = {ServedBy.MAIL: NoticeChannel.EMAIL, ServedBy.LETTER: NoticeChannel.REGISTERED_LETTER}
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureTerms:
+    """What an agreement says of the formal notice of an erasure."""
+
+    agreement_id: str
+    clause: str
+    #: the ways to serve it that the agreement names
+    served_by: tuple[ServedBy, ...]
+    notice_days: int
+    within_days: int
+
+
+def erasure_terms(tx: ErasureTransaction, agreements: Agreements, customer_id: UUID, at: datetime) -> ErasureTerms:
+    """Return what the agreement that binds a customer says of its erasure.
+
+    Where nothing binds the customer, or its agreement is silent, the longest notice of all agreements counts: that is
+    not too short under any of them. Raises StateConflictError if no agreement has such a notice.
+    """
+    bound = binding_in_force(tx.customers.bindings(customer_id), at)
+    own = [] if bound is None or bound.agreement_id not in agreements.by_id else [agreements.terms(bound, at)]
+    for candidates in (own, agreements.by_id.values()):
+        stated = [_terms(each.id, each.erasure_notice) for each in candidates if each.erasure_notice is not None]
+        if stated:
+            return max(stated, key=lambda terms: (terms.notice_days, terms.agreement_id))
+    raise StateConflictError("no agreement says how the erasure of a customer is announced (erased_within_days)")
+
+
+def _terms(agreement_id: str, kind: NoticeKind) -> ErasureTerms:
+    assert kind.lead is not None
+    assert kind.lead.days is not None
+    assert kind.erased_within_days is not None  # the parser refuses a file without them
+    ways = tuple(way for way, channel in _CHANNELS.items() if channel in kind.channels)
+    return ErasureTerms(agreement_id, kind.clause, ways, kind.lead.days, kind.erased_within_days)
 
 
 def order_erasure(
     tx: ErasureTransaction,
     act: AuditContext,
     customer_id: UUID,
+    agreements: Agreements,
     *,
     served_by: ServedBy,
     mail_ids: Sequence[str] = (),
@@ -36,8 +70,9 @@ def order_erasure(
     """Order the erasure of a customer whose contract ended. The order can be withdrawn until the customer is erased.
 
     Raises NotFoundError, and StateConflictError if there is an order already. Raises InvalidInputError for a letter
-    without a reference or time, for a time in the future, for a time so long ago that the erasure would be overdue, and
-    for mails if there is no contact to write to.
+    without a reference or time, for a time in the future, for a time so long ago that the erasure would be overdue, for
+    mails if there is no contact to write to, and for a way to serve the notice that the customer's agreement does not
+    name.
 
     1. The formal notice is served by mails that are queued in the same unit of work, or was served by letter.
     2. Store the order with its audit entry. For a letter, also record when it was served.
@@ -46,13 +81,19 @@ def order_erasure(
     if tx.erasures.order(customer_id) is not None:
         raise StateConflictError("the erasure of this customer is ordered already")
     # 1.
+    terms = erasure_terms(tx, agreements, customer_id, act.now)
     faults = []
+    if served_by not in terms.served_by:
+        ways = " or ".join(terms.served_by)
+        faults.append(
+            Fault("served_by", f"must be {ways}: clause {terms.clause} of {terms.agreement_id} names no other channel")
+        )
     if served_by is ServedBy.LETTER:
         if not reference or not reference.strip() or len(reference) > _REFERENCE_CHARACTERS:
             faults.append(Fault("reference", f"must identify the letter, in 1 to {_REFERENCE_CHARACTERS} characters"))
         if served_at is None or served_at > act.now:
             faults.append(Fault("served_at", "must be the past time at which the letter was served"))
-        elif served_at <= act.now - timedelta(days=ERASED_WITHIN_DAYS):
+        elif served_at <= act.now - timedelta(days=terms.within_days):
             faults.append(Fault("served_at", "is so long ago that the erasure would be overdue: serve another notice"))
     elif not mail_ids:
         faults.append(Fault("served_by", "the customer has no contact to write to: serve the notice by letter"))
@@ -67,28 +108,38 @@ def order_erasure(
         reference=None if reference is None else reference.strip(),
         mail_ids=tuple(mail_ids),
         noticed_at=None,
+        notice_days=terms.notice_days,
+        within_days=terms.within_days,
     )
     tx.erasures.add_order(order)
     tx.audit.append([
         act.entry(
             "customer.erasure_ordered",
             subjects={"customer": tx.customers.pseudonym(customer_id)},
-            detail={"served_by": served_by.value, "mails": len(order.mail_ids)},
+            detail={
+                "served_by": served_by.value,
+                "mails": len(order.mail_ids),
+                "agreement": terms.agreement_id,
+                "clause": terms.clause,
+                "notice_days": terms.notice_days,
+                "within_days": terms.within_days,
+            },
             private={"reference": order.reference},
         )
     ])  # fmt: skip
     if served_by is ServedBy.LETTER and served_at is not None:
-        notice_served(tx, act, customer_id, customer.time_zone, served_at)
+        notice_served(tx, act, order, customer.time_zone, served_at)
     stored = tx.erasures.order(customer_id)
     assert stored is not None  # it was stored above
     return stored
 
 
 def notice_served(
-    tx: ErasureTransaction, act: AuditContext, customer_id: UUID, time_zone: str, served_at: datetime
+    tx: ErasureTransaction, act: AuditContext, order: ErasureOrder, time_zone: str, served_at: datetime
 ) -> ErasureWindow:
-    """Record that the formal notice was served, once per order. The 21 days start at ``served_at``."""
-    window = erasure_window(served_at, time_zone)
+    """Record that the formal notice was served, once per order. Its days start at ``served_at``."""
+    window = erasure_window(served_at, time_zone, order.notice_days, order.within_days)
+    customer_id = order.customer_id
     tx.erasures.set_noticed(customer_id, served_at)
     tx.audit.append([
         act.entry(
@@ -98,6 +149,7 @@ def notice_served(
                 "noticed_at": timestamp_text(served_at),
                 "not_before": timestamp_text(window.not_before),
                 "due_at": timestamp_text(window.due_at),
+                "notice_days": order.notice_days,
             },
         )
     ])  # fmt: skip
@@ -126,10 +178,10 @@ def withdraw_erasure(tx: ErasureTransaction, act: AuditContext, customer_id: UUI
 
 
 def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID) -> Erasure:
-    """Erase a customer whose 21 days are over; raises NotFoundError, and StateConflictError if step 1 fails.
+    """Erase a customer whose days of notice are over; raises NotFoundError, and StateConflictError if step 1 fails.
 
-    1. Check that there is an order, that its 21 days are over, and that no notice, delivery or call is still owed to
-       the customer.
+    1. Check that there is an order, that the days of its notice are over, and that no notice, delivery or call is still
+       owed to the customer.
     2. Erase its contacts, texts, mails, salts, openings, decisions, profiles, and the accounts that have no other role.
     3. Record the erasure in the log under the pseudonym, with the erased accounts and the entries whose openings were
        erased. After that, nobody can find out to which customer the pseudonym belonged.
@@ -137,10 +189,11 @@ def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID)
     # 1.
     order = tx.erasures.order(customer_id)
     customer = tx.customers.require(customer_id)
-    if order is None or order.noticed_at is None:
+    window = None if order is None else order.window(customer.time_zone)
+    if order is None or order.noticed_at is None or window is None:
         raise StateConflictError("there is no erasure order whose formal notice was served")
-    if act.now < erasure_window(order.noticed_at, customer.time_zone).not_before:
-        raise StateConflictError("21 calendar days have not passed since the formal notice")
+    if act.now < window.not_before:
+        raise StateConflictError(f"{order.notice_days} calendar days have not passed since the formal notice")
     owed = tx.erasures.obstacles(customer_id)
     if owed:
         listed = ", ".join(f"{number} {kind}" for kind, number in owed.items())

@@ -1,7 +1,7 @@
 """Register and change customers, contacts, agreement bindings and chosen levels."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from notifications.agreement import Agreement, dpas_of
@@ -17,6 +17,7 @@ from notifications.customer.records import (
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.mail_address import a_label_address, normal_address
 from notifications.ports import Transaction
+from notifications.time_zones import time_zone
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.customer_entries import (
     ContactDraft,
@@ -93,15 +94,17 @@ def bind_agreement(
     ``dpa_id``: None for the DPA that the agreement names for the day. ``products``: None for all its products. A
     customer that is bound to the same agreement then keeps what is left out.
 
-    1. Check that the agreement exists, and that the DPA and the products belong to it.
+    1. Check that the agreement exists and holds on the day of the binding, and that the DPA and the products belong to
+       it.
     2. Fill in what is left out, from the binding to the same agreement that is in force then.
     3. Record the binding and its log entry.
 
-    Raises NotFoundError, and InvalidInputError for ``agreement_id``, ``dpa_id`` and ``products``.
+    Raises NotFoundError, and InvalidInputError for ``agreement_id``, ``effective_at``, ``dpa_id`` and ``products``.
     """
-    tx.customers.require(customer_id)
+    customer = tx.customers.require(customer_id)
     # 1.
-    verify_terms(agreements.named(agreement_id), dpa_id, products, agreements)
+    day = local_day(effective_at, customer.time_zone)
+    verify_terms(agreements.named(agreement_id), day, dpa_id, products, agreements)
     # 2.
     before = binding_in_force(tx.customers.bindings(customer_id), effective_at)
     if before is not None and before.agreement_id == agreement_id:
@@ -114,11 +117,26 @@ def bind_agreement(
     return binding
 
 
+def local_day(moment: datetime, zone: str) -> date:
+    """Return the day of a moment in a zone; in UTC if the zone has become unknown."""
+    try:
+        return moment.astimezone(time_zone(zone)).date()
+    except LookupError:
+        return moment.astimezone(UTC).date()
+
+
 def verify_terms(
-    agreement: Agreement, dpa_id: str | None, products: tuple[str, ...] | None, agreements: Agreements
+    agreement: Agreement, day: date, dpa_id: str | None, products: tuple[str, ...] | None, agreements: Agreements
 ) -> None:
-    """Raise InvalidInputError unless the DPA and the products belong to the agreement."""
+    """Raise InvalidInputError unless the agreement holds on the day, and has the DPA and the products.
+
+    An agreement whose file states no days holds on each day.
+    """
     faults: list[Fault] = []
+    stated = agreement.validity
+    if stated is not None and (day < stated.from_on or (stated.until_on is not None and day > stated.until_on)):
+        held = f"from {stated.from_on}" + ("" if stated.until_on is None else f" to {stated.until_on}")
+        faults.append(Fault("effective_at", f"is {day} at the customer, and {agreement.id} holds {held}"))
     known = [dpa.id for dpa in dpas_of(agreement, agreements.dpas)]
     if dpa_id is not None and dpa_id not in known:
         faults.append(

@@ -1,6 +1,6 @@
 """New customers with their contacts, written some thousand at a time: the same records and entries as one by one."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from notifications.audit.entry import AuditEntry, pseudonym
@@ -16,7 +16,7 @@ from notifications.use_cases.customers.customer_entries import (
     new_contact,
     new_customer,
 )
-from notifications.use_cases.customers.manage_customers import verify_terms
+from notifications.use_cases.customers.manage_customers import local_day, verify_terms
 from notifications.use_cases.incidents.customer_decider import Agreements
 
 #: Entries that are written together, which limits the memory of a large import.
@@ -29,7 +29,7 @@ class NewCustomers:
     def __init__(self, tx: Transaction, act: AuditContext, agreements: Agreements) -> None:
         self._tx, self._act, self._agreements = tx, act, agreements
         self._pseudonyms: dict[UUID, str] = {}
-        self._verified: set[tuple[str, str | None, tuple[str, ...] | None]] = set()
+        self._verified: set[tuple[str, date, str | None, tuple[str, ...] | None]] = set()
         self.discard()
 
     def register(
@@ -41,9 +41,10 @@ class NewCustomers:
         products: tuple[str, ...] | None,
     ) -> UUID:
         """Add a customer with its agreement, as ``register_customer`` does; raises InvalidInputError."""
-        terms = (agreement_id, dpa_id, products)
+        day = local_day(effective_at, draft.time_zone)
+        terms = (agreement_id, day, dpa_id, products)
         if terms not in self._verified:
-            verify_terms(self._agreements.named(agreement_id), dpa_id, products, self._agreements)
+            verify_terms(self._agreements.named(agreement_id), day, dpa_id, products, self._agreements)
             self._verified.add(terms)
         customer, salt = new_customer(self._act, draft), self._act.identifiers.new_salt()
         ordered = None if products is None else tuple(sorted(products))

@@ -16,6 +16,7 @@ from notifications.customer.legal_profile import LegalProfile, entity_of
 from notifications.customer.records import ContactRole
 from notifications.duties import Clock, Moments, Owner, Start, clocks
 from notifications.duties.dora_report import ContactPerson, DoraReport, Submission, dora_report
+from notifications.duties.records import CustomerSubmission, submissions_in_force
 from notifications.errors import NotFoundError
 from notifications.incident import PersonalDataBreach
 from notifications.notice.own_deadlines import customer_occasions
@@ -52,6 +53,12 @@ class CustomerDuties:
     document: Mapping[str, Any]
     profile: LegalProfile | None
     duties: tuple[OwnDuty, ...]
+    #: every record of what the customer submitted, oldest first; empty for readers who are not the customer's
+    submissions: tuple[CustomerSubmission, ...] = ()
+
+    def recorded(self, duty_id: str) -> list[CustomerSubmission]:
+        """Return the records on a duty that are neither corrected nor taken back."""
+        return [each for each in submissions_in_force(self.submissions) if each.duty_id == duty_id]
 
 
 def customer_duties(
@@ -63,28 +70,34 @@ def customer_duties(
     classified_at: datetime | None = None,
     submissions: Mapping[str, Sequence[datetime]] = MappingProxyType({}),
     language: str | None = None,
+    records: bool = True,
 ) -> CustomerDuties:
     """Return the duties of the customer of a sealed notice; raises NotFoundError.
 
     ``aware_at``, ``classified_at`` and ``submissions`` (id of a duty to moments) are the customer's own, if it states
-    them: the provider does not know them, and they are not stored. Without them no limit is computed. ``language``
-    None is the customer's.
+    them: the provider does not know them, and they are not stored. Without them no limit is computed. Reports that the
+    customer recorded as submitted count too, unless ``records`` is False: they are for the customer's own people.
+    ``language`` None is the customer's.
     """
     document = _document(tx, notice_id)
     customer = tx.customers.require(UUID(document["customer"]["id"]))
     profile = tx.duties.legal_profile(customer.id)
     stated = {Start.AWARENESS: aware_at, Start.CLASSIFICATION: classified_at}
+    recorded = tx.duties.customer_submissions(notice_id) if records else ()
+    sent = {duty_id: list(moments) for duty_id, moments in submissions.items()}
+    for record in submissions_in_force(recorded):
+        sent.setdefault(record.duty_id, []).append(record.submitted_at)
     found = clocks(
         duties.law,
         entity_of(profile),
         {Owner.CUSTOMER},
         customer_occasions(_breach(document)),
-        Moments({start: moment for start, moment in stated.items() if moment is not None}, submissions),
+        Moments({start: moment for start, moment in stated.items() if moment is not None}, sent),
         aware_at or datetime.fromisoformat(document["times"]["aware_at"]),
     )
     spoken, zone = language or customer.language, document["customer"]["time_zone"]
     own = [OwnDuty(clock, report_items(document, clock.duty, spoken, zone)) for clock in found]
-    return CustomerDuties(document, profile, tuple(own))
+    return CustomerDuties(document, profile, tuple(own), tuple(recorded))
 
 
 def customer_dora_report(tx: Transaction, notice_id: UUID, submission: Submission, duties: LegalDuties) -> DoraReport:

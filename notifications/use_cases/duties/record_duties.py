@@ -15,17 +15,16 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError, StateC
 from notifications.incident import Answer, Incident
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.duties.one_line import character_faults, one_line
 from notifications.use_cases.duties.provider_clocks import provider_duties
 from notifications.use_cases.legal_duties import LegalDuties
 
-NAME_MAX_CHARACTERS = 200
 TEXT_MAX_CHARACTERS = 20_000
 NOTE_MAX_CHARACTERS = 2_000
 _LOSS_MAX_EUR = 10**12
 _OPEN = Answer.UNKNOWN
-#: Characters that no text for people needs, and that some stores do not take: of several lines, and of one.
+#: Characters that no text for people needs, and that some stores do not take.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_LINE_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,12 @@ class SubmissionInput:
 
 
 def assess_duties(
-    tx: Transaction, act: AuditContext, incident_id: UUID, stated: AssessmentInput, expected_version: int
+    tx: Transaction,
+    act: AuditContext,
+    incident_id: UUID,
+    stated: AssessmentInput,
+    expected_version: int,
+    duties: LegalDuties,
 ) -> DutyAssessment:
     """Record an assessment; ``expected_version`` is the version that the caller saw, 0 for none.
 
@@ -78,7 +82,7 @@ def assess_duties(
         version=current + 1,
         answers=tuple(answers),
         loss_eur=stated.loss_eur,
-        apparent_cause=_line(stated.apparent_cause, "apparent_cause", required=False),
+        apparent_cause=one_line(stated.apparent_cause, "apparent_cause", required=False),
         high_risk_at=stated.high_risk_at,
         fix_at=stated.fix_at,
         handled_at=stated.handled_at,
@@ -88,6 +92,8 @@ def assess_duties(
     )
     tx.duties.add_assessment(assessment)
     tx.duties.set_timer(incident_id, act.now)
+    # The result, with what facts and other incidents answer: the statistics count it from the log only.
+    result = provider_duties(tx, incident, duties).significance.significant
     tx.audit.append([
         act.entry(
             "duty.assessed",
@@ -96,6 +102,7 @@ def assess_duties(
                 "ticket": incident.ticket,
                 "version": assessment.version,
                 "answers": [f"{question}:{answer}" for question, answer in assessment.answers],
+                "significant": result.value,
                 "high_risk_at": _moment(assessment.high_risk_at),
                 "fix_at": _moment(assessment.fix_at),
                 "handled_at": _moment(assessment.handled_at),
@@ -226,9 +233,9 @@ def _submission(
         incident_id=incident.id,
         duty_id=duty.id,
         submitted_at=stated.submitted_at,
-        recipient=_line(stated.recipient, "recipient") or "",
-        reference=_line(stated.reference, "reference", required=False),
-        submitted_by=_line(stated.submitted_by, "submitted_by") or "",
+        recipient=one_line(stated.recipient, "recipient") or "",
+        reference=one_line(stated.reference, "reference", required=False),
+        submitted_by=one_line(stated.submitted_by, "submitted_by") or "",
         items=items if stated.items is None else _items(duty, stated.items),
         corrects=None,
         reason=None,
@@ -282,7 +289,7 @@ def _items(duty: Duty, items: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         for name, text in items.items()
         if len(text) > TEXT_MAX_CHARACTERS
     ]
-    faults += [fault for name, text in items.items() for fault in _character_faults(f"items.{name}", text, _CONTROLS)]
+    faults += [fault for name, text in items.items() for fault in character_faults(f"items.{name}", text, _CONTROLS)]
     _raise_faults(faults)
     return tuple(sorted((name, text.strip()) for name, text in items.items() if text.strip()))
 
@@ -302,29 +309,12 @@ def _moment_faults(name: str, moment: datetime | None, act: AuditContext, incide
     return []
 
 
-def _line(text: str | None, field: str, *, required: bool = True) -> str | None:
-    text = " ".join((text or "").split())
-    if not text:
-        if required:
-            raise InvalidInputError(Fault(field, "is empty"))
-        return None
-    if len(text) > NAME_MAX_CHARACTERS:
-        raise InvalidInputError(Fault(field, f"has more than {NAME_MAX_CHARACTERS} characters"))
-    _raise_faults(_character_faults(field, text, _LINE_CONTROLS))
-    return text
-
-
 def _text(text: str | None, field: str, max_characters: int) -> str | None:
     text = (text or "").replace("\r\n", "\n").strip()
     if len(text) > max_characters:
         raise InvalidInputError(Fault(field, f"has more than {max_characters} characters"))
-    _raise_faults(_character_faults(field, text, _CONTROLS))
+    _raise_faults(character_faults(field, text, _CONTROLS))
     return text or None
-
-
-def _character_faults(field: str, text: str, forbidden: re.Pattern[str]) -> list[Fault]:
-    found = forbidden.search(text)
-    return [] if found is None else [Fault(field, f"must not contain the character U+{ord(found[0]):04X}")]
 
 
 def _moment(moment: datetime | None) -> str | None:

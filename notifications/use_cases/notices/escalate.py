@@ -148,6 +148,9 @@ def adopt_failed(tx: Transaction, act: AuditContext, limit: int) -> list[UUID]:
         notice = tx.notices.get(delivery.notice_id)
         if notice is None or notice.state is not NoticeState.SEALED or notice.exercise:
             continue
+        if notice.announces:
+            # It goes by registered letter only; its letter task follows it.
+            continue
         tx.escalations.add(Escalation(notice.id, notice.customer_id, notice.due_at, None, act.now))
         adopted.append(notice.id)
     return adopted

@@ -50,13 +50,15 @@ def first_targets(
     *,
     exercise: bool = False,
     in_console: bool = False,
+    mailed: bool = True,
 ) -> list[Target]:
     """Return the recipients of a notice at sealing.
 
     These are the console, the contacts on which it is served and every active endpoint. Updates use the same channel as
     the first notification, so every contact that an earlier notice of the incident reached gets it too, also a fallback
     contact. ``earlier_deliveries`` are the deliveries of these notices. ``in_console``: it is news that the customer
-    gets in its console, so that no contact gets a mail at first. A contact or endpoint that is not active gets nothing.
+    gets in its console, so that no contact gets a mail at first. ``mailed``: False for a notice that the
+    agreement wants by registered letter and not by mail. A contact or endpoint that is not active gets nothing.
     The notice of an exercise goes only to contacts and endpoints that agreed to it. If
     no contact did, it goes nowhere: it does not wait in the console either.
     """
@@ -65,7 +67,7 @@ def first_targets(
             return []
         contacts = [contact for contact in contacts if contact.takes_exercises]
         endpoints = [endpoint for endpoint in endpoints if endpoint.takes_exercises]
-    if in_console:
+    if in_console or not mailed:
         contacts = []
     served = {contact.id for contact in recipients(contacts)}
     served |= {
@@ -108,7 +110,7 @@ def comes_in_console(tx: Transaction, notice: Notice) -> bool:
     return any(was_notified(tx.deliveries.of_notice(other.id)) or tx.notices.openings(other.id) for other in earlier)
 
 
-def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
+def targets_of(tx: Transaction, notice: Notice, *, mailed: bool = True) -> list[Target]:
     """Return the recipients of a notice that is sealed now; see ``first_targets``."""
     earlier_deliveries: list[Delivery] = []
     if notice.sequence > 1:
@@ -124,6 +126,7 @@ def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
         earlier_deliveries,
         exercise=notice.exercise,
         in_console=comes_in_console(tx, notice),
+        mailed=mailed,
     )
 
 

@@ -98,6 +98,8 @@ class _Prepared:
     in_console: bool
     #: the agreement asks for a registered letter
     by_letter: bool
+    #: contacts get it by mail; False if the agreement wants a registered letter and no mail
+    mailed: bool
 
 
 async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
@@ -180,7 +182,9 @@ def _compose(tx: Transaction, notice_id: UUID, sealing: SealingDependencies) -> 
     composed, ticket = compose_from_store(tx, notice, readers, sealing)
     said = json.loads(composed.document).get("announcement") if notice.announces else None
     by_letter = said is not None and AgreedChannel.REGISTERED_LETTER in said["channels"]
-    return _Prepared(notice, targets_of(tx, notice), composed, ticket, comes_in_console(tx, notice), by_letter)
+    mailed = said is None or not by_letter or AgreedChannel.EMAIL in said["channels"]
+    targets = targets_of(tx, notice, mailed=mailed)
+    return _Prepared(notice, targets, composed, ticket, comes_in_console(tx, notice), by_letter, mailed)
 
 
 def compose_from_store(
@@ -301,8 +305,8 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependenc
         )
         tx.deliveries.add(deliveries)
         reachable = any(target.channel is not ChannelKind.CONSOLE for target in prepared.targets)
-        # An exercise calls nobody and turns to nobody else.
-        if not notice.exercise:
+        # An exercise calls nobody and turns to nobody else. What goes by letter only is followed by its letter task.
+        if not notice.exercise and prepared.mailed:
             begin_escalation(
                 tx, notice, sealed.sealed_at, sealing.escalation, reachable=reachable, in_console=prepared.in_console
             )

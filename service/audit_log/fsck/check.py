@@ -5,7 +5,7 @@
 3. The ranges are combined: the nodes above them, the root of every checkpoint, the head in the database, the published
    head, and the timestamps and cosignatures of heads.
 4. The index of subjects names the same subjects as the leaves, and as many.
-5. For every missing opening or row, a later entry says that its customer was erased, at least 21 days after the formal
+5. For every missing opening or row, a later entry says that its customer was erased, after the days of the formal
    notice of the erasure.
 6. Every row has an entry in the log.
 
@@ -25,7 +25,6 @@ from pathlib import Path
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.note import VerifierKey
 from notifications.audit.rebuilding import RANGE_LEAVES, RightEdge
-from notifications.customer.erasure import NOTICE_DAYS
 from notifications.errors import InvalidInputError, VerificationError
 from service.audit_log.fsck.findings import (
     CHECKPOINTS,
@@ -78,7 +77,7 @@ class _CombinedRanges:
     subjects: list[int] = field(default_factory=list)
     erased: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     said_erased: dict[str, int] = field(default_factory=dict)
-    noticed: dict[str, datetime] = field(default_factory=dict)
+    noticed: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     erasures: list[tuple[int, str, datetime]] = field(default_factory=list)
     #: a position and the sum of the hashes of the subjects stored up to it, if a process made it beside the ranges
     stored: tuple[int, int] | None = None
@@ -301,7 +300,7 @@ def _first_other_subject(inspection: Inspection, whole: _CombinedRanges, number:
 
 
 def _compare_erasures(report: Report, whole: _CombinedRanges) -> None:
-    """Check that each missing record belongs to a later erasure in the log, at least 21 days after its notice."""
+    """Check that each missing record belongs to a later erasure in the log, once the days of its notice were over."""
     for whose, (number, index, last) in sorted(whole.erased.items(), key=_first_index):
         if last < whole.said_erased.get(whose, -1):
             report.erased += number
@@ -316,10 +315,10 @@ def _compare_erasures(report: Report, whole: _CombinedRanges) -> None:
     report.erased_customers = len({customer for _, customer, _ in whole.erasures})
     for index, customer, at in whole.erasures:
         noticed = whole.noticed.get(customer)
-        if (noticed is None or at - noticed < timedelta(days=NOTICE_DAYS)) and not any(
+        if (noticed is None or at - noticed[0] < timedelta(days=noticed[1])) and not any(
             difference.step == ERASURES for difference in report.differences
         ):
-            said = "without a formal notice" if noticed is None else f"{(at - noticed).days} days after its notice"
+            said = "without a formal notice" if noticed is None else f"{(at - noticed[0]).days} days after its notice"
             report.differences.append(Difference(ERASURES, f"index {index}", f"says that a customer was erased {said}"))
 
 

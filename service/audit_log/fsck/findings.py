@@ -64,8 +64,8 @@ class RangeFound:
     erased: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     #: owners whose data was erased according to the log, and the index of that entry
     said_erased: dict[str, int] = field(default_factory=dict)
-    #: when the formal notice of the erasure was served, by customer; and the erasures: (index, customer, time)
-    noticed: dict[str, datetime] = field(default_factory=dict)
+    #: when the formal notice of the erasure was served, and its days, by customer; erasures: (index, customer, time)
+    noticed: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     erasures: list[tuple[int, str, datetime]] = field(default_factory=list)
     #: number of rows that were compared, by step
     counts: dict[str, int] = field(default_factory=dict)

@@ -37,6 +37,8 @@ from service.store.sql.encoding import from_microseconds
 _SEALED, _TIMESTAMPED, _ATTEMPTED = "notice.sealed", "notice.timestamped", "delivery.attempted"
 #: Types of the entries that record an erasure and the formal notice before it.
 ERASED, _NOTICED = "customer.erased", "customer.erasure_noticed"
+#: The days of notice in entries that do not state them: earlier releases knew no other number.
+_DAYS_NOT_STATED = 21
 #: Last bytes of the leaves whose entries have rows; ``type`` and ``v`` are the last members of a leaf.
 ROWS_OF = tuple(
     f'"type":"{kind}","v":1}}'.encode() for kind in (_SEALED, _TIMESTAMPED, _ATTEMPTED, ERASED, _NOTICED, *KINDS)
@@ -109,7 +111,8 @@ class RowChecks:
                     self._gone(index, subjects.get("customer", f"entry {said.id}"))
             elif said.type == _NOTICED:
                 # A letter was served before the entry was made.
-                self._found.noticed[subjects["customer"]] = parse_timestamp(str(said.detail["noticed_at"]))
+                days = int(str(said.detail.get("notice_days", _DAYS_NOT_STATED)))
+                self._found.noticed[subjects["customer"]] = parse_timestamp(str(said.detail["noticed_at"])), days
             elif said.type == ERASED:
                 self._note_erasure(index, said)
         except (KeyError, ValueError) as error:

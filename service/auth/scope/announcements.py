@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from notifications.errors import required
+from notifications.incident import AnnouncementState
 from notifications.ports import AnnouncedCustomer, LetterTask
 from service.auth.scope.visibility import ScopedRepository
 
@@ -13,9 +14,9 @@ class ScopedAnnouncements(ScopedRepository):
 
     _name = "announcements"
 
-    def is_open(self, announcement_id: UUID) -> bool:
+    def state(self, announcement_id: UUID) -> AnnouncementState | None:
         shown = any(self._shows(notice) for notice in self._tx.notices.of_incident(announcement_id))
-        return shown and self._tx.announcements.is_open(announcement_id)
+        return self._tx.announcements.state(announcement_id) if shown else None
 
     def customers(self, announcement_id: UUID) -> Sequence[AnnouncedCustomer]:
         self._verify_at_provider("customers")

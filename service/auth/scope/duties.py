@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from notifications.customer.legal_profile import LegalProfile
-from notifications.duties.records import DutyAssessment, ReportDraft, ReportSubmission
+from notifications.duties.records import CustomerSubmission, DutyAssessment, ReportDraft, ReportSubmission
 from service.auth.scope.visibility import ScopedRepository
 
 
@@ -37,6 +37,17 @@ class ScopedDuties(ScopedRepository):
 
     def drafts(self, incident_id: UUID) -> Sequence[ReportDraft]:
         return self._tx.duties.drafts(incident_id) if self._shows_incident(incident_id) else ()
+
+    def add_customer_submission(self, submission: CustomerSubmission) -> None:
+        self._verify_notice(submission.notice_id, submission.customer_id)
+        self._verify_customer(submission.customer_id)
+        self._tx.duties.add_customer_submission(submission)
+
+    def customer_submissions(self, notice_id: UUID) -> Sequence[CustomerSubmission]:
+        """Return what the customer recorded; nobody of the provider reads it: it is between customer and authority."""
+        if self._scope.at_provider or self._notice(notice_id) is None:
+            return ()
+        return self._tx.duties.customer_submissions(notice_id)
 
     def _shows_incident(self, incident_id: UUID) -> bool:
         """Whether an incident is within, on the provider's side: a customer sees nothing of the provider's duties."""

@@ -1,8 +1,8 @@
 """Append-only by trigger: the engine refuses UPDATE, DELETE and REPLACE from every client.
 
 Not listed are tables whose rows may be erased (salts, openings) or have a state (incidents, notices, deliveries). Rows
-of a customer may be deleted once its erasure has begun. An erasure begins at the earliest 21 days after its
-formal notice.
+of a customer may be deleted once its erasure has begun. An erasure begins at the earliest when the days
+of its formal notice are over; the order states them.
 """
 
 #: Append-only tables, and every unique key of each, because REPLACE could replace an older row by any of them.
@@ -15,6 +15,7 @@ APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
     "call_records": (("position",), ("id",)),
     "checkpoint_cosignatures": (("size", "witness"),),
     "checkpoint_timestamps": (("size",),),
+    "customer_submissions": (("position",), ("id",)),
     "decisions": (("position",), ("id",)),
     "delivery_attempts": (("position",), ("id",), ("delivery_id", "number")),
     "inbox_items": (("position",), ("notice_id",)),
@@ -50,6 +51,7 @@ ERASABLE: dict[str, str] = {
     "acknowledgements": _OF_CUSTOMER,
     "agreement_bindings": _OF_CUSTOMER,
     "call_records": _OF_TASK,
+    "customer_submissions": _OF_CUSTOMER,
     "decisions": _OF_CUSTOMER,
     "delivery_attempts": _OF_DELIVERY,
     "inbox_items": _OF_CUSTOMER,
@@ -65,15 +67,25 @@ ERASABLE: dict[str, str] = {
     "sealed_notices": _OF_NOTICE,
     "sent_messages": _OF_DELIVERY,
 }
-#: The facts of an incident are about several customers, so an erasure only removes one customer's part.
+#: Rows that are about several customers, or about the provider: an erasure only removes one customer's part.
 BLANKED: dict[str, str] = {
     "incident_facts": f"{_BEGUN} AND OLD.incident_id = NEW.incident_id AND OLD.version = NEW.version",
+    # Words about the provider's own duties that name the customer. All else of the row stays.
+    "duty_assessments": (
+        f"{_BEGUN} AND OLD.position = NEW.position AND OLD.incident_id = NEW.incident_id AND OLD.version = NEW.version"
+        " AND OLD.answers = NEW.answers AND OLD.recorded_at = NEW.recorded_at AND OLD.recorded_by = NEW.recorded_by"
+    ),
+    "report_drafts": (
+        f"{_BEGUN} AND OLD.position = NEW.position AND OLD.incident_id = NEW.incident_id AND OLD.version = NEW.version"
+        " AND OLD.duty_id = NEW.duty_id AND OLD.recorded_at = NEW.recorded_at AND OLD.recorded_by = NEW.recorded_by"
+    ),
 }
 
-_DAYS_OF_NOTICE_MICROSECONDS = 21 * 86_400 * 1_000_000
+_DAY_MICROSECONDS = 86_400 * 1_000_000
 _ORDER_MAY_CHANGE = (
-    "OLD.begun_at IS NULL AND NEW.customer_id = OLD.customer_id AND (OLD.noticed_at IS NULL AND NEW.begun_at IS NULL "
-    f"OR NEW.noticed_at = OLD.noticed_at AND NEW.begun_at >= OLD.noticed_at + {_DAYS_OF_NOTICE_MICROSECONDS})"
+    "OLD.begun_at IS NULL AND NEW.customer_id = OLD.customer_id AND NEW.notice_days = OLD.notice_days AND "
+    "(OLD.noticed_at IS NULL AND NEW.begun_at IS NULL OR NEW.noticed_at = OLD.noticed_at AND "
+    f"NEW.begun_at >= OLD.noticed_at + OLD.notice_days * {_DAY_MICROSECONDS})"
 )
 _ERASURE_KEEPS = (
     "pseudonym", "ordered_at", "noticed_at", "erased_at", "erased_rows", "compacted_at", "document", "signature",
@@ -89,11 +101,12 @@ def order_rules(unequal: str) -> dict[str, tuple[str, str, str, str]]:
     changed = " OR ".join(f"OLD.{name} IS NOT NULL AND NEW.{name} {unequal} OLD.{name}" for name in _ERASURE_KEEPS)
     return {
         "erasure_orders_no_begin": (
-            "erasure_orders", "INSERT", "NEW.begun_at IS NOT NULL", "an erasure begins after its notice",
+            "erasure_orders", "INSERT", "NEW.begun_at IS NOT NULL OR NEW.notice_days < 1",
+            "an erasure begins after its notice",
         ),
         "erasure_orders_no_change": (
             "erasure_orders", "UPDATE", f"({_ORDER_MAY_CHANGE}) IS NOT TRUE",
-            "an erasure begins 21 days after its notice",
+            "an erasure begins when the days of its notice are over",
         ),
         "erasure_orders_no_end": (
             "erasure_orders", "DELETE",

@@ -6,8 +6,9 @@ from uuid import UUID
 from sqlalchemy import bindparam, literal_column, select
 
 from notifications.errors import required
-from notifications.incident import IncidentState
+from notifications.incident import AnnouncementState, IncidentState, announcement_state
 from notifications.ports import AnnouncedCustomer, LetterState, LetterTask
+from service.store.incidents.incidents import IN_FORCE, INCIDENT, incident_of_row
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, limited
@@ -17,9 +18,9 @@ _CUSTOMERS, _LETTERS = FlatTable(AnnouncedCustomer, AnnouncedCustomerRow), FlatT
 _customers, _letters, _incidents = table(AnnouncedCustomerRow).c, table(LetterTaskRow).c, table(IncidentRow).c
 
 _STATE = compiled(
-    select(_incidents.state).where(
-        _incidents.id == bindparam("id"), _incidents.subject == literal_column("'announcement'")
-    ),
+    select(*INCIDENT)
+    .select_from(IN_FORCE)
+    .where(_incidents.id == bindparam("id"), _incidents.subject == literal_column("'announcement'")),
     "id",
 )
 _OF_ANNOUNCEMENT = _CUSTOMERS.by("announcement_id", ordered=True)
@@ -55,10 +56,13 @@ _SAVE_LETTER = _update("letter_tasks", _LETTER_FIELDS)
 class AnnouncementRecords(Records):
     """Implements ``notifications.ports.AnnouncementRepository``."""
 
-    def is_open(self, announcement_id: UUID) -> bool:
-        """Return whether an announcement was neither carried out nor cancelled yet; False where there is none."""
+    def state(self, announcement_id: UUID) -> AnnouncementState | None:
+        """Return what became of an announcement; None where there is none."""
         row = self._session.one(_STATE, (announcement_id.bytes,))
-        return row is not None and row[0] == IncidentState.OPEN.value
+        found = None if row is None else incident_of_row(*row)
+        if found is None or found.facts.announcement is None:
+            return None
+        return announcement_state(found.facts.announcement, is_open=found.state is IncidentState.OPEN)
 
     def add_customers(self, customers: Sequence[AnnouncedCustomer]) -> None:
         """Record customers of an announcement."""

@@ -7,12 +7,13 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from notifications.customer.legal_profile import LegalProfile
-from notifications.duties.records import DutyAssessment, ReportDraft, ReportSubmission
+from notifications.duties.records import CustomerSubmission, DutyAssessment, ReportDraft, ReportSubmission
 from service.store.sql.encoding import from_microseconds, to_microseconds
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, limited
 from service.store.tables import (
+    CustomerSubmissionRow,
     DutyAssessmentRow,
     DutyTimerRow,
     LegalProfileRow,
@@ -48,19 +49,31 @@ _SINCE = limited(
     "moment",
 )
 _SENT, _WRITTEN = _SUBMISSIONS.by("incident_id", ordered=True), _DRAFTS.by("incident_id", ordered=True)
+_OWN = FlatTable(CustomerSubmission, CustomerSubmissionRow)
+_OWN_OF_NOTICE = _OWN.by("notice_id", ordered=True)
 _SET_TIMER = compiled_text(
     "INSERT INTO duty_timers (incident_id, look_at) VALUES (:incident_id, :look_at)"
     " ON CONFLICT (incident_id) DO UPDATE SET look_at = excluded.look_at",
     "incident_id", "look_at",
 )  # fmt: skip
-_DROP_TIMER = "DELETE FROM duty_timers WHERE incident_id = ?"
+#: The time of an incident that needs no further look, in microseconds: its row says that it was looked at.
+_NEVER = 2**63 - 1
+_WITHOUT_TIMER = (
+    "SELECT i.id FROM incidents i WHERE i.subject = 'incident' AND (i.state <> 'closed' OR i.closed_at >= ?)"
+    " AND NOT EXISTS (SELECT 1 FROM duty_timers t WHERE t.incident_id = i.id) ORDER BY i.position LIMIT ?"
+)
+_ADD_TIMER = compiled_text(
+    "INSERT INTO duty_timers (incident_id, look_at) VALUES (:incident_id, :look_at)"
+    " ON CONFLICT (incident_id) DO NOTHING",
+    "incident_id", "look_at",
+)  # fmt: skip
 _DUE_TIMERS = limited(
     select(_timers.incident_id)
     .where(_timers.look_at <= bindparam("now"))
     .order_by(_timers.look_at, _timers.incident_id),
     "now",
 )
-_NEXT_TIMER = compiled_text("SELECT min(look_at) FROM duty_timers")
+_NEXT_TIMER = "SELECT min(look_at) FROM duty_timers WHERE look_at < ?"
 
 
 class DutyRecords(Records):
@@ -111,13 +124,32 @@ class DutyRecords(Records):
         """Return every version of every report's draft, oldest first."""
         return [_DRAFTS.record(row) for row in self._session.all(_WRITTEN, (incident_id.bytes,))]
 
+    def add_customer_submission(self, submission: CustomerSubmission) -> None:
+        """Store what a customer submitted to its own authority."""
+        self._session.execute(_OWN.insert, _OWN.values(submission))
+        self._changed("duties")
+
+    def customer_submissions(self, notice_id: UUID) -> Sequence[CustomerSubmission]:
+        """Return every record on a notice, oldest first."""
+        return [_OWN.record(row) for row in self._session.all(_OWN_OF_NOTICE, (notice_id.bytes,))]
+
     def set_timer(self, incident_id: UUID, look_at: datetime | None) -> None:
         """Set when to look at the duties of an incident next; None for never."""
-        if look_at is None:
-            self._session.execute(_DROP_TIMER, (incident_id.bytes,))
-        else:
-            self._session.execute(_SET_TIMER, (incident_id.bytes, to_microseconds(look_at)))
+        moment = _NEVER if look_at is None else to_microseconds(look_at)
+        self._session.execute(_SET_TIMER, (incident_id.bytes, moment))
         self._changed("duties")
+
+    def without_timer(self, closed_since: datetime, limit: int) -> Sequence[UUID]:
+        """Return incidents that never had a timer, oldest first: open ones, and those closed since a moment."""
+        rows = self._session.all(_WITHOUT_TIMER, (to_microseconds(closed_since), limit))
+        return [UUID(bytes=row[0]) for row in rows]
+
+    def add_timer(self, incident_id: UUID, look_at: datetime) -> bool:
+        """Set the first timer of an incident; return False if it had one already, which then stays."""
+        added = self._session.execute(_ADD_TIMER, (incident_id.bytes, to_microseconds(look_at))).rowcount > 0
+        if added:
+            self._changed("duties")
+        return added
 
     def due_timers(self, now: datetime, limit: int) -> Sequence[UUID]:
         """Return the incidents whose time has come, earliest first."""
@@ -125,5 +157,5 @@ class DutyRecords(Records):
 
     def next_timer_at(self) -> datetime | None:
         """Return the earliest time of all, or None."""
-        row = self._session.one(_NEXT_TIMER)
+        row = self._session.one(_NEXT_TIMER, (_NEVER,))
         return None if row is None or row[0] is None else from_microseconds(row[0])

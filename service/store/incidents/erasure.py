@@ -3,6 +3,7 @@
 What remains: leaves, tree and subjects, which name it by a pseudonym whose salt is deleted, and the erasure record.
 """
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -24,6 +25,10 @@ from service.store.sql.statements import compiled_text, limited
 from service.store.tables import ErasureOrderRow, ErasureRow, table
 
 _ORDERS, _ERASURES = FlatTable(ErasureOrder, ErasureOrderRow), FlatTable(Erasure, ErasureRow)
+_ITEMS_CODEC: JsonCodec[tuple[tuple[str, str], ...]] = JsonCodec(tuple[tuple[str, str], ...])
+#: Kinds of entries of reports that were submitted, and of words on the provider's duties that nobody submitted.
+_SUBMITTED = frozenset({"authority_report.submitted", "authority_report.corrected"})
+_WRITTEN = frozenset({"authority_report.drafted", "duty.assessed"})
 _FACTS_CODEC: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
 _orders, _erasures = table(ErasureOrderRow).c, table(ErasureRow).c
 
@@ -78,6 +83,7 @@ _ROWS_OF_CUSTOMER = (
     f"DELETE FROM sealed_notices WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM alerts WHERE notice_id IN {_NOTICES}",  # noqa: S608
     "DELETE FROM alerts WHERE customer_id = ?",
+    "DELETE FROM customer_submissions WHERE customer_id = ?",
     "DELETE FROM notices WHERE customer_id = ?",
     "DELETE FROM decisions WHERE customer_id = ?",
     "DELETE FROM resources WHERE customer_id = ?",
@@ -127,14 +133,18 @@ _OPENINGS_ABOUT = (
 )
 #: Openings of entries that name no customer; openings of other customers are not read.
 _OPENINGS_OF_NOBODY = (
-    "SELECT o.position, e.id, o.name, o.value FROM audit_openings o JOIN audit_entries e ON e.position = o.position "
-    "WHERE (o.position, o.name) > (?, ?) AND NOT EXISTS "
+    "SELECT o.position, e.id, o.name, o.value, e.type FROM audit_openings o "
+    "JOIN audit_entries e ON e.position = o.position WHERE (o.position, o.name) > (?, ?) AND NOT EXISTS "
     "(SELECT 1 FROM audit_subjects s WHERE s.kind = 'customer' AND s.position = o.position) "
     "ORDER BY o.position, o.name LIMIT ?"
 )
 _DROP_OPENING = "DELETE FROM audit_openings WHERE position = ? AND name = ?"
 _FACTS = "SELECT incident_id, version, facts FROM incident_facts WHERE facts LIKE ?"
 _BLANK_FACTS = "UPDATE incident_facts SET facts = ? WHERE incident_id = ? AND version = ?"
+_DRAFTS = "SELECT position, items FROM report_drafts"
+_BLANK_DRAFT = "UPDATE report_drafts SET items = ? WHERE position = ?"
+_ASSESSMENTS = "SELECT position, apparent_cause, note FROM duty_assessments"
+_BLANK_ASSESSMENT = "UPDATE duty_assessments SET apparent_cause = ?, note = ? WHERE position = ?"
 _OTHER_RETURNS = "SELECT id, content, diagnostic FROM returned_messages WHERE delivery_id IS NULL"
 _MAILS = "SELECT id, recipient, state, subject, text FROM service_mails"
 _RESPONSES = "SELECT key, body FROM stored_responses"
@@ -144,6 +154,8 @@ _NAMES = "SELECT name FROM customers WHERE id = ?"
 _CONTACTS = "SELECT email FROM contacts WHERE customer_id = ?"
 _DIRECTORY = "UPDATE directory_version SET version = version + 1"
 
+#: In the place of an erased customer among those chosen for an announcement: an empty list would mean every customer.
+NOBODY_LEFT = UUID(int=0)
 _AT_ONCE = 1000
 
 
@@ -182,7 +194,7 @@ class ErasureRecords(Records):
     def erase(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
         """Erase everything of a customer, its order last; raises NotFoundError where there is no customer.
 
-        The engine refuses this without an order whose formal notice is 21 days old.
+        The engine refuses this without an order the days of whose formal notice are over.
         """
         key = customer_id.bytes
         named = self._session.one(_NAMES, (key,))
@@ -200,6 +212,7 @@ class ErasureRecords(Records):
             rows += self._count(_OPENINGS_ABOUT, ("account", str(UUID(bytes=account_id))))
         rows += self._blank_facts(customer_id)
         rows += self._drop_texts(words, mailboxes, str(named[0]))
+        rows += self._blank_duties(words, str(named[0]))
         rows += self._count(_LOOKUPS_NAMING, (f"%{customer_id}%",))
         SearchDocuments(self._session).drop_customer(customer_id)
         for verdict, statement in _UNCOUNT:
@@ -209,7 +222,7 @@ class ErasureRecords(Records):
         for account_id, _, _ in accounts:
             for statement in _ROWS_OF_ACCOUNT:
                 rows += self._count(statement, (account_id,))
-        entries = self._drop_openings_of_nobody(words)
+        entries = self._drop_openings_of_nobody(words, str(named[0]))
         self._session.execute(_DROP_ORDER, (key,))
         self._session.execute(_DIRECTORY)
         self._session.directory_changed = True
@@ -251,9 +264,32 @@ class ErasureRecords(Records):
         for incident_id, version, text in rows:
             facts = _FACTS_CODEC.decode(text)
             others = tuple(stated for stated in facts.affected_customers if stated.customer_id != customer_id)
-            blanked = _FACTS_CODEC.encode(replace(facts, affected_customers=others))
+            announced = facts.announcement
+            if announced is not None:
+                chosen = tuple(NOBODY_LEFT if each == customer_id else each for each in announced.customers)
+                announced = replace(announced, customers=chosen)
+            blanked = _FACTS_CODEC.encode(replace(facts, affected_customers=others, announcement=announced))
             self._session.execute(_BLANK_FACTS, (blanked, incident_id, version))
         return len(rows)
+
+    def _blank_duties(self, words: Sequence[str], name: str) -> int:
+        """Remove what names the customer from drafts of reports and from assessments; return the number of rows.
+
+        Reports that were submitted stay as they are: they prove how the provider met a duty of its own, and the
+        authority has them.
+        """
+        blanked = 0
+        for position, items in self._session.all(_DRAFTS):
+            kept = [[item, text] for item, text in json.loads(items) if not _mentions(text, words, name)]
+            if len(kept) < len(json.loads(items)):
+                self._session.execute(_BLANK_DRAFT, (_ITEMS_CODEC.encode(tuple(map(tuple, kept))), position))
+                blanked += 1
+        for position, *texts in self._session.all(_ASSESSMENTS):
+            kept_texts = [None if text is None or _mentions(text, words, name) else text for text in texts]
+            if kept_texts != texts:
+                self._session.execute(_BLANK_ASSESSMENT, (*kept_texts, position))
+                blanked += 1
+        return blanked
 
     def _drop_texts(self, words: Sequence[str], mailboxes: Iterable[str], name: str) -> int:
         """Delete texts that name the customer: mails, stored responses, alerts.
@@ -262,7 +298,7 @@ class ErasureRecords(Records):
         """
         sought = [word.casefold().encode() for word in words]
         theirs = {normal_address(mailbox) for mailbox in mailboxes}
-        by_name = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+        by_name = _name_pattern(name)
         mails = [
             mail_id
             for mail_id, recipient, state, subject, text in self._session.all(_MAILS)
@@ -279,20 +315,38 @@ class ErasureRecords(Records):
             dropped += sum(self._count(drop, (key,)) for key in found)
         return dropped
 
-    def _drop_openings_of_nobody(self, words: Iterable[str]) -> list[UUID]:
-        """Delete openings that mention this customer, of entries that name no customer; return the entries."""
+    def _drop_openings_of_nobody(self, words: Iterable[str], name: str) -> list[UUID]:
+        """Delete openings that mention this customer, of entries that name no customer; return the entries.
+
+        Openings of submitted reports stay, as their rows do. Those of words on the provider's duties are searched for
+        the customer's name too, because people write them.
+        """
         sought = [word.casefold().encode() for word in words]
         found: dict[UUID, None] = {}
         after: tuple[int, str] = (0, "")
         while rows := self._session.all(_OPENINGS_OF_NOBODY, (*after, _AT_ONCE)):
             after = (rows[-1][0], rows[-1][2])
-            for position, entry_id, name, value in rows:
-                if _names((value,), sought):
-                    self._session.execute(_DROP_OPENING, (position, name))
+            for position, entry_id, opening, value, kind in rows:
+                if kind in _SUBMITTED:
+                    continue
+                said = kind in _WRITTEN and _mentions(bytes(value).decode(errors="replace"), (), name)
+                if said or _names((value,), sought):
+                    self._session.execute(_DROP_OPENING, (position, opening))
                     found[UUID(bytes=entry_id)] = None
             if len(rows) < _AT_ONCE:
                 break
         return list(found)
+
+
+def _name_pattern(name: str) -> re.Pattern[str]:
+    """Return the pattern of a customer's name as a whole word; case does not matter."""
+    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+
+
+def _mentions(text: str, words: Sequence[str], name: str) -> bool:
+    """Return whether a text that people wrote mentions the customer: its name, or one of the words."""
+    folded = text.casefold()
+    return _name_pattern(name).search(text) is not None or any(word.casefold() in folded for word in words)
 
 
 def _names(values: Row | Sequence[object], sought: Sequence[bytes]) -> bool:

@@ -25,7 +25,8 @@ _LISTING = "reading"
 #: Distance between the groups of the order; more than there are notices.
 _GROUP = 10**15
 
-#: The sealed notices of some customers, and the state of each. Parameters: the reader, then the customers.
+#: The sealed notices of some customers, and the state of each. An announcement that ended is open to nobody, unless
+#: the notice of its end is still on its way. Parameters: the reader, then the customers.
 _STANDING = """
 SELECT notices.id AS id, notices.customer_id AS customer_id, sealed_notices.position AS position,
  EXISTS (SELECT 1 FROM notice_openings o WHERE o.notice_id = notices.id AND o."by" = ?) AS was_read,
@@ -33,9 +34,12 @@ SELECT notices.id AS id, notices.customer_id AS customer_id, sealed_notices.posi
  CASE WHEN escalations.notice_id IS NULL THEN notices.sealed_at + customers.acknowledge_within_seconds * 1000000
   ELSE escalations.acknowledge_by END AS acknowledge_by,
  (SELECT l.kind FROM notices l WHERE l.incident_id = notices.incident_id AND l.customer_id = notices.customer_id
-  AND l.state = 'sealed' ORDER BY l.sequence DESC LIMIT 1) <> 'final' AS is_open
+  AND l.state = 'sealed' ORDER BY l.sequence DESC LIMIT 1) <> 'final'
+  AND NOT (subjects.subject = 'announcement' AND subjects.state = 'closed'
+   AND NOT EXISTS (SELECT 1 FROM notices w WHERE w.incident_id = notices.incident_id
+    AND w.customer_id = notices.customer_id AND w.state IN ('draft', 'released'))) AS is_open
 FROM notices JOIN sealed_notices ON sealed_notices.notice_id = notices.id
- JOIN customers ON customers.id = notices.customer_id
+ JOIN customers ON customers.id = notices.customer_id JOIN incidents subjects ON subjects.id = notices.incident_id
  LEFT JOIN escalations ON escalations.notice_id = notices.id
 WHERE {is_sealed} AND notices.customer_id IN ({customers}){narrowed}
 """

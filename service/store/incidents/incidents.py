@@ -41,18 +41,19 @@ INCIDENT = (
     _incidents.id, _incidents.ticket, _incidents.state, _incidents.version, _incidents.opened_at,
     _incidents.updated_at, _incidents.opened_by, _incidents.closed_at, _incidents.exercise, _facts.facts,
 )  # fmt: skip
-_in_force = table(IncidentRow).join(
+#: Incidents, each with the facts in force.
+IN_FORCE = table(IncidentRow).join(
     table(IncidentFactsRow), (_facts.incident_id == _incidents.id) & (_facts.version == _incidents.version)
 )
 
 _INSERT_INCIDENT, _INSERT_FACTS = insert_of(IncidentRow), insert_of(IncidentFactsRow)
-_INCIDENT_BY_ID = compiled(select(*INCIDENT).select_from(_in_force).where(_incidents.id == bindparam("id")), "id")
+_INCIDENT_BY_ID = compiled(select(*INCIDENT).select_from(IN_FORCE).where(_incidents.id == bindparam("id")), "id")
 _INCIDENT_BY_TICKET = compiled(
-    select(*INCIDENT).select_from(_in_force).where(_incidents.ticket == bindparam("ticket")), "ticket"
+    select(*INCIDENT).select_from(IN_FORCE).where(_incidents.ticket == bindparam("ticket")), "ticket"
 )
 _page_of_incidents = (
     select(_incidents.position, *INCIDENT)
-    .select_from(_in_force)
+    .select_from(IN_FORCE)
     .where(_incidents.position < bindparam("before"))
     .order_by(_incidents.position.desc())
 )
@@ -68,7 +69,7 @@ _SAVE_OVERVIEW = f"{OVERVIEWS.insert} ON CONFLICT (incident_id) DO UPDATE SET " 
 )
 _WITHOUT_OVERVIEW = limited(
     select(*INCIDENT)
-    .select_from(_in_force)
+    .select_from(IN_FORCE)
     .where(~exists().where(_overviews.incident_id == _incidents.id), _incidents.subject == literal_column("'incident'"))
     .order_by(_incidents.position)
 )

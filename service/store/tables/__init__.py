@@ -30,6 +30,7 @@ from service.store.tables.customers import (
     ProfileRow,
 )
 from service.store.tables.duties import (
+    CustomerSubmissionRow,
     DutyAssessmentRow,
     DutyTimerRow,
     LegalProfileRow,
@@ -110,6 +111,7 @@ __all__ = [
     "ContactRow",
     "CustomerRow",
     "CustomerSaltRow",
+    "CustomerSubmissionRow",
     "DecisionRow",
     "DeliveryAttemptRow",
     "DeliveryRow",

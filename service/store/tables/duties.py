@@ -77,6 +77,24 @@ class ReportDraftRow(SQLModel, table=True):
     recorded_by: str = columns.text()
 
 
+class CustomerSubmissionRow(SQLModel, table=True):
+    """``notifications.duties.records.CustomerSubmission``."""
+
+    __tablename__ = "customer_submissions"
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    customer_id: bytes = columns.identifier("customers.id", index=True)
+    notice_id: bytes = columns.identifier("notices.id", index=True)
+    duty_id: str = columns.text()
+    submitted_at: int = columns.integer()
+    recipient: str = columns.text()
+    reference: str | None = columns.text(nullable=True)
+    corrects: bytes | None = columns.identifier(nullable=True)
+    withdrawn: bool = columns.boolean()
+    recorded_at: int = columns.integer()
+    recorded_by: str = columns.text()
+
+
 class DutyTimerRow(SQLModel, table=True):
     """When to look at the duties of an incident next."""
 

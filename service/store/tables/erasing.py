@@ -17,6 +17,8 @@ class ErasureOrderRow(SQLModel, table=True):
     mail_ids: str = columns.text()
     noticed_at: int | None = columns.integer(nullable=True)
     begun_at: int | None = columns.integer(nullable=True)
+    notice_days: int = columns.integer()
+    within_days: int = columns.integer()
 
 
 class ErasureRow(SQLModel, table=True):

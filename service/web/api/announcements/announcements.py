@@ -9,7 +9,17 @@ from pydantic.config import JsonDict
 from starlette.responses import Response
 
 from notifications.decision.announced import Concern
-from notifications.incident import AnnouncedItem, Announcement, Incident, IncidentFacts, LocalizedText, Tlp
+from notifications.incident import (
+    AnnouncedItem,
+    Announcement,
+    AnnouncementState,
+    Incident,
+    IncidentFacts,
+    IncidentState,
+    LocalizedText,
+    Tlp,
+    announcement_state,
+)
 from notifications.notice import Notice, NoticeState
 from notifications.ports import AnnouncedCustomer, Consent, Transaction
 from notifications.use_cases.announcements.announce import (
@@ -131,10 +141,14 @@ class AnnouncementOut(Out):
 
     id: UUID
     ticket: str
-    state: str = Field(description="`open`; `closed` once it was carried out or cancelled.")
+    state: str = Field(description="`open`; `closed` once it was carried out or cancelled, or its time passed.")
     version: int = Field(description="Also the ETag.")
     kind: str
     cancelled: bool
+    outcome: AnnouncementState = Field(
+        description="`open`, `carried_out`, `cancelled`, or `elapsed`: its time has passed, and nobody said what became"
+        " of it. It can then still be changed, cancelled, or recorded as carried out."
+    )
     title: dict[str, str]
     text: dict[str, str]
     items: dict[str, dict[str, str]]
@@ -195,6 +209,7 @@ def _fields(announcement: Incident) -> dict[str, Any]:
         "version": announcement.version,
         "kind": announced.kind,
         "cancelled": announced.cancelled,
+        "outcome": announcement_state(announced, is_open=announcement.state is IncidentState.OPEN),
         "title": facts.title.as_mapping(),
         "text": facts.summary.as_mapping(),
         "items": {item.id: item.text.as_mapping() for item in announced.items},

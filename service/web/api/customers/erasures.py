@@ -11,7 +11,7 @@ from fastapi import Depends, Path, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy, erasure_window
+from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
 from notifications.errors import NotFoundError
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import order_erasure, withdraw_erasure
@@ -65,8 +65,10 @@ class ErasureOrderOut(Out):
     ordered_by: str
     served_by: ServedBy
     noticed_at: Moment | None = Field(description="When the formal notice was served; null while it is not.")
-    not_before: Moment | None = Field(description="When it is done at the earliest: 21 calendar days after.")
-    due_at: Moment | None = Field(description="When it must be done: 30 days after the notice.")
+    not_before: Moment | None = Field(description="When it is done at the earliest: after the days of the notice.")
+    due_at: Moment | None = Field(description="When it must be done.")
+    notice_days: int = Field(description="Calendar days between the notice and the erasure, by the agreement.")
+    within_days: int = Field(description="Days after the notice within which the erasure is done, by the agreement.")
     in_the_way: dict[str, int] = Field(description="What the customer is still owed, which comes first.")
 
 
@@ -91,7 +93,10 @@ async def order(
     body: ErasureIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Serve the formal notice and erase the customer 21 days later. Until then the order can be withdrawn."""
+    """Serve the formal notice and erase the customer when its days are over. Until then the order can be withdrawn.
+
+    The agreement that binds the customer says the days and the ways to serve the notice; another way is refused (422).
+    """
     provider = context.settings.provider
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -99,7 +104,13 @@ async def order(
             order_by_mail(tx, act, customer_id, provider, context.agreements)
         else:
             order_erasure(
-                tx, act, customer_id, served_by=body.served_by, reference=body.reference, served_at=body.served_at
+                tx,
+                act,
+                customer_id,
+                context.agreements,
+                served_by=body.served_by,
+                reference=body.reference,
+                served_at=body.served_at,
             )
         return Answer(standing_order(tx, customer_id))
 
@@ -171,7 +182,7 @@ def standing_order(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
 
 
 def _order_out(order: ErasureOrder, time_zone: str, in_the_way: dict[str, int]) -> ErasureOrderOut:
-    window = None if order.noticed_at is None else erasure_window(order.noticed_at, time_zone)
+    window = order.window(time_zone)
     return ErasureOrderOut(
         customer_id=order.customer_id,
         ordered_at=order.ordered_at,
@@ -181,6 +192,8 @@ def _order_out(order: ErasureOrder, time_zone: str, in_the_way: dict[str, int]) 
         not_before=None if window is None else window.not_before,
         due_at=None if window is None else window.due_at,
         in_the_way=in_the_way,
+        notice_days=order.notice_days,
+        within_days=order.within_days,
     )
 
 

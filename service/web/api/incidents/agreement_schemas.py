@@ -160,6 +160,9 @@ class NoticeKindOut(Out):
     after: NoticeTimeOut | None
     consent_first: bool
     products: list[str] | None
+    erased_within_days: int | None = Field(
+        description="Of the notice that precedes an erasure: days after it within which all is erased; else null."
+    )
 
 
 class DoubtOut(Out):

@@ -13,10 +13,10 @@ from notifications.errors import NotFoundError
 from notifications.incident import Answer as FactAnswer
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.duties.one_line import NAME_MAX_CHARACTERS
 from notifications.use_cases.duties.provider_clocks import ProviderDuties, provider_duties
 from notifications.use_cases.duties.provider_report import ProviderReport, provider_report
 from notifications.use_cases.duties.record_duties import (
-    NAME_MAX_CHARACTERS,
     NOTE_MAX_CHARACTERS,
     TEXT_MAX_CHARACTERS,
     AssessmentInput,
@@ -171,6 +171,7 @@ async def read(context: Context, access: MayReadIncidents, incident_id: UUID) ->
 @router.put("/{incident_id}/duties/assessment", response_model=AssessmentOut, summary="Assess significance")
 async def assess(
     request: Request,
+    context: Context,
     access: MayChangeIncidents,
     incident_id: UUID,
     stated: AssessmentIn,
@@ -184,7 +185,7 @@ async def assess(
 
         tx.incidents.require(incident_id)
         version = expected_version(if_match, current)
-        made = assess_duties(tx, act, incident_id, assessment_input(stated), version)
+        made = assess_duties(tx, act, incident_id, assessment_input(stated), version, context.agreements.duties)
         return Answer(assessment_out(made), headers={"ETag": etag(made.version)})
 
     return await change(request, access, None, work)

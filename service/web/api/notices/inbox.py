@@ -38,7 +38,9 @@ class InboxNoticeOut(Out):
     read: bool = Field(description="Whether the caller opened it before.")
     acknowledged: bool = Field(description="Whether anybody of the customer acknowledged it.")
     acknowledge_by: Moment | None
-    open: bool = Field(description="Whether the customer has no final notice of the incident.")
+    open: bool = Field(
+        description="Whether the customer has no final notice of the incident; of an announcement: whether it goes on."
+    )
 
 
 class InboxNoticePage(Out):

@@ -4,22 +4,33 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Path, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from notifications.duties.dora_report import Submission
+from notifications.duties.records import CustomerSubmission
 from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Transaction
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.duties.customer_duties import (
     DORA_REPORTS,
     CustomerDuties,
     customer_dora_report,
     customer_duties,
 )
+from notifications.use_cases.duties.record_own_submission import OwnSubmission, record_own_submission
 from service.web.api.duty_schemas import ClockOut, LegalProfileOut, clock_out, legal_profile_out
-from service.web.api.fields import CountedMoment, Language, Out
-from service.web.api.requests import Context, MayReadNotices, json_response
+from service.web.api.fields import CountedMoment, Language, Line, Moment, Out, Schema
+from service.web.api.requests import (
+    Answer,
+    Context,
+    IdempotencyKey,
+    MayAcknowledgeNotices,
+    MayReadNotices,
+    change,
+    json_response,
+)
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/notices", tags=["duties"])
@@ -51,11 +62,43 @@ class FilledItemOut(Out):
     text: str = Field(description="Empty where the notice does not say it.")
 
 
+class OwnSubmissionIn(Schema):
+    """A report that the customer submitted to its own authority."""
+
+    submitted_at: Moment = Field(description="When, not in the future.")
+    recipient: Line = Field(description="To which authority.")
+    reference: Line | None = Field(None, description="The authority's reference number, if it gave one.")
+    corrects: UUID | None = Field(None, description="Id of the record that was wrong.")
+
+
+class OwnWithdrawalIn(Schema):
+    """A record that was wrong: nothing was submitted."""
+
+    withdraws: UUID = Field(description="Id of the record.")
+
+
+class OwnSubmissionOut(Out):
+    """A record of what the customer submitted. Every record stays; a correction is a new one."""
+
+    id: UUID
+    duty_id: str
+    submitted_at: Moment
+    recipient: str
+    reference: str | None
+    corrects: UUID | None
+    withdrawn: bool
+    recorded_at: Moment
+    recorded_by: str
+
+
 class OwnDutyOut(Out):
     """One duty of the customer."""
 
     clock: ClockOut
     items: list[FilledItemOut]
+    submissions: list[OwnSubmissionOut] = Field(
+        description="What the customer recorded, oldest first. Only the customer's own people read it."
+    )
     dora: str | None = Field(description="Kind of the DORA report of this duty, for `dora-report`; null for others.")
 
 
@@ -105,6 +148,7 @@ async def own_duties(
             classified_at=classified_at,
             submissions=submissions,
             language=language,
+            records=not access.scope.at_provider,
         )
         return own_duties_out(found)
 
@@ -127,6 +171,56 @@ async def read_dora_report(
         )
 
     return json_response(await access.read(work))
+
+
+@router.post(
+    "/{notice_id}/own-duties/{duty_id}/submissions",
+    response_model=OwnSubmissionOut,
+    status_code=201,
+    summary="Record a report to the customer's own authority",
+)
+async def record(
+    request: Request,
+    context: Context,
+    access: MayAcknowledgeNotices,
+    notice_id: UUID,
+    duty_id: Annotated[str, Path(max_length=64)],
+    stated: OwnSubmissionIn | OwnWithdrawalIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Record when the customer submitted a report, to whom, and its reference; or take a record back.
+
+    Only the customer's own people record and read it. The entry of the log commits to authority and reference.
+    """
+
+    def work(tx: Transaction, act: AuditContext) -> Answer:
+        if isinstance(stated, OwnWithdrawalIn):
+            made, corrects = None, stated.withdraws
+        else:
+            made = OwnSubmission(stated.submitted_at, stated.recipient, stated.reference)
+            corrects = stated.corrects
+        duties = context.agreements.duties
+        return Answer(
+            own_submission_out(record_own_submission(tx, act, notice_id, duty_id, made, duties, corrects=corrects)),
+            201,
+        )
+
+    return await change(request, access, idempotency_key, work)
+
+
+def own_submission_out(record: CustomerSubmission) -> OwnSubmissionOut:
+    """Return the schema of a record."""
+    return OwnSubmissionOut.model_construct(
+        id=record.id,
+        duty_id=record.duty_id,
+        submitted_at=record.submitted_at,
+        recipient=record.recipient,
+        reference=record.reference,
+        corrects=record.corrects,
+        withdrawn=record.withdrawn,
+        recorded_at=record.recorded_at,
+        recorded_by=record.recorded_by,
+    )
 
 
 def _submissions(stated: list[str], known: set[str]) -> dict[str, list[datetime]]:
@@ -162,6 +256,9 @@ def own_duties_out(found: CustomerDuties) -> OwnDutiesOut:
                         text=each.filled.get(item.id, ""),
                     )
                     for item in each.clock.duty.items
+                ],
+                submissions=[
+                    own_submission_out(record) for record in found.submissions if record.duty_id == each.clock.duty.id
                 ],
                 dora=DORA_REPORTS[each.clock.duty.id].value if each.clock.duty.id in DORA_REPORTS else None,
             )

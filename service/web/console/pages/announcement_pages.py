@@ -8,24 +8,41 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from notifications.agreement.commitments import NoticeKind
-from notifications.errors import Fault, GreffierError, InvalidInputError, StateConflictError, VersionMismatchError
-from notifications.incident import LANGUAGES, Incident
-from notifications.notice import NoticeState
+from notifications.errors import (
+    Fault,
+    GreffierError,
+    InvalidInputError,
+    NotFoundError,
+    StateConflictError,
+    VersionMismatchError,
+)
+from notifications.incident import LANGUAGES, AnnouncementState, Incident, announcement_state
+from notifications.notice import Notice, NoticeState
+from notifications.ports import Consent
 from notifications.use_cases.announcements.announce import (
     announceable_kinds,
     cancel_announcement,
     carry_out_announcement,
     change_announcement,
     declare_announcement,
+    open_announcement,
 )
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
-from notifications.use_cases.incidents.release_notice import release_announcement
+from notifications.use_cases.incidents.release_notice import (
+    FourEyesError,
+    override_release,
+    release_announcement,
+    review_override,
+)
 from notifications.use_cases.notices.seal_notice import compose_from_store
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
+from service.monitoring.alerts import raise_alerts
+from service.monitoring.notice_findings import override_finding
 from service.ports.store import AccessTransaction
 from service.web.api.announcements.announcements import AnnouncementIn, AnnouncementInFull, announcement_in_full
+from service.web.api.notices.notices import log_overrides
 from service.web.api.requests import ApiContext, Context, Cursor
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, stated, stated_version, write_once
@@ -38,8 +55,13 @@ router = APIRouter(prefix="/announcements", route_class=PageRoute, include_in_sc
 MayRead = Annotated[Access, Depends(Requires(Permission.ANNOUNCEMENT_READ))]
 MayChange = Annotated[Access, Depends(Requires(Permission.ANNOUNCEMENT_CHANGE))]
 MayRelease = Annotated[Access, Depends(Requires(Permission.NOTICE_RELEASE))]
+MayOverride = Annotated[Access, Depends(Requires(Permission.NOTICE_OVERRIDE))]
 
-_SHOWN = 50
+_SHOWN, _SEE_OTHER = 50, 303
+#: The fields of the form whose faults have words of their own.
+_WRONG = frozenset({
+    "kind", "title", "text", "occurs_at", "ends_at", "customers", "products", "services", "regions", "items",
+})  # fmt: skip
 _NAMES = ("products", "services", "regions")
 
 
@@ -69,6 +91,7 @@ async def list_page(request: Request, context: Context, access: MayRead, cursor:
     found, following = await access.read(lambda tx: tx.incidents.page(access.page(_SHOWN, cursor), announcements=True))
     values = {
         "announcements": found,
+        "state_of": lambda item: announcement_state(item.facts.announcement, is_open=item.state == "open"),
         "kinds": kinds_of(context.agreements),
         "following": following_path(request, access.next_cursor(following)),
     }
@@ -145,6 +168,49 @@ async def release(request: Request, context: Context, access: MayRelease, announ
     return await _done(request, context, access, announcement_id, form, work)
 
 
+@router.post("/{announcement_id}/override")
+async def override(request: Request, context: Context, access: MayOverride, announcement_id: UUID) -> Response:
+    """Release every draft past four eyes: with a reason, an alert, and a review afterwards."""
+    form = await form_of(request)
+    overridden: list[Notice] = []
+
+    def work(tx: AccessTransaction, act: AuditContext) -> str:
+        open_announcement(tx, announcement_id, stated_version(form["version"]))
+        drafts = [each for each in tx.notices.of_incident(announcement_id) if each.state is NoticeState.DRAFT]
+        if not drafts:
+            raise StateConflictError("no draft waits for its release")
+        overridden[:] = [
+            override_release(tx, act, draft.id, draft.version, context.agreements, form["reason"].strip())
+            for draft in drafts
+        ]
+        raise_alerts(tx, act, [override_finding(tx, notice) for notice in overridden], context.settings.provider)
+        return f"/announcements/{announcement_id}"
+
+    response = await _done(request, context, access, announcement_id, form, work)
+    if response.status_code == _SEE_OTHER:
+        log_overrides(overridden)
+    return response
+
+
+@router.post("/{announcement_id}/review/{notice_id}")
+async def review(
+    request: Request, context: Context, access: MayRelease, announcement_id: UUID, notice_id: UUID
+) -> Response:
+    """Record the review of an emergency release, by somebody else than the person who released."""
+    form = await form_of(request)
+
+    def work(tx: AccessTransaction, act: AuditContext) -> str:
+        if tx.notices.require(notice_id).incident_id != announcement_id:
+            raise NotFoundError("notice", notice_id)
+        notice = review_override(tx, act, notice_id, stated_version(form["version"]))
+        alert = tx.alerts.by_key(override_finding(tx, notice).key)
+        if alert is not None:
+            tx.alerts.mark_seen(alert.id, act.now, act.actor)
+        return f"/announcements/{announcement_id}"
+
+    return await _done(request, context, access, announcement_id, form, work)
+
+
 @router.post("/{announcement_id}/cancel")
 async def cancel(request: Request, context: Context, access: MayChange, announcement_id: UUID) -> Response:
     """Cancel what is announced."""
@@ -194,8 +260,26 @@ async def _done(
 ) -> Response:
     try:
         return await write_once(access, form, work)
-    except (StateConflictError, VersionMismatchError) as error:
-        return await _one(request, context, access, announcement_id, error=error)
+    except (InvalidInputError, StateConflictError, VersionMismatchError) as error:
+        return await _one(request, context, access, announcement_id, error=error, reason=form["reason"])
+
+
+def _refusal(error: GreffierError, found: AnnouncementInFull) -> tuple[str, dict[str, str]]:
+    """Return the words that say why an act was refused, from the state of the announcement: (key, parts)."""
+    if isinstance(error, InvalidInputError):
+        return "announcements.refused_reason", {}
+    if isinstance(error, VersionMismatchError):
+        return "announcements.refused_changed", {}
+    if isinstance(error, FourEyesError):
+        return "announcements.refused_four_eyes", {}
+    if found.outcome in {AnnouncementState.CARRIED_OUT, AnnouncementState.CANCELLED}:
+        return "announcements.refused_ended", {}
+    if any(notice.state == NoticeState.DRAFT for each in found.concerned for notice in each.notices):
+        return "announcements.refused_drafts", {}
+    missing = [each for each in found.concerned if each.consent is not None and each.consent.state != Consent.GIVEN]
+    if missing:
+        return "announcements.refused_consent", {"names": ", ".join(each.customer_name for each in missing)}
+    return "announcements.refused_nothing", {}
 
 
 async def _one(
@@ -205,6 +289,7 @@ async def _one(
     announcement_id: UUID,
     *,
     error: GreffierError | None = None,
+    reason: str = "",
 ) -> Response:
     reading = access_under(access, Permission.ANNOUNCEMENT_READ) or access
 
@@ -224,12 +309,16 @@ async def _one(
         "kind_title": found.kind if kind is None else kind.title.in_language(language)[1],
         "items": items_of(context.agreements, found.kind),
         "drafts": sum(each.state == NoticeState.DRAFT for each in notices),
-        "is_open": found.state == "open",
+        "is_open": found.outcome in {AnnouncementState.OPEN, AnnouncementState.ELAPSED},
         "may_change": access.may(Permission.ANNOUNCEMENT_CHANGE),
         "may_release": access.may(Permission.NOTICE_RELEASE),
-        "error": None if error is None else str(error),
+        "may_override": access.may(Permission.NOTICE_OVERRIDE),
+        "actor": access.actor,
+        "refusal": None if error is None else _refusal(error, found),
+        "reason": reason,
     }
-    return page(request, "announcement", access.caller, values, status=200 if error is None else 409)
+    status = 200 if error is None else 422 if isinstance(error, InvalidInputError) else 409
+    return page(request, "announcement", access.caller, values, status=status)
 
 
 async def _form(
@@ -254,6 +343,7 @@ async def _form(
         "items": {name: texts[language] for name, texts in items.items()},
         "filled": lambda name: fields.get(name, ""),
         "by_field": by_field,
+        "wrong_fields": _WRONG,
         "languages": LANGUAGES,
         "customers": customers,
         "chosen": chosen or [],

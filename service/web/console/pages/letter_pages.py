@@ -100,6 +100,15 @@ async def _done(request: Request, access: Access, letter_id: UUID, work: Any) ->
     return see_other(f"/letters/{letter_id}")
 
 
+def _refusals(error: GreffierError | None) -> list[str]:
+    """Return the keys of the words that say why an act was refused."""
+    if isinstance(error, InvalidInputError):
+        return [f"letters.refused_{fault.field}" for fault in error.faults]
+    if isinstance(error, VersionMismatchError):
+        return ["letters.refused_changed"]
+    return [] if error is None else ["letters.refused_order"]
+
+
 async def _one(
     request: Request, access: Access, letter_id: UUID, *, error: GreffierError | None = None, status: int = 200
 ) -> Response:
@@ -109,7 +118,7 @@ async def _one(
         "letter": found,
         "may_change": access.may(Permission.ANNOUNCEMENT_CHANGE),
         "may_read_notice": access.may(Permission.NOTICE_READ),
-        "error": None if error is None else str(error),
+        "refusals": _refusals(error),
         "makes_pdfs": request.app.state.api_context.sealing.pdf_maker is not None,
     }
     return page(request, "letter", access.caller, values, status=status)

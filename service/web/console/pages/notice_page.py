@@ -18,6 +18,7 @@ from notifications.delivery.delivery import Delivery, DeliveryAttempt
 from notifications.delivery.question import Feedback
 from notifications.errors import NotFoundError
 from notifications.evidence.evidence import EvidenceEvent
+from notifications.incident import AnnouncementState
 from notifications.mail.bounce_parser import words_to_read
 from notifications.mail.bounce_record import Bounce, BounceKind
 from notifications.notice import Notice
@@ -100,6 +101,8 @@ class _Found:
     #: the consent that the agreement asks for, and whether the customer can still answer; None if it asks for none
     consent: AnnouncedCustomer | None
     consent_open: bool
+    #: what became of the announcement; None for a notice of an incident
+    announced: AnnouncementState | None
 
 
 def _returned(bounce: Bounce) -> Returned:
@@ -121,6 +124,7 @@ def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: b
     consent = tx.announcements.customer(notice.incident_id, notice.customer_id) if notice.announces else None
     if consent is not None and consent.consent is None:
         consent = None
+    announced = tx.announcements.state(notice.incident_id) if notice.announces else None
     return _Found(
         notice,
         tx.customers.get(notice.customer_id),
@@ -131,9 +135,8 @@ def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: b
         shown_questions(tx, access, tx.questions.of_notice(notice_id)),
         [(each, named(each.by)) for each in tx.questions.feedback(notice_id)],
         consent,
-        consent is not None
-        and consent.facts_version == notice.facts_version
-        and tx.announcements.is_open(notice.incident_id),
+        consent is not None and consent.facts_version == notice.facts_version and announced is AnnouncementState.OPEN,
+        announced,
     )
 
 
@@ -180,6 +183,7 @@ async def show_notice(
         "feedback": found.feedback,
         "consent": found.consent,
         "consent_open": found.consent_open,
+        "announced": found.announced,
         "consent_refused": refused is not None and refused.name == "consent",
         "own_feedback": next((each for each, _ in found.feedback if each.by == access.actor), None),
         "done": done,

@@ -10,25 +10,30 @@ from starlette.responses import Response
 
 from notifications.duties import is_countable
 from notifications.duties.dora_report import Submission
-from notifications.errors import NotFoundError
+from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.notice import Notice
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.duties.customer_duties import (
     DORA_REPORTS,
     CustomerDuties,
     customer_dora_report,
     customer_duties,
 )
+from notifications.use_cases.duties.record_own_submission import OwnSubmission, record_own_submission
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
-from service.web.api.requests import Context
+from service.web.api.requests import ApiContext, Context
 from service.web.console.failures import PageRoute
+from service.web.console.forms import Form, form_of, write_once
+from service.web.console.listing import access_under
 from service.web.console.moments import MomentError, parse_moment
 from service.web.console.rendering import page, reader_language
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 MayReadNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_READ))]
+MayAcknowledge = Annotated[Access, Depends(Requires(Permission.NOTICE_ACKNOWLEDGE))]
 
 
 @router.get("/notices/{notice_id}/duties")
@@ -41,6 +46,51 @@ async def own_duties_page(
     classified_at: str = "",
 ) -> Response:
     """Show the customer's clocks. The moments that it states here count only on this page and are not stored."""
+    return await _shown(request, context, access, notice_id, aware_at=aware_at, classified_at=classified_at)
+
+
+@router.post("/notices/{notice_id}/duties")
+async def record(request: Request, context: Context, access: MayAcknowledge, notice_id: UUID) -> Response:
+    """Record what the customer submitted to its own authority, or take such a record back."""
+    form = await form_of(request)
+    duty_id, duties = form["duty"], context.agreements.duties
+
+    def work(tx: AccessTransaction, act: AuditContext) -> str:
+        if form["withdraws"]:
+            record_own_submission(tx, act, notice_id, duty_id, None, duties, corrects=_uuid(form["withdraws"]))
+        else:
+            notice = tx.notices.require(notice_id)
+            zone = access.caller.time_zone or tx.customers.require(notice.customer_id).time_zone
+            moment, wrong = _moment(form["submitted_at"], zone, act.now)
+            if moment is None or wrong:
+                raise InvalidInputError(Fault("submitted_at", "is no exact moment"))
+            stated = OwnSubmission(moment, form["recipient"], form["reference"].strip() or None)
+            record_own_submission(tx, act, notice_id, duty_id, stated, duties)
+        return f"/notices/{notice_id}/duties?done=recorded#duty-{duty_id}"
+
+    try:
+        return await write_once(access, form, work)
+    except InvalidInputError as error:
+        status, refused = 422, {fault.field for fault in error.faults}
+    except StateConflictError:
+        status, refused = 409, set()
+    return await _shown(request, context, access, notice_id, form=form, refused=refused, status=status)
+
+
+async def _shown(
+    request: Request,
+    context: ApiContext,
+    access: Access,
+    notice_id: UUID,
+    *,
+    aware_at: str = "",
+    classified_at: str = "",
+    form: Form | None = None,
+    refused: set[str] | None = None,
+    status: int = 200,
+) -> Response:
+    """``form`` and ``refused``: the submission that was not recorded, and its fields that are not right."""
+    reading = access_under(access, Permission.NOTICE_READ) or access
     language, now = reader_language(request, access.caller), access.clock.now()
     stated, wrong = {}, set()
 
@@ -58,11 +108,17 @@ async def own_duties_page(
             aware_at=stated["aware_at"],
             classified_at=stated["classified_at"],
             language=language,
+            records=not access.scope.at_provider,
         )
         return notice, found
 
-    notice, found = await access.read(work)
+    notice, found = await reading.read(work)
     values: dict[str, Any] = {
+        "found": found,
+        "may_record": access.may(Permission.NOTICE_ACKNOWLEDGE) and not notice.exercise,
+        "form": form,
+        "refused": refused,
+        "done": request.query_params.get("done") == "recorded",
         "notice": notice,
         "exercise": notice.exercise,
         "document": found.document,
@@ -77,7 +133,7 @@ async def own_duties_page(
         "issued_at": datetime.fromisoformat(found.document["issued_at"]),
         "may_state": access.may(Permission.PROFILE_READ),
     }
-    return page(request, "own_duties", access.caller, values, status=422 if wrong else 200)
+    return page(request, "own_duties", access.caller, values, status=422 if wrong else status)
 
 
 @router.get("/notices/{notice_id}/dora/{kind}.json")
@@ -96,6 +152,13 @@ async def dora_file(context: Context, access: MayReadNotices, notice_id: UUID, k
     body = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(body.encode(), media_type="application/json", headers=headers)
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFoundError("submission", text) from None
 
 
 def _moment(text: str, zone: str, now: datetime) -> tuple[datetime | None, bool]:

@@ -36,7 +36,13 @@ async def order(request: Request, context: Context, access: MayChangeCustomers, 
         if form["served_by"] == ServedBy.LETTER:
             served_at = start_of_day(form["served_on"], customer.time_zone, "served_on")
             order_erasure(
-                tx, act, customer_id, served_by=ServedBy.LETTER, reference=form["reference"], served_at=served_at
+                tx,
+                act,
+                customer_id,
+                context.agreements,
+                served_by=ServedBy.LETTER,
+                reference=form["reference"],
+                served_at=served_at,
             )
         else:
             order_by_mail(tx, act, customer_id, context.settings.provider, context.agreements)

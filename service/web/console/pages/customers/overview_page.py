@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,9 @@ from starlette.responses import Response
 from notifications.customer.records import AgreementBinding, Contact
 from notifications.errors import InvalidInputError, StateConflictError
 from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.customers.erase_customer import ErasureTerms, erasure_terms
 from notifications.use_cases.customers.manage_customers import bind_agreement
+from notifications.use_cases.incidents.customer_decider import Agreements
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.customers.directory import ListedCustomer, listed_customer
@@ -37,6 +40,8 @@ class _Overview:
     listed: ListedCustomer
     contacts: tuple[Contact, ...] | None
     erasure: ErasureOrderOut | None
+    #: None once an erasure is ordered, and where no agreement says how it is announced
+    erasure_terms: ErasureTerms | None
 
 
 @router.get("/{customer_id}")
@@ -91,7 +96,9 @@ async def customer_page(
         listed = listed_customer(tx, tx.customers.require(customer_id), now)
         contacts = tuple(tx.customers.contacts(customer_id)) if reads_contacts else None
         is_ordered = tx.erasures.order(customer_id) is not None
-        return _Overview(listed, contacts, standing_order(tx, customer_id) if is_ordered else None)
+        if is_ordered:
+            return _Overview(listed, contacts, standing_order(tx, customer_id), None)
+        return _Overview(listed, contacts, None, _erasure_terms(tx, context.agreements, customer_id, now))
 
     found = await access.read(work)
     values: dict[str, Any] = {
@@ -100,6 +107,7 @@ async def customer_page(
         "bindings": sorted(found.listed.bindings, key=_in_time, reverse=True),
         "contacts": found.contacts,
         "erasure": found.erasure,
+        "erasure_terms": found.erasure_terms,
         "titles": {item.id: item.title.in_language(language)[1] for item in context.agreements.by_id.values()},
         "day": day_shown(language),
         "now": now,
@@ -113,6 +121,16 @@ async def customer_page(
     } | agreement_fields(context.agreements, language, products)  # fmt: skip
     status = 200 if error is None else _UNPROCESSABLE if isinstance(error, InvalidInputError) else _CONFLICT
     return page(request, "customer", access.caller, values, status=status)
+
+
+def _erasure_terms(
+    tx: AccessTransaction, agreements: Agreements, customer_id: UUID, now: datetime
+) -> ErasureTerms | None:
+    """Return what the agreement says of an erasure; None if no agreement does."""
+    try:
+        return erasure_terms(tx, agreements, customer_id, now)
+    except StateConflictError:
+        return None
 
 
 def _in_time(binding: AgreementBinding) -> tuple[Any, Any]:

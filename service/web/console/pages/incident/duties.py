@@ -71,10 +71,17 @@ async def duties_page(request: Request, access: MayReadIncidents, incident_id: U
 @router.post("/incidents/{incident_id}/duties")
 async def assess(request: Request, access: MayChangeIncidents, incident_id: UUID) -> Response:
     """Record the answers that only a person can give."""
-    form = await form_of(request)
+    form, context = await form_of(request), context_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
-        assess_duties(tx, act, incident_id, _assessment(form, act.now), stated_version(form["version"]))
+        assess_duties(
+            tx,
+            act,
+            incident_id,
+            _assessment(form, act.now),
+            stated_version(form["version"]),
+            context.agreements.duties,
+        )
         return f"/incidents/{incident_id}/duties?done=assessed"
 
     try:
