@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
 
+from notifications.wording.catalogues import translate
 from notifications.wording.details import footer, sections
-from notifications.wording.letter import Letter
+from notifications.wording.letter import Block, Letter
 from notifications.wording.opening import heading, opening, subject
 from notifications.wording.reader import Reader
 
 _FOLDER = resources.files(__package__)
-_TEMPLATES = ("letter.txt.jinja", "letter.html.jinja")
+_TEMPLATES = ("letter.txt.jinja", "letter.html.jinja", "block.txt.jinja", "block.html.jinja")
 _TEXT_COLUMNS = 76
 _QUOTE_MARGIN = "  | "
 
@@ -69,8 +72,26 @@ def _environment(*, html: bool) -> Environment:
     return environment
 
 
-_TEXT = _environment(html=False).get_template("letter.txt.jinja")
-_HTML = _environment(html=True).get_template("letter.html.jinja")
+_TEXTS, _PAGES = _environment(html=False), _environment(html=True)
+_TEXT_BLOCK, _HTML_BLOCK = _TEXTS.get_template("block.txt.jinja"), _PAGES.get_template("block.html.jinja")
+
+#: The letters to all customers of an incident have most blocks in common, so each is rendered once.
+_kept_blocks = lru_cache(maxsize=1024)
+
+
+@_kept_blocks
+def _text_block(block: Block, language: str) -> str:
+    return _TEXT_BLOCK.render(block=block, say=lambda message, **values: translate(message, language) % values)
+
+
+@_kept_blocks
+def _html_block(block: Block, language: str) -> Markup:
+    # The template escaped every value.
+    return Markup(_HTML_BLOCK.render(block=block, language=language).strip())  # noqa: S704
+
+
+_TEXTS.filters["shown"], _PAGES.filters["shown"] = _text_block, _html_block
+_TEXT, _HTML = _TEXTS.get_template("letter.txt.jinja"), _PAGES.get_template("letter.html.jinja")
 
 
 def letter(document: Mapping[str, Any], language: str, time_zone: str | None = None) -> Letter:
@@ -95,9 +116,4 @@ def render(document: Mapping[str, Any], language: str, time_zone: str | None = N
     Not checked: the shape and the origin of the document.
     """
     said = letter(document, language, time_zone)
-    label = Reader(document, language).say
-    return Rendered(
-        subject=said.subject,
-        text=_TEXT.render(letter=said, say=label),
-        html=_HTML.render(letter=said, say=label),
-    )
+    return Rendered(subject=said.subject, text=_TEXT.render(letter=said), html=_HTML.render(letter=said))
