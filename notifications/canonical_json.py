@@ -61,7 +61,7 @@ def _is_plain(value: Any, depth: int) -> bool:
             if type(item) is not str and item is not None and not _is_plain(item, depth - 1):
                 return False
         return True
-    if kind is list:
+    if kind is list or kind is tuple:
         return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
     return kind is int and -MAX_INTEGER <= value <= MAX_INTEGER
 

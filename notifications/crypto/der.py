@@ -6,6 +6,7 @@ changed unnoticed. This module only parses; ``cms.verify_detached`` verifies the
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from notifications.errors import Fault, InvalidInputError
 
@@ -158,6 +159,8 @@ def parse_detached_signature(data: bytes) -> DetachedSignature:
     )
 
 
+# A reply is parsed for its status, then for its token.
+@lru_cache(maxsize=32)
 def parse_timestamp_reply(data: bytes) -> TimestampReply:
     """Return the parts of a TimeStampResp (RFC 3161, 2.4.2); raises InvalidInputError. Nothing in it is verified.
 
@@ -334,6 +337,7 @@ def _children(item: _Item, *tags: int) -> list[_Item]:
     return items
 
 
+@lru_cache(maxsize=128)
 def _oid(body: bytes) -> str:
     """Return an object identifier in dotted form."""
     _expect(bool(body) and not body[-1] & 0x80, "has a malformed identifier")

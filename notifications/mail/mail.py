@@ -175,9 +175,21 @@ def quoted_printable(text: str) -> bytes:
     Lines end in CRLF and have at most 76 characters. None begins with "From " or a dot, because relays change these.
     """
     if "\r" in text:
-        encoded = b"\n".join(binascii.b2a_qp(line.encode(), istext=False) for line in text.split("\n"))
-    else:
-        encoded = binascii.b2a_qp(text.encode(), istext=True)
+        return _unchanged_on_the_way(
+            b"\n".join(binascii.b2a_qp(each.encode(), istext=False) for each in text.split("\n"))
+        )
+    *lines, last = text.split("\n")
+    return b"".join(map(_encoded_line, lines)) + _unchanged_on_the_way(binascii.b2a_qp(last.encode(), istext=True))
+
+
+# The texts of all notices of an incident have most lines in common.
+@lru_cache(maxsize=4096)
+def _encoded_line(line: str) -> bytes:
+    # The encoder looks at the line end: a space before it is encoded.
+    return _unchanged_on_the_way(binascii.b2a_qp(f"{line}\n".encode(), istext=True))
+
+
+def _unchanged_on_the_way(encoded: bytes) -> bytes:
     while _CHANGED_ON_THE_WAY.search(encoded):
         # The encoded character is two characters longer, so the rest of the line moves to the next one.
         encoded = _CHANGED_ON_THE_WAY.sub(lambda found: b"=%02X=\n" % ord(found[0]), encoded)

@@ -53,6 +53,10 @@ class AuditRepository(Protocol):
         """Return an entry by id, or None while it is not sequenced."""
         ...
 
+    def some(self, entry_ids: Sequence[UUID]) -> dict[UUID, SequencedEntry]:
+        """Return the entries with these ids, in one statement; one that is not sequenced is missing."""
+        ...
+
     def at(self, index: int, *, within: tuple[Extent, ...] | None = None) -> SequencedEntry | None:
         """Return the entry at an index of the tree, or None."""
         ...
@@ -78,4 +82,8 @@ class AuditRepository(Protocol):
 
     def openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:
         """Return commitment name to (salt, value) of an entry, without those that were erased."""
+        ...
+
+    def openings_of(self, entry_ids: Sequence[UUID]) -> dict[UUID, dict[str, tuple[bytes, bytes]]]:
+        """Return ``openings`` of several entries, in one statement; an entry without any is missing."""
         ...

@@ -100,3 +100,7 @@ class Log(Protocol):
         Raises LogUnavailableError if the sequencer has stopped or refuses to sign. The entry then stays pending.
         """
         ...
+
+    async def all_included(self, entry_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Wait until a signed checkpoint covers all these entries, and return their indices; raises as ``included``."""
+        ...

@@ -1,6 +1,6 @@
 """Notices with their seals, and who opened and acknowledged them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -20,6 +20,10 @@ class NoticeRepository(Protocol):
 
     def get(self, notice_id: UUID) -> Notice | None:
         """Return the notice."""
+        ...
+
+    def some(self, notice_ids: Collection[UUID]) -> dict[UUID, Notice]:
+        """Return the notices with these ids, in one statement; an id without a notice gives none."""
         ...
 
     def require(self, notice_id: UUID) -> Notice:
@@ -64,6 +68,10 @@ class NoticeRepository(Protocol):
         """Store the seal of a notice and the id of its ``notice.sealed`` entry. The bytes are never changed."""
         ...
 
+    def add_seals(self, seals: Sequence[tuple[SealedNotice, UUID]]) -> None:
+        """Like ``add_seal`` for each of them, with few statements."""
+        ...
+
     def seal(self, notice_id: UUID) -> SealedNotice | None:
         """Return the seal, with its timestamp and log proof if they exist."""
         ...
@@ -72,8 +80,20 @@ class NoticeRepository(Protocol):
         """Return the id of the audit entry of the seal."""
         ...
 
+    def seal_entry_ids(self, notice_ids: Collection[UUID]) -> dict[UUID, UUID]:
+        """Return notice to audit entry of its seal, in one statement; a notice without a seal is missing."""
+        ...
+
     def set_log_proof(self, notice_id: UUID, proof: bytes) -> None:
         """Record the log proof; raises StateConflictError if there is one already."""
+        ...
+
+    def set_log_proofs(self, proofs: Mapping[UUID, bytes]) -> None:
+        """Like ``set_log_proof`` for each notice, with few statements."""
+        ...
+
+    def owing_log_proof(self, notice_ids: Collection[UUID]) -> frozenset[UUID]:
+        """Return those of these sealed notices that have no log proof yet, in one statement."""
         ...
 
     def without_log_proof(self, limit: int) -> Sequence[UUID]:

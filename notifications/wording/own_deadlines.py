@@ -99,20 +99,25 @@ def _limit(reader: Reader, duty: Mapping[str, Any]) -> str:
 
 def _after(reader: Reader, length: Mapping[str, int | None], start: str, report: Mapping[str, str] | None) -> str:
     say, said = reader.say, length_words(reader, length)
-    return {
-        "awareness": say("at the latest %(length)s after you became aware", length=said),
-        "receipt": say("at the latest %(length)s after receipt", length=said),
-        "classification": say("at the latest %(length)s after you classified the incident as major", length=said),
-        "significance": say("at the latest %(length)s after the incident proved significant", length=said),
-        "high_risk": say("at the latest %(length)s after a high risk showed", length=said),
-        "fix": say("at the latest %(length)s after a corrective measure is available", length=said),
-        "handled": say("at the latest %(length)s after the end of handling", length=said),
-        "submission": say(
-            "at the latest %(length)s after the submission of: %(report)s",
-            length=said,
-            report="" if report is None else reader.contract(report),
-        ),
-    }[start]
+    match start:
+        case "awareness":
+            return say("at the latest %(length)s after you became aware", length=said)
+        case "receipt":
+            return say("at the latest %(length)s after receipt", length=said)
+        case "classification":
+            return say("at the latest %(length)s after you classified the incident as major", length=said)
+        case "significance":
+            return say("at the latest %(length)s after the incident proved significant", length=said)
+        case "high_risk":
+            return say("at the latest %(length)s after a high risk showed", length=said)
+        case "fix":
+            return say("at the latest %(length)s after a corrective measure is available", length=said)
+        case "handled":
+            return say("at the latest %(length)s after the end of handling", length=said)
+        case "submission":
+            title = "" if report is None else reader.contract(report)
+            return say("at the latest %(length)s after the submission of: %(report)s", length=said, report=title)
+    raise KeyError(start)
 
 
 def length_words(reader: Reader, length: Mapping[str, int | None]) -> str:

@@ -2,20 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from notifications.wording.catalogues import translate
 from notifications.wording.details import footer, sections
-from notifications.wording.letter import Letter
+from notifications.wording.letter import Block, Letter
 from notifications.wording.opening import heading, opening, subject
 from notifications.wording.reader import Reader
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from markupsafe import Markup
 
 _FOLDER = resources.files(__package__)
 _TEXT, _HTML = "letter.txt.jinja", "letter.html.jinja"
+_TEXT_BLOCK, _HTML_BLOCK = "block.txt.jinja", "block.html.jinja"
 _TEXT_COLUMNS = 76
 _QUOTE_MARGIN = "  | "
 
@@ -62,9 +65,10 @@ def _template(name: str) -> "Template":
     # Imported and compiled for the first notice: a start, and most commands, write none.
     from jinja2 import DictLoader, Environment, StrictUndefined  # noqa: PLC0415
 
+    html = name in {_HTML, _HTML_BLOCK}
     environment = Environment(
-        loader=DictLoader({each: _FOLDER.joinpath(each).read_text(encoding="utf-8") for each in (_TEXT, _HTML)}),
-        autoescape=name == _HTML,  # noqa: S701 -- off only for plain text, whose readers would see the escapes
+        loader=DictLoader({name: _FOLDER.joinpath(name).read_text(encoding="utf-8")}),
+        autoescape=html,  # noqa: S701 -- off only for plain text, whose readers would see the escapes
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -72,7 +76,28 @@ def _template(name: str) -> "Template":
     )
     environment.filters["wrapped"] = _wrapped
     environment.filters["quoted"] = _quoted
+    environment.filters["shown"] = _html_block if html else _text_block
     return environment.get_template(name)
+
+
+#: The letters to all customers of an incident have most blocks in common, so each is rendered once.
+_kept_blocks = lru_cache(maxsize=1024)
+
+
+@_kept_blocks
+def _text_block(block: Block, language: str) -> str:
+    def say(message: str, **values: object) -> str:
+        return translate(message, language) % values
+
+    return _template(_TEXT_BLOCK).render(block=block, say=say)
+
+
+@_kept_blocks
+def _html_block(block: Block, language: str) -> "Markup":
+    from markupsafe import Markup  # noqa: PLC0415
+
+    # The template escaped every value.
+    return Markup(_template(_HTML_BLOCK).render(block=block, language=language).strip())  # noqa: S704
 
 
 def letter(document: Mapping[str, Any], language: str, time_zone: str | None = None) -> Letter:
@@ -97,9 +122,6 @@ def render(document: Mapping[str, Any], language: str, time_zone: str | None = N
     Not checked: the shape and the origin of the document.
     """
     said = letter(document, language, time_zone)
-    label = Reader(document, language).say
     return Rendered(
-        subject=said.subject,
-        text=_template(_TEXT).render(letter=said, say=label),
-        html=_template(_HTML).render(letter=said, say=label),
+        subject=said.subject, text=_template(_TEXT).render(letter=said), html=_template(_HTML).render(letter=said)
     )

@@ -34,6 +34,7 @@ from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_c
 from notifications.audit.merkle import append_leaves, leaf_hash
 from notifications.audit.note import VerifierKey
 from notifications.errors import InvalidInputError, LogUnavailableError, NotFoundError, VerificationError
+from notifications.ports import SequencedEntry
 from service.audit_log.published_head import Head, UnknownKeyError, read_head, verified_head, write_head
 from service.crypto.log_keys import LogKeys, LogSigners
 from service.ports.log import LogStore, LogTransaction, PendingLeaf
@@ -139,25 +140,32 @@ class Sequencer:
         Raises LogUnavailableError if the sequencer has stopped or refuses to sign, NotFoundError if the entry does not
         exist. After a temporary failure it keeps waiting.
         """
+        return (await self.all_included([entry_id]))[entry_id]
+
+    async def all_included(self, entry_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Return the indices of entries once a published checkpoint covers them all; raises as ``included`` does."""
         if self._refusal is not None:
             raise LogUnavailableError(self._refusal)
         if self._task is None:
             raise LogUnavailableError("the sequencer is not running")
-        # Register the future before the look-up, so that an entry sequenced in between is not missed.
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(entry_id, []).append(future)
+        # Register the futures before the look-up, so that an entry sequenced in between is not missed.
+        loop = asyncio.get_running_loop()
+        futures: dict[UUID, asyncio.Future[int]] = {entry_id: loop.create_future() for entry_id in entry_ids}
+        for entry_id, future in futures.items():
+            self._waiting.setdefault(entry_id, []).append(future)
         try:
-            entry, is_appended = await self._store.read(
-                lambda tx: (tx.audit.get(entry_id), tx.audit.is_appended(entry_id))
-            )
-            if not is_appended:
-                raise NotFoundError("audit entry", entry_id)
-            if entry is not None and entry.index < self._published_size:
-                return entry.index
-            self._wake.set()
-            return await future
+            entries, unknown = await self._store.read(lambda tx: _found(tx, entry_ids))
+            if unknown is not None:
+                raise NotFoundError("audit entry", unknown)
+            for entry_id, entry in entries.items():
+                if entry.index < self._published_size and not futures[entry_id].done():
+                    futures[entry_id].set_result(entry.index)
+            if not all(future.done() for future in futures.values()):
+                self._wake.set()
+            return dict(zip(futures, await asyncio.gather(*futures.values()), strict=True))
         finally:
-            self._forget(entry_id, future)
+            for entry_id, future in futures.items():
+                self._forget(entry_id, future)
 
     async def sequence_pending(self) -> int:
         """Run rounds until nothing is pending; return how many entries got their index. On a follower it is always 0.
@@ -364,3 +372,10 @@ class Sequencer:
         """Forget the compared head, because the leader has changed; the next round compares it again."""
         self._known = ()
         self._wake.set()
+
+
+def _found(tx: LogTransaction, entry_ids: Sequence[UUID]) -> tuple[dict[UUID, SequencedEntry], UUID | None]:
+    """Return those of these entries that are sequenced, and one that does not exist at all, if there is one."""
+    entries = tx.audit.some(entry_ids)
+    pending = (each for each in entry_ids if each not in entries)
+    return entries, next((each for each in pending if not tx.audit.is_appended(each)), None)

@@ -1,6 +1,8 @@
 """Build the parts that every process needs: agreements, keys, store, log, signer, timestamp authority."""
 
+import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -11,7 +13,7 @@ from notifications.notice import Provider
 from notifications.ports import Clock, Identifiers, TimestampAuthority
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
-from notifications.use_cases.notices.seal_notice import SealingDependencies
+from notifications.use_cases.notices.seal_notice import SealingDependencies, TimestampRequest
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.audit_log.witness.client import WitnessClient, heads_elsewhere
 from service.auth.authentication import Authenticator
@@ -167,6 +169,7 @@ async def build_core(
             sender=settings.mail.sender or address_or(signer, settings.provider.contact_email),
             escalation=EscalationPolicy(**settings.escalation.model_dump()),
             pdf_maker=pdf_maker(signer, authority),
+            at_once=_at_once,
         ),
         webhook=webhook_channel(settings, masters, clock),
     )
@@ -181,3 +184,8 @@ async def build_core(
 def webhook_channel(settings: Settings, masters: list[bytes], clock: Clock) -> WebhookHttps:
     """Return the channel that posts to customers' own systems."""
     return WebhookHttps(settings.webhooks, SecretBox(masters), clock)
+
+
+async def _at_once(requests: Sequence[TimestampRequest]) -> list[bytes | None]:
+    """Make the requests for the timestamps of one batch of notices, whose number is limited."""
+    return await asyncio.gather(*(request() for request in requests))

@@ -6,6 +6,7 @@ parts are the nonce and the authority's name. Another implementation verifies ev
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -104,6 +105,7 @@ def _integer(value: int) -> bytes:
     return _der(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
 
 
+@lru_cache(maxsize=32)
 def _oid(dotted: str) -> bytes:
     first, second, *others = (int(arc) for arc in dotted.split("."))
     body = b""

@@ -11,10 +11,10 @@ import structlog
 from notifications.errors import LogUnavailableError, TimestampUnavailableError
 from notifications.use_cases.notices.seal_notice import (
     SealingDependencies,
-    commit_seal,
+    commit_seals,
     hold_notice,
     obtain_timestamp,
-    prove_notice,
+    prove_notices,
 )
 from service.delivery.worker_settings import StopDeadline, WorkerSettings
 
@@ -48,31 +48,43 @@ class SealingLoop:
         released = await self._sealing.unit_of_work.write(
             lambda tx: list(tx.notices.lease_released(now, until, limit)), concurrently=True
         )
-        results = await _each([notice.id for notice in released], self._seal)
-        return sum(results)
+        together = self._settings.sealing_together
+        ids = [notice.id for notice in released]
+        batches = [ids[start : start + together] for start in range(0, len(ids), together)]
+        return sum(await _each(batches, self._seal))
 
-    async def _seal(self, notice_id: UUID) -> bool:
-        self._sealing_now.add(notice_id)
-        sealed = False
+    async def _seal(self, notice_ids: Sequence[UUID]) -> int:
+        """Seal notices together; after a failure one by one, so that only the faulty one fails."""
+        try:
+            return await self._seal_together(notice_ids)
+        except Exception as error:
+            if len(notice_ids) == 1:
+                raise
+            _log.warning("notices.sealed_singly", notices=len(notice_ids), reason=str(error))
+        return sum(await _each([[notice_id] for notice_id in notice_ids], self._seal_together))
+
+    async def _seal_together(self, notice_ids: Sequence[UUID]) -> int:
+        self._sealing_now.update(notice_ids)
+        sealed: list[UUID] = []
         try:
             async with self._places_to_seal:
-                sealed = await commit_seal(notice_id, self._sealing)
+                sealed = await commit_seals(notice_ids, self._sealing)
             if sealed:
-                await prove_notice(notice_id, self._sealing)
+                await prove_notices(sealed, self._sealing)
         except LogUnavailableError as error:
-            # The notice is signed but not proven: it waits for the log, and its hold reason says so.
-            _log.error("notice.unproven", notice_id=str(notice_id), reason=str(error))
-            await hold_notice(notice_id, f"the audit log gives no proof: {error}", self._sealing)
-            return False
+            # The notices are signed but not proven: they wait for the log, and their hold reasons say so.
+            for notice_id in sealed or notice_ids:
+                _log.error("notice.unproven", notice_id=str(notice_id), reason=str(error))
+                await hold_notice(notice_id, f"the audit log gives no proof: {error}", self._sealing)
+            return 0
         finally:
-            self._sealing_now.discard(notice_id)
-            if not sealed:
-                await self._sealing.unit_of_work.write(
-                    lambda tx: tx.notices.release_leases([notice_id]), concurrently=True
-                )
-        if not sealed:
+            self._sealing_now.difference_update(notice_ids)
+            left = [notice_id for notice_id in notice_ids if notice_id not in sealed]
+            if left:
+                await self._sealing.unit_of_work.write(lambda tx: tx.notices.release_leases(left), concurrently=True)
+        for notice_id in left:
             await self._log_hold_reason(notice_id)
-        return sealed
+        return len(sealed)
 
     async def _log_hold_reason(self, notice_id: UUID) -> None:
         """Log why a released notice is held, once per reason, because it is tried again every few seconds."""
@@ -86,11 +98,21 @@ class SealingLoop:
         """Prove notices that were sealed but not proven because of a crash or a stopped sequencer."""
         limit = self._settings.sealing_batch
         pending = await self._sealing.unit_of_work.read(lambda tx: tx.notices.without_log_proof(limit))
-        await _each([notice_id for notice_id in pending if notice_id not in self._sealing_now], self._prove)
+        unproven = [notice_id for notice_id in pending if notice_id not in self._sealing_now]
+        together = self._settings.sealing_together
+        batches = [unproven[start : start + together] for start in range(0, len(unproven), together)]
+        await _each(batches, self._prove)
         return 0
 
-    async def _prove(self, notice_id: UUID) -> None:
-        await prove_notice(notice_id, self._sealing)
+    async def _prove(self, notice_ids: Sequence[UUID]) -> None:
+        """Prove notices together; after a failure one by one, so that only the faulty one fails."""
+        try:
+            await prove_notices(notice_ids, self._sealing)
+        except Exception as error:
+            if len(notice_ids) == 1:
+                raise
+            _log.warning("notices.proven_singly", notices=len(notice_ids), reason=str(error))
+            await _each([[notice_id] for notice_id in notice_ids], lambda each: prove_notices(each, self._sealing))
 
     async def timestamp_sealed(self) -> int:
         """Obtain the missing timestamps."""

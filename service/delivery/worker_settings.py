@@ -15,8 +15,10 @@ class WorkerSettings:
     lease_seconds: float = 300
     #: notices leased at once; one wait gets the proofs of all
     sealing_batch: int = 512
-    #: of these, notices composed and signed at once: the first are proven and sent while the last are composed
-    sealing_at_once: int = 8
+    #: notices read, signed and committed together; a longer read would keep its snapshot, and the first mail, longer
+    sealing_together: int = 16
+    #: such groups composed and signed at once: the first are proven and sent while the last are composed
+    sealing_at_once: int = 2
     #: mails under way at once: one for each connection, so that no mail waits for a connection
     mails_at_once: int = 8
     #: deliveries are leased for this time ahead; a longer time would delay a notice that becomes due before them

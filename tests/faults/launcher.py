@@ -57,8 +57,8 @@ IN_TRANSACTION = {
     "store_response": (ResponseRecords, "add"),  # an answer is stored under its idempotency key
     # seal_notice
     "lease_released_notices": (NoticeRecords, "lease_released"),  # released notices are taken
-    "add_sealed": (SealRecords, "add_seal"),  # seal_notice 4: seal, deliveries and entry are stored
-    "set_log_proof": (SealRecords, "set_log_proof"),  # seal_notice 5: the proof is stored
+    "add_sealed": (SealRecords, "add_seals"),  # seal_notice 4: seal, deliveries and entry are stored
+    "set_log_proof": (SealRecords, "set_log_proofs"),  # seal_notice 5: the proof is stored
     # the sequencer
     "grow_tree": (TreeRecords, "grow"),  # sequencer 3: indices, nodes and checkpoint are stored
     # deliver_notice
@@ -68,7 +68,7 @@ IN_TRANSACTION = {
 CALLS = {
     "sign": (CmsSigner, "sign_detached"),  # seal_notice 2, deliver_notice 1
     "timestamp": (EmbeddedTimestampAuthority, "timestamp"),  # seal_notice 3
-    "included": (Sequencer, "included"),  # seal_notice 5
+    "included": (Sequencer, "all_included"),  # seal_notice 5
     "send_mail": (EmailSmtp, "send"),  # deliver_notice 2
     "send_console": (ConsoleInbox, "send"),  # deliver_notice 2
     "send_webhook": (WebhookHttps, "post"),  # deliver_notice 2

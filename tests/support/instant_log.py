@@ -11,8 +11,11 @@ class InstantLog:
         self._store, self._private_key, self._origin = store, private_key, origin
 
     async def included(self, entry_id):
+        return (await self.all_included([entry_id]))[entry_id]
+
+    async def all_included(self, entry_ids):
         await self._store.write(self._grow)
-        return (await self._store.read(lambda tx: tx.audit.get(entry_id))).index
+        return await self._store.read(lambda tx: {each: tx.audit.get(each).index for each in entry_ids})
 
     def _grow(self, tx):
         size, leaves = tx.log.size(), tx.audit.pending(1_000_000)

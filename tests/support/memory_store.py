@@ -89,6 +89,12 @@ class MemoryAudit(MemoryRepository):
     def at(self, index, *, within=None):
         return next((item for item in self._all(within) if item.index == index), None)
 
+    def some(self, entry_ids):
+        return {item.entry_id: item for item in self._all(None) if item.entry_id in entry_ids}
+
+    def openings_of(self, entry_ids):
+        return {each: self.openings(each) for each in entry_ids if self.openings(each)}
+
     def openings(self, entry_id):
         return dict(self._records.openings.get(entry_id, {}))
 
@@ -284,6 +290,9 @@ class MemoryCustomers(MemoryRepository):
         found = [item for key, item in self._records.customers.items() if key in customer_ids]
         return sorted(found, key=lambda item: (item.name.casefold(), item.id))
 
+    def load(self, customer_ids):
+        pass
+
     def by_pseudonyms(self, pseudonyms):
         known = {self.pseudonym(item.id): item for item in self.all() if item.id in self._records.salts}
         return {name: item for name, item in known.items() if name in pseudonyms}
@@ -404,6 +413,9 @@ class MemoryNotices(MemoryRepository):
     def get(self, notice_id):
         return self._records.notices.get(notice_id)
 
+    def some(self, notice_ids):
+        return {each: self._records.notices[each] for each in notice_ids if each in self._records.notices}
+
     def require(self, notice_id):
         return required("notice", notice_id, self.get(notice_id))
 
@@ -461,6 +473,10 @@ class MemoryNotices(MemoryRepository):
         self._add(self._records.sealed, sealed.notice_id, sealed)
         self._records.sealed_entries[sealed.notice_id] = entry_id
 
+    def add_seals(self, seals):
+        for sealed, entry_id in seals:
+            self.add_seal(sealed, entry_id)
+
     def seal(self, notice_id):
         return self._records.sealed.get(notice_id)
 
@@ -474,6 +490,18 @@ class MemoryNotices(MemoryRepository):
         if getattr(sealed, name) is not None:
             raise StateConflictError(f"notice {notice_id} has its {name} already")
         self._records.sealed[notice_id] = replace(sealed, **values)
+
+    def seal_entry_ids(self, notice_ids):
+        known = self._records.sealed_entries
+        return {each: known[each] for each in notice_ids if each in known}
+
+    def owing_log_proof(self, notice_ids):
+        sealed = self._records.sealed
+        return frozenset(each for each in notice_ids if each in sealed and sealed[each].log_proof is None)
+
+    def set_log_proofs(self, proofs):
+        for notice_id, proof in proofs.items():
+            self.set_log_proof(notice_id, proof)
 
     def set_log_proof(self, notice_id, proof):
         self._writing("deliveries")

@@ -33,7 +33,7 @@ from notifications.use_cases.notices.deliver_notice import DeliveryDependencies,
 from notifications.use_cases.notices.escalate import escalate
 from notifications.use_cases.notices.pause_channel import pause_channel, resume_channel
 from notifications.use_cases.notices.process_bounce import process_bounce
-from notifications.use_cases.notices.seal_notice import SealingDependencies, commit_seal, prove_notice
+from notifications.use_cases.notices.seal_notice import SealingDependencies, commit_seals, prove_notices
 from service.system.logging import SystemIdentifiers
 from support.clocks import SteppedClock
 from support.domain_facts import known_facts
@@ -233,12 +233,12 @@ class DeliveryMachine(RuleBasedStateMachine):
         for notice in self.write(lambda tx: tx.notices.lease_released(now, now + LEASE, 2)):
             if crash == "leased":
                 continue
-            if self.runner.run(commit_seal(notice.id, self.sealing)) and crash != "sealed":
-                self.runner.run(prove_notice(notice.id, self.sealing))
+            if self.runner.run(commit_seals([notice.id], self.sealing)) and crash != "sealed":
+                self.runner.run(prove_notices([notice.id], self.sealing))
 
     def prove(self):
         for notice_id in self.read(lambda tx: tx.notices.without_log_proof(10)):
-            self.runner.run(prove_notice(notice_id, self.sealing))
+            self.runner.run(prove_notices([notice_id], self.sealing))
 
     def _leased(self, limit):
         now = self.clock.now()
@@ -368,9 +368,9 @@ class DeliveryMachine(RuleBasedStateMachine):
         for _ in range(60):
             now = self.clock.now()
             for notice in await self.store.write(lambda tx, now=now: tx.notices.lease_released(now, now + LEASE, 50)):
-                await commit_seal(notice.id, self.sealing)
+                await commit_seals([notice.id], self.sealing)
             for notice_id in await self.store.read(lambda tx: tx.notices.without_log_proof(50)):
-                await prove_notice(notice_id, self.sealing)
+                await prove_notices([notice_id], self.sealing)
             for due in await self.store.write(lambda tx, now=now: list(tx.deliveries.lease(now, now + LEASE, 500))):
                 await record_attempt(due, self.delivering, await attempt_notice(due, self.delivering))
             states = {item.state for item in self.records.deliveries.values()}

@@ -380,9 +380,10 @@ def _write(tx: Transaction, records: Sequence[_Record], delivering: DeliveryDepe
             tx.deliveries.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
         if _needs_check(record.before, delivery):
             tx.escalations.hasten(delivery.notice_id, act.now)
-    pseudonyms = {
-        customer: tx.customers.pseudonym(customer) for customer in {item.delivery.customer_id for item in records}
-    }
+    customers = {item.delivery.customer_id for item in records}
+    if len(customers) > 1:
+        tx.customers.load(customers)
+    pseudonyms = {customer: tx.customers.pseudonym(customer) for customer in customers}
     tx.audit.append([_attempt_entry(record, pseudonyms[record.delivery.customer_id]) for record in records])
 
 

@@ -1,17 +1,17 @@
 """Seal a released notice: compose, sign, timestamp, log, prove. Numbered as in docs/architecture.md."""
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID
 
 from notifications.agreement.commitments import NoticeChannel as AgreedChannel
-from notifications.audit.proof import format_notice_extra
+from notifications.audit.entry import AuditEntry
 from notifications.customer.legal_profile import entity_of
 from notifications.customer.records import Contact
-from notifications.delivery.delivery import ChannelKind
+from notifications.delivery.delivery import ChannelKind, Delivery
 from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY, EscalationPolicy
 from notifications.errors import (
     LogUnavailableError,
@@ -19,6 +19,7 @@ from notifications.errors import (
     StateConflictError,
     TimestampUnavailableError,
 )
+from notifications.incident import Incident, IncidentFacts
 from notifications.mail_address import normal_address
 from notifications.notice import (
     ComposedNotice,
@@ -42,7 +43,7 @@ from notifications.ports import (
 from notifications.use_cases.announcements.announce import announced_terms
 from notifications.use_cases.announcements.letters import open_letter
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.evidence.prove_entry import entry_proof, salts, sequenced_entry
+from notifications.use_cases.evidence.prove_entry import notice_proofs
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.incidents.customer_decider import Agreements, DeciderCache, customer_case
 from notifications.use_cases.notices.escalate import begin_escalation
@@ -56,6 +57,19 @@ from notifications.use_cases.notices.queue_deliveries import (
 
 #: The actor of sealing and sending in the audit log.
 WORKER = "system:worker"
+
+
+#: Asks for a timestamp; returns None where the authority gives none.
+TimestampRequest = Callable[[], Awaitable[bytes | None]]
+
+
+async def one_after_the_other(requests: Sequence[TimestampRequest]) -> list[bytes | None]:
+    """Make requests for timestamps one by one."""
+    return [await request() for request in requests]
+
+
+#: An incident, and the version of its facts that a notice states.
+Subject = tuple[Incident, IncidentFacts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,8 @@ class SealingDependencies:
     escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
     #: makes the PDFs of notices; None if it is not installed
     pdf_maker: PdfMaker | None = None
+    #: makes the requests for the timestamps of one batch, in any order
+    at_once: Callable[[Sequence[TimestampRequest]], Awaitable[list[bytes | None]]] = one_after_the_other
     #: cache of the deciders of recent facts
     deciders: DeciderCache = field(default_factory=DeciderCache)
 
@@ -115,38 +131,61 @@ async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
     5. Wait for the checkpoint that covers the entry, and store the proof. Raises LogUnavailableError.
     """
     # 1. to 4.
-    committed = await commit_seal(notice_id, sealing)
+    committed = await commit_seals([notice_id], sealing)
     if committed:
         # 5.
-        await prove_notice(notice_id, sealing)
-    return committed
+        await prove_notices(committed, sealing)
+    return bool(committed)
 
 
-async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
-    """Do steps 1 to 4 of ``seal_notice``, for a caller that waits for many proofs together."""
+async def commit_seals(notice_ids: Sequence[UUID], sealing: SealingDependencies) -> list[UUID]:
+    """Do steps 1 to 4 of ``seal_notice`` for several notices; return those that this call sealed.
+
+    Their data is read together, and their seals are committed together: all or none. After an error none is sealed by
+    this call, and the caller seals them one by one, so that only the faulty one fails.
+    """
     # 1.
-    prepared = await sealing.unit_of_work.read(lambda tx: _compose(tx, notice_id, sealing))
-    if prepared is None:
-        return False
-    if prepared.notice.exercise and not prepared.targets:
-        await hold_notice(notice_id, "no contact of the customer takes part in exercises any more", sealing)
-        return False
-    composed = prepared.composed
+    prepared = await sealing.unit_of_work.read(lambda tx: _compose_all(tx, notice_ids, sealing))
     # 2.
+    signed = [(item, signature) for item in prepared if (signature := await _signature(item, sealing)) is not None]
+    if not signed:
+        return []
+    # 3.
+    timestamps = await sealing.at_once([partial(_timestamp, signature, sealing) for _, signature in signed])
+    # 4.
+    seals = [
+        (item, _seal_of(item, signature, timestamp, sealing))
+        for (item, signature), timestamp in zip(signed, timestamps, strict=True)
+    ]
+    return await sealing.unit_of_work.write(_commit(seals, sealing), concurrently=True)
+
+
+async def _signature(prepared: _Prepared, sealing: SealingDependencies) -> bytes | None:
+    """Return the signature over the document, or None where the notice is held, with the reason."""
+    if prepared.notice.exercise and not prepared.targets:
+        await hold_notice(prepared.notice.id, "no contact of the customer takes part in exercises any more", sealing)
+        return None
     try:
         verify_sender(sealing.signer, sealing.sender)
-        signature = sealing.signer.sign_detached(composed.document)
+        return sealing.signer.sign_detached(prepared.composed.document)
     except SealingUnavailableError as error:
-        await hold_notice(notice_id, str(error), sealing)
-        return False
-    # 3.
+        await hold_notice(prepared.notice.id, str(error), sealing)
+        return None
+
+
+async def _timestamp(signature: bytes, sealing: SealingDependencies) -> bytes | None:
     try:
-        timestamp: bytes | None = await sealing.timestamp_authority.timestamp(signature)
+        return await sealing.timestamp_authority.timestamp(signature)
     except TimestampUnavailableError:
-        timestamp = None
-    # 4.
-    sealed = SealedNotice(
-        notice_id=notice_id,
+        return None
+
+
+def _seal_of(
+    prepared: _Prepared, signature: bytes, timestamp: bytes | None, sealing: SealingDependencies
+) -> SealedNotice:
+    composed = prepared.composed
+    return SealedNotice(
+        notice_id=prepared.notice.id,
         document=composed.document,
         signature=signature,
         timestamp=timestamp,
@@ -161,7 +200,6 @@ async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
             )
         ),
     )
-    return await sealing.unit_of_work.write(_commit(prepared, sealed, sealing), concurrently=True)
 
 
 def verify_sender(signer: Signer, sender: str) -> None:
@@ -173,18 +211,43 @@ def verify_sender(signer: Signer, sender: str) -> None:
         )
 
 
-def _compose(tx: Transaction, notice_id: UUID, sealing: SealingDependencies) -> _Prepared | None:
-    notice = tx.notices.get(notice_id)
-    if notice is None or notice.state is not NoticeState.RELEASED:
-        return None
+def _compose_all(tx: Transaction, notice_ids: Sequence[UUID], sealing: SealingDependencies) -> list[_Prepared]:
+    """Return what is to be sealed of notices that are still released; their data is read together."""
+    found = tx.notices.some(notice_ids)
+    notices = [
+        found[notice_id]
+        for notice_id in notice_ids
+        if notice_id in found and found[notice_id].state is NoticeState.RELEASED
+    ]
+    tx.customers.load({notice.customer_id for notice in notices})
+    subjects: dict[tuple[UUID, int], Subject] = {}
+    prepared = []
+    for notice in notices:
+        key = notice.incident_id, notice.facts_version
+        if key not in subjects:
+            subjects[key] = subject_of(tx, notice)
+        prepared.append(_compose(tx, notice, subjects[key], sealing))
+    return prepared
+
+
+def _compose(tx: Transaction, notice: Notice, subject: Subject, sealing: SealingDependencies) -> _Prepared:
     # Render every language a contact may need: renderings cannot be added after sealing.
     readers = [contact for contact in tx.customers.contacts(notice.customer_id) if contact.active]
-    composed, ticket = compose_from_store(tx, notice, readers, sealing)
+    composed, ticket = compose_from_store(tx, notice, readers, sealing, subject=subject)
     said = json.loads(composed.document).get("announcement") if notice.announces else None
     by_letter = said is not None and AgreedChannel.REGISTERED_LETTER in said["channels"]
     mailed = said is None or not by_letter or AgreedChannel.EMAIL in said["channels"]
     targets = targets_of(tx, notice, mailed=mailed)
     return _Prepared(notice, targets, composed, ticket, comes_in_console(tx, notice), by_letter, mailed)
+
+
+def subject_of(tx: Transaction, notice: Notice) -> Subject:
+    """Return the incident of a notice and the facts that it states; all its notices share them."""
+    incident = tx.incidents.get(notice.incident_id)
+    facts = tx.incidents.facts_at(notice.incident_id, notice.facts_version)
+    if incident is None or facts is None:
+        raise LookupError(f"the store has no facts for notice {notice.id}")
+    return incident, facts
 
 
 def compose_from_store(
@@ -193,16 +256,20 @@ def compose_from_store(
     contacts: Sequence[Contact],
     sealing: SealingDependencies,
     extra_languages: Sequence[str] = (),
+    *,
+    subject: Subject | None = None,
 ) -> tuple[ComposedNotice, str]:
-    """Return the notice as it would be sealed now, and its ticket. The preview before the release uses this too."""
-    incident = tx.incidents.get(notice.incident_id)
-    facts = tx.incidents.facts_at(notice.incident_id, notice.facts_version)
-    if incident is None or facts is None:
-        raise LookupError(f"the store has no facts for notice {notice.id}")
+    """Return the notice as it would be sealed now, and its ticket. The preview before the release uses this too.
+
+    ``subject``: what ``subject_of`` returns for the notice, if it is read already.
+    """
+    incident, facts = subject or subject_of(tx, notice)
     customer = tx.customers.require(notice.customer_id)
+    # The first notice has none before it, and most notices are the first.
+    others = [] if notice.sequence == 1 else tx.notices.of_incident(notice.incident_id, notice.customer_id)
     earlier = [
         other
-        for other in tx.notices.of_incident(notice.incident_id, notice.customer_id)
+        for other in others
         if other.sequence < notice.sequence and other.state in {NoticeState.RELEASED, NoticeState.SEALED}
     ]
     last = max(earlier, key=lambda other: other.sequence, default=None)
@@ -263,86 +330,108 @@ def compose_from_store(
     return composed, incident.ticket
 
 
-def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependencies) -> Callable[[Transaction], bool]:
+def _commit(
+    seals: Sequence[tuple[_Prepared, SealedNotice]], sealing: SealingDependencies
+) -> Callable[[Transaction], list[UUID]]:
     act = sealing.act()
-    notice = prepared.notice
-    # The entry commits to every part of the notice, so that no byte can be changed later.
-    parts = {"document": sealed.document, "signature": sealed.signature}
-    if sealed.timestamp is not None:
-        parts["timestamp"] = sealed.timestamp
 
-    def work(tx: Transaction) -> bool:
-        current = tx.notices.get(notice.id)
-        if current is None or current.state is not NoticeState.RELEASED:
-            return False
-        pseudonym = tx.customers.pseudonym(notice.customer_id)
-        deliveries = [delivery_to(notice, target, act, sealing.mail_domain) for target in prepared.targets]
-        entry = act.entry(
-            "notice.sealed",
-            subjects=notice_subjects(notice, pseudonym),
-            detail={
-                "ticket": prepared.ticket,
-                "sequence": notice.sequence,
-                "kind": notice.kind.value,
-                "facts_version": notice.facts_version,
-                "timestamped": sealed.timestamp is not None,
-                "deliveries": len(deliveries),
-                "mail_recipients": sum(target.channel is ChannelKind.EMAIL for target in prepared.targets),
-            },
-            digests={name: hashlib.sha256(part).digest() for name, part in parts.items()},
-            exercise=notice.exercise,
-        )
-        tx.notices.add_seal(sealed, entry.id)
-        tx.notices.save(
-            replace(
-                current,
-                state=NoticeState.SEALED,
-                sealed_at=sealed.sealed_at,
-                hold_reason=None,
-                version=current.version + 1,
-            ),
-            current.version,
-        )
-        tx.deliveries.add(deliveries)
-        reachable = any(target.channel is not ChannelKind.CONSOLE for target in prepared.targets)
-        # An exercise calls nobody and turns to nobody else. What goes by letter only is followed by its letter task.
-        if not notice.exercise and prepared.mailed:
-            begin_escalation(
-                tx, notice, sealed.sealed_at, sealing.escalation, reachable=reachable, in_console=prepared.in_console
+    def work(tx: Transaction) -> list[UUID]:
+        current = tx.notices.some([sealed.notice_id for _, sealed in seals])
+        # Another process may have sealed some of them meanwhile.
+        left = [
+            (item, sealed, notice)
+            for item, sealed in seals
+            if (notice := current.get(sealed.notice_id)) is not None and notice.state is NoticeState.RELEASED
+        ]
+        tx.customers.load({notice.customer_id for _, _, notice in left})
+        entries: list[AuditEntry] = []
+        queued: list[Delivery] = []
+        sealed_entries: list[tuple[SealedNotice, UUID]] = []
+        for item, sealed, notice in left:
+            pseudonym = tx.customers.pseudonym(notice.customer_id)
+            deliveries = [delivery_to(item.notice, target, act, sealing.mail_domain) for target in item.targets]
+            entry = _sealed_entry(act, item, sealed, pseudonym)
+            sealed_entries.append((sealed, entry.id))
+            tx.notices.save(
+                replace(
+                    notice,
+                    state=NoticeState.SEALED,
+                    sealed_at=sealed.sealed_at,
+                    hold_reason=None,
+                    version=notice.version + 1,
+                ),
+                notice.version,
             )
-        tx.audit.append([
-            entry,
-            *(queued_entry(act, notice, pseudonym, delivery) for delivery in deliveries),
-        ])  # fmt: skip
-        if prepared.by_letter:
-            open_letter(tx, act, notice)
-        return True
+            queued += deliveries
+            entries += [entry, *(queued_entry(act, item.notice, pseudonym, delivery) for delivery in deliveries)]
+        tx.notices.add_seals(sealed_entries)
+        tx.deliveries.add(queued)
+        for item, sealed, notice in left:
+            # An exercise calls nobody and turns to nobody else. A letter has its own task.
+            if not notice.exercise and item.mailed:
+                reachable = any(target.channel is not ChannelKind.CONSOLE for target in item.targets)
+                at, policy = sealed.sealed_at, sealing.escalation
+                begin_escalation(tx, item.notice, at, policy, reachable=reachable, in_console=item.in_console)
+        tx.audit.append(entries)
+        for item, _, _ in left:
+            if item.by_letter:
+                open_letter(tx, act, item.notice)
+        return [sealed.notice_id for _, sealed, _ in left]
 
     return work
 
 
-async def prove_notice(notice_id: UUID, sealing: SealingDependencies) -> None:
-    """Wait until a checkpoint covers the seal's entry, and store the proof; raises LogUnavailableError."""
-    entry_id = await sealing.unit_of_work.read(lambda tx: tx.notices.seal_entry_id(notice_id))
-    if entry_id is None:
-        raise LogUnavailableError(f"the seal of notice {notice_id} has no audit entry")
-    await sealing.log.included(entry_id)
+def _sealed_entry(act: AuditContext, prepared: _Prepared, sealed: SealedNotice, pseudonym: str) -> AuditEntry:
+    """Return the entry of a seal. It commits to every part of the notice, so that no byte can be changed later."""
+    notice, targets = prepared.notice, prepared.targets
+    parts = {"document": sealed.document, "signature": sealed.signature}
+    if sealed.timestamp is not None:
+        parts["timestamp"] = sealed.timestamp
+    return act.entry(
+        "notice.sealed",
+        subjects=notice_subjects(notice, pseudonym),
+        detail={
+            "ticket": prepared.ticket,
+            "sequence": notice.sequence,
+            "kind": notice.kind.value,
+            "facts_version": notice.facts_version,
+            "timestamped": sealed.timestamp is not None,
+            "deliveries": len(targets),
+            "mail_recipients": sum(target.channel is ChannelKind.EMAIL for target in targets),
+        },
+        digests={name: hashlib.sha256(part).digest() for name, part in parts.items()},
+        exercise=notice.exercise,
+    )
 
-    def proof(tx: Transaction) -> bytes:
-        entry = sequenced_entry(tx, entry_id)
-        openings = salts(tx.audit.openings(entry_id))
-        return entry_proof(tx, entry, format_notice_extra(entry.leaf, openings))
 
-    text = await sealing.unit_of_work.read(proof)
+async def prove_notices(notice_ids: Sequence[UUID], sealing: SealingDependencies) -> None:
+    """Wait until a checkpoint covers the entries of seals, and store the proofs: all or none.
+
+    Raises LogUnavailableError. After another error the caller proves them one by one.
+    """
+    entry_ids = await sealing.unit_of_work.read(lambda tx: tx.notices.seal_entry_ids(notice_ids))
+    for notice_id in notice_ids:
+        if notice_id not in entry_ids:
+            raise LogUnavailableError(f"the seal of notice {notice_id} has no audit entry")
+    await sealing.log.all_included(list(entry_ids.values()))
+
+    def proofs(tx: Transaction) -> dict[UUID, bytes]:
+        proven = notice_proofs(tx, list(entry_ids.values()))
+        return {notice_id: proven[entry_id] for notice_id, entry_id in entry_ids.items()}
+
+    texts = await sealing.unit_of_work.read(proofs)
 
     def record(tx: Transaction) -> None:
-        sealed = tx.notices.seal(notice_id)
-        if sealed is not None and sealed.log_proof is None:
-            tx.notices.set_log_proof(notice_id, text)
+        owing = tx.notices.owing_log_proof(notice_ids)
+        tx.notices.set_log_proofs({notice_id: text for notice_id, text in texts.items() if notice_id in owing})
 
-    # Another process may store a proof at the same time, which is as good as this one.
-    with contextlib.suppress(StateConflictError):
+    try:
         await sealing.unit_of_work.write(record, concurrently=True)
+    except StateConflictError:
+        # Another process stored a proof at the same time, which is as good as this one; the others are stored singly.
+        if len(notice_ids) > 1:
+            for notice_id in notice_ids:
+                await prove_notices([notice_id], sealing)
 
 
 async def hold_notice(notice_id: UUID, reason: str, sealing: SealingDependencies) -> None:

@@ -18,8 +18,6 @@ from service.store.delivery.webhooks import WebhookRecords
 from service.store.incidents.acknowledgements import AcknowledgementRecords
 from service.store.incidents.announcements import AnnouncementRecords
 from service.store.incidents.board import BoardRecords
-from service.store.incidents.contacts import ContactRecords
-from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
 from service.store.incidents.drafts import DraftRecords
 from service.store.incidents.duties import DutyRecords
@@ -28,6 +26,7 @@ from service.store.incidents.idempotency import ResponseRecords
 from service.store.incidents.inbox import InboxRecords
 from service.store.incidents.incidents import IncidentRecords
 from service.store.incidents.interventions import InterventionRecords
+from service.store.incidents.loaded_customers import LoadedCustomers
 from service.store.incidents.notice_lists import NoticeListRecords
 from service.store.incidents.notices import NoticeRecords
 from service.store.incidents.questions import QuestionRecords
@@ -52,7 +51,7 @@ class _Incidents(IncidentRecords, DecisionRecords, InterventionRecords):
     """Implements ``notifications.ports.IncidentRepository``."""
 
 
-class _Customers(CustomerRecords, ContactRecords, ReachabilityRecords):
+class _Customers(LoadedCustomers, ReachabilityRecords):
     """Implements ``notifications.ports.CustomerRepository``."""
 
 

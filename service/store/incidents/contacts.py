@@ -33,8 +33,10 @@ CONTACT = (
 )  # fmt: skip
 _INSERT = insert_of(ContactRow)
 _CONTACT_BY_ID = compiled(select(*CONTACT).where(_contacts.id == bindparam("id")), "id")
+#: The order of one customer's contacts.
+IN_ORDER = (_contacts.order, _contacts.position)
 _CONTACTS = compiled(
-    select(*CONTACT).where(_contacts.customer_id == bindparam("id")).order_by(_contacts.order, _contacts.position),
+    select(*CONTACT).where(_contacts.customer_id == bindparam("id")).order_by(*IN_ORDER),
     "id",
 )
 _UPDATE_CONTACT = compiled_text(

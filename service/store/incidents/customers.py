@@ -38,11 +38,11 @@ CUSTOMER = (
     _customers.regions, _customers.availability_zones, _customers.created_at, _customers.version, _customers.four_eyes,
     _customers.acknowledge_within_seconds, _customers.news_channel,
 )  # fmt: skip
-_BINDING = (
+BINDING = (
     _bindings.customer_id, _bindings.agreement_id, _bindings.effective_at, _bindings.recorded_at, _bindings.dpa_id,
     _bindings.products,
 )  # fmt: skip
-_PROFILE = (
+PROFILE = (
     _profiles.id, _profiles.customer_id, _profiles.version, _profiles.choices, _profiles.effective_at,
     _profiles.recorded_at, _profiles.recorded_by,
 )  # fmt: skip
@@ -71,13 +71,11 @@ _SALT = compiled(select(_salts.salt).where(_salts.customer_id == bindparam("id")
 _ALL_SALTS = compiled(select(_salts.customer_id, _salts.salt))
 
 _BINDINGS = compiled(
-    select(*_BINDING).where(_bindings.customer_id == bindparam("id")).order_by(_bindings.position), "id"
+    select(*BINDING).where(_bindings.customer_id == bindparam("id")).order_by(_bindings.position), "id"
 )
-_ALL_BINDINGS = compiled(select(*_BINDING).order_by(_bindings.position))
-_PROFILES = compiled(
-    select(*_PROFILE).where(_profiles.customer_id == bindparam("id")).order_by(_profiles.version), "id"
-)
-_ALL_PROFILES = compiled(select(*_PROFILE).order_by(_profiles.version, _profiles.position))
+_ALL_BINDINGS = compiled(select(*BINDING).order_by(_bindings.position))
+_PROFILES = compiled(select(*PROFILE).where(_profiles.customer_id == bindparam("id")).order_by(_profiles.version), "id")
+_ALL_PROFILES = compiled(select(*PROFILE).order_by(_profiles.version, _profiles.position))
 
 _DIRECTORY_VERSION = compiled_text("SELECT version FROM directory_version WHERE id = 1")
 _NEXT_DIRECTORY_VERSION = compiled_text(
@@ -146,7 +144,8 @@ def _row_of_binding(binding: AgreementBinding) -> tuple[object, ...]:
     )
 
 
-def _binding_of_row(row: tuple[Any, ...]) -> AgreementBinding:
+def binding_of_row(row: tuple[Any, ...]) -> AgreementBinding:
+    """Return the binding of a row, in the order of ``BINDING``."""
     customer_id, agreement_id, effective_at, recorded_at, dpa_id, products = row
     return AgreementBinding(
         UUID(bytes=customer_id),
@@ -158,7 +157,8 @@ def _binding_of_row(row: tuple[Any, ...]) -> AgreementBinding:
     )
 
 
-def _profile_of_row(row: tuple[Any, ...]) -> ProfileVersion:
+def profile_of_row(row: tuple[Any, ...]) -> ProfileVersion:
+    """Return the profile version of a row, in the order of ``PROFILE``."""
     id_bytes, customer_id, version, choices, effective_at, recorded_at, recorded_by = row
     return ProfileVersion(
         UUID(bytes=id_bytes),
@@ -282,7 +282,7 @@ class CustomerRecords(Records):
         """Return the bindings of one customer, or of all, as recorded."""
         if customer_id is None:
             return self._listing().bindings
-        return [_binding_of_row(row) for row in self._session.all(_BINDINGS, (customer_id.bytes,))]
+        return [binding_of_row(row) for row in self._session.all(_BINDINGS, (customer_id.bytes,))]
 
     def add_profile(self, profile: ProfileVersion) -> None:
         """Record a profile version."""
@@ -304,7 +304,7 @@ class CustomerRecords(Records):
         """Return the profile versions of one customer, or of all, by version."""
         if customer_id is None:
             return self._listing().profiles
-        return [_profile_of_row(row) for row in self._session.all(_PROFILES, (customer_id.bytes,))]
+        return [profile_of_row(row) for row in self._session.all(_PROFILES, (customer_id.bytes,))]
 
     def _directory_changed(self) -> None:
         self._session.execute(_NEXT_DIRECTORY_VERSION)
@@ -327,8 +327,8 @@ class CustomerRecords(Records):
         listing = Listing(
             version=self._number(_DIRECTORY_VERSION),
             customers=tuple(customer_of_row(*row) for row in self._session.all(_ALL_CUSTOMERS)),
-            bindings=tuple(map(_binding_of_row, self._session.all(_ALL_BINDINGS))),
-            profiles=tuple(map(_profile_of_row, self._session.all(_ALL_PROFILES))),
+            bindings=tuple(map(binding_of_row, self._session.all(_ALL_BINDINGS))),
+            profiles=tuple(map(profile_of_row, self._session.all(_ALL_PROFILES))),
             pseudonyms={customer_id: pseudonym(salt, customer_id) for customer_id, salt in salts},
         )
         # An uncommitted version number can be rolled back and then used for other contents, so it is not cached.

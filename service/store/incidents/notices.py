@@ -19,7 +19,7 @@ from service.store.sql.encoding import (
 )
 from service.store.sql.paging import LAST, Shape, extent_values, paged, shapes_of, start_of, within_extents
 from service.store.sql.records import Records
-from service.store.sql.statements import compiled, compiled_text, insert_of, limited
+from service.store.sql.statements import among, compiled, compiled_text, insert_of, limited
 from service.store.tables import CustomerRow, NoticeRow, table
 
 _notices, _customers = table(NoticeRow).c, table(CustomerRow).c
@@ -34,6 +34,7 @@ NOTICE = (
 )  # fmt: skip
 
 _INSERT = insert_of(NoticeRow, "leased_until")
+_ANY = select(*NOTICE)
 _BY_ID = compiled(select(*NOTICE).where(_notices.id == bindparam("id")), "id")
 _VERSION = compiled(select(_notices.version).where(_notices.id == bindparam("id")), "id")
 _UPDATE = compiled_text(
@@ -173,6 +174,13 @@ class NoticeRecords(Records):
         """Return the notice."""
         row = self._session.one(_BY_ID, (notice_id.bytes,))
         return None if row is None else notice_of_row(*row)
+
+    def some(self, notice_ids: Collection[UUID]) -> dict[UUID, Notice]:
+        """Return the notices with these ids."""
+        if not notice_ids:
+            return {}
+        rows = self._session.all(among(_ANY, _notices.id, len(notice_ids)), [each.bytes for each in notice_ids])
+        return {notice.id: notice for notice in (notice_of_row(*row) for row in rows)}
 
     def require(self, notice_id: UUID) -> Notice:
         """Return the notice; raises NotFoundError where there is none."""

@@ -1,19 +1,27 @@
 """Seals: the final bytes of a notice, and their timestamp and log proof, each obtained once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, literal_column, select
 
 from notifications.errors import NotFoundError, StateConflictError
 from notifications.notice.seal import SealedNotice, SealedRendering, UndatedNotice
 from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
 from service.store.sql.records import Records
-from service.store.sql.statements import compiled, compiled_text, insert_of
-from service.store.tables import NoticePdfRow, NoticeSubjectRow, SealedNoticeRow, SealProofRow, SealTimestampRow, table
+from service.store.sql.statements import among, compiled, compiled_text, insert_of
+from service.store.tables import (
+    NoticePdfRow,
+    NoticeSubjectRow,
+    OwedEvidenceRow,
+    SealedNoticeRow,
+    SealProofRow,
+    SealTimestampRow,
+    table,
+)
 
 _RENDERINGS: JsonCodec[tuple[SealedRendering, ...]] = JsonCodec(tuple[SealedRendering, ...])
 #: Every delivery of a notice reads the same renderings, so they are decoded once.
@@ -21,6 +29,7 @@ _decoded_renderings = lru_cache(maxsize=64)(_RENDERINGS.decode)
 _TIMESTAMP, _LOG_PROOF = "timestamp", "log_proof"
 
 _sealed, _timestamps, _proofs = table(SealedNoticeRow).c, table(SealTimestampRow).c, table(SealProofRow).c
+_owed = table(OwedEvidenceRow).c
 
 #: The columns of a seal with its evidence; also read together with a due delivery.
 SEALED = (
@@ -42,6 +51,8 @@ SEAL_OF_NOTICE = compiled(
     select(*SEALED).select_from(SEALED_WITH_EVIDENCE).where(_sealed.notice_id == bindparam("notice_id")), "notice_id"
 )
 _ENTRY_ID = compiled(select(_sealed.entry_id).where(_sealed.notice_id == bindparam("notice_id")), "notice_id")
+_ENTRY_IDS = select(_sealed.notice_id, _sealed.entry_id)
+_OWING_PROOF = select(_owed.notice_id).where(_owed.kind == literal_column(f"'{_LOG_PROOF}'"))
 _INSERT_PDF = insert_of(NoticePdfRow)
 _PDF = compiled_text(
     "SELECT o.value FROM notice_pdfs p JOIN audit_entries e ON e.id = p.entry_id "
@@ -87,10 +98,14 @@ class SealRecords(Records):
 
     def add_seal(self, sealed: SealedNotice, entry_id: UUID) -> None:
         """Store the seal of a notice and the id of its ``notice.sealed`` entry."""
-        key = sealed.notice_id.bytes
-        self._session.execute(
-            _INSERT_SEALED,
-            (
+        self.add_seals([(sealed, entry_id)])
+
+    def add_seals(self, seals: Sequence[tuple[SealedNotice, UUID]]) -> None:
+        """Like ``add_seal`` for each of them, with few statements."""
+        rows, subjects, timestamps, proofs, owed = [], [], [], [], []
+        for sealed, entry_id in seals:
+            key = sealed.notice_id.bytes
+            rows.append((
                 key,
                 entry_id.bytes,
                 sealed.document,
@@ -99,19 +114,24 @@ class SealRecords(Records):
                 sealed.resources_csv,
                 _RENDERINGS.encode(sealed.renderings),
                 to_microseconds(sealed.sealed_at),
-            ),
-        )
-        subjects = "\n".join(rendering.subject.casefold() for rendering in sealed.renderings)
-        self._session.execute(_INSERT_SUBJECTS, (key, subjects))
-        if sealed.timestamp is None:
-            self._session.execute(_OWE, (_TIMESTAMP, key))
-        else:
-            self._session.execute(_INSERT_TIMESTAMP, (key, sealed.timestamp, sealed.timestamp_independent))
-        if sealed.log_proof is None:
-            self._session.execute(_OWE, (_LOG_PROOF, key))
-        else:
-            self._session.execute(_INSERT_PROOF, (key, sealed.log_proof))
-        SearchDocuments(self._session).put_notice(sealed)
+            ))  # fmt: skip
+            subjects.append((key, "\n".join(rendering.subject.casefold() for rendering in sealed.renderings)))
+            if sealed.timestamp is None:
+                owed.append((_TIMESTAMP, key))
+            else:
+                timestamps.append((key, sealed.timestamp, sealed.timestamp_independent))
+            if sealed.log_proof is None:
+                owed.append((_LOG_PROOF, key))
+            else:
+                proofs.append((key, sealed.log_proof))
+        self._session.execute_many(_INSERT_SEALED, rows)
+        self._session.execute_many(_INSERT_SUBJECTS, subjects)
+        self._session.execute_many(_INSERT_TIMESTAMP, timestamps)
+        self._session.execute_many(_INSERT_PROOF, proofs)
+        self._session.execute_many(_OWE, owed)
+        documents = SearchDocuments(self._session)
+        for sealed, _ in seals:
+            documents.put_notice(sealed)
         self._changed("notices")
 
     def seal(self, notice_id: UUID) -> SealedNotice | None:
@@ -124,11 +144,32 @@ class SealRecords(Records):
         row = self._session.one(_ENTRY_ID, (notice_id.bytes,))
         return None if row is None else UUID(bytes=row[0])
 
+    def seal_entry_ids(self, notice_ids: Collection[UUID]) -> dict[UUID, UUID]:
+        """Return notice to audit entry of its seal."""
+        if not notice_ids:
+            return {}
+        statement = among(_ENTRY_IDS, _sealed.notice_id, len(notice_ids))
+        rows = self._session.all(statement, [each.bytes for each in notice_ids])
+        return {UUID(bytes=notice_id): UUID(bytes=entry_id) for notice_id, entry_id in rows}
+
     def set_log_proof(self, notice_id: UUID, proof: bytes) -> None:
         """Record the proof, once."""
-        self._settle(notice_id, _LOG_PROOF)
-        self._session.execute(_INSERT_PROOF, (notice_id.bytes, proof))
-        self._changed("deliveries")
+        self.set_log_proofs({notice_id: proof})
+
+    def set_log_proofs(self, proofs: Mapping[UUID, bytes]) -> None:
+        """Record the proof of each notice, once."""
+        self._settle(list(proofs), _LOG_PROOF)
+        self._session.execute_many(_INSERT_PROOF, [(notice_id.bytes, proof) for notice_id, proof in proofs.items()])
+        if proofs:
+            self._changed("deliveries")
+
+    def owing_log_proof(self, notice_ids: Collection[UUID]) -> frozenset[UUID]:
+        """Return those of these notices whose log proof is still owed."""
+        if not notice_ids:
+            return frozenset()
+        statement = among(_OWING_PROOF, _owed.notice_id, len(notice_ids))
+        rows = self._session.all(statement, [each.bytes for each in notice_ids])
+        return frozenset(UUID(bytes=row[0]) for row in rows)
 
     def without_log_proof(self, limit: int) -> Sequence[UUID]:
         """Return notices whose log proof is still owed, oldest first."""
@@ -136,7 +177,7 @@ class SealRecords(Records):
 
     def set_timestamp(self, notice_id: UUID, token: bytes, *, independent: bool) -> None:
         """Record a timestamp that the seal did not have yet, once."""
-        self._settle(notice_id, _TIMESTAMP)
+        self._settle([notice_id], _TIMESTAMP)
         self._session.execute(_INSERT_TIMESTAMP, (notice_id.bytes, token, independent))
         self._changed("notices")
 
@@ -162,9 +203,12 @@ class SealRecords(Records):
         row = self._session.one(_PDF, ("pdf", notice_id.bytes, language, time_zone or ""))
         return None if row is None else bytes(row[0])
 
-    def _settle(self, notice_id: UUID, kind: str) -> None:
-        """Mark evidence as obtained; raises StateConflictError if it is not missing, NotFoundError."""
-        if self._session.execute(_SETTLE, (notice_id.bytes, kind)).rowcount != 1:
-            if self._session.one(_ENTRY_ID, (notice_id.bytes,)) is None:
-                raise NotFoundError("sealed notice", notice_id)
-            raise StateConflictError(f"notice {notice_id} has its {kind} already")
+    def _settle(self, notice_ids: Sequence[UUID], kind: str) -> None:
+        """Mark evidence as obtained; raises StateConflictError if some is not missing, NotFoundError."""
+        rows = [(notice_id.bytes, kind) for notice_id in notice_ids]
+        if self._session.execute_many(_SETTLE, rows) != len(rows):
+            sealed = self.seal_entry_ids(notice_ids)
+            for notice_id in notice_ids:
+                if notice_id not in sealed:
+                    raise NotFoundError("sealed notice", notice_id)
+            raise StateConflictError(f"a notice has its {kind} already")

@@ -26,7 +26,7 @@ from service.store.log.entry_filter import (
 from service.store.sql.encoding import to_microseconds
 from service.store.sql.paging import FIRST, LAST, Shape, paged, shapes_of, start_of
 from service.store.sql.records import Records
-from service.store.sql.statements import compiled, insert_of, limited
+from service.store.sql.statements import among, compiled, insert_of, limited
 from service.store.tables import (
     AuditEntryRow,
     AuditOpeningRow,
@@ -53,6 +53,7 @@ _PENDING = limited(
 )
 _SEQUENCED = (_leaves.leaf_index, _entries.id, _entries.leaf)
 _sequenced = table(LogLeafRow).join(table(AuditEntryRow), _entries.position == _leaves.position)
+_any = select(*_SEQUENCED).select_from(_sequenced)
 _from_index = (
     select(*_SEQUENCED)
     .select_from(_sequenced)
@@ -78,6 +79,9 @@ _OPENINGS = compiled(
     .select_from(table(AuditOpeningRow).join(table(AuditEntryRow), _entries.position == _openings.position))
     .where(_entries.id == bindparam("id")),
     "id",
+)
+_any_openings = select(_entries.id, _openings.name, _openings.salt, _openings.value).select_from(
+    table(AuditOpeningRow).join(table(AuditEntryRow), _entries.position == _openings.position)
 )
 _IS_APPENDED = compiled(select(_entries.position).where(_entries.id == bindparam("id")), "id")
 
@@ -185,6 +189,13 @@ class AuditRecords(Records):
         """Return an entry by id once it is sequenced."""
         return self._one(_by_entry_id, "id", entry_id.bytes, within)
 
+    def some(self, entry_ids: Sequence[UUID]) -> dict[UUID, SequencedEntry]:
+        """Return those of these entries that are sequenced, by id."""
+        if not entry_ids:
+            return {}
+        rows = self._session.all(among(_any, _entries.id, len(entry_ids)), [each.bytes for each in entry_ids])
+        return {entry.entry_id: entry for entry in (_entry_of_row(*row) for row in rows)}
+
     def at(self, index: int, *, within: tuple[Extent, ...] | None = None) -> SequencedEntry | None:
         """Return the entry at an index of the tree."""
         return self._one(_at_index, "index", index, within)
@@ -199,6 +210,16 @@ class AuditRecords(Records):
     def openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:
         """Return commitment name to (salt, value) of an entry; erased ones are missing."""
         return {name: (salt, value) for name, salt, value in self._session.all(_OPENINGS, (entry_id.bytes,))}
+
+    def openings_of(self, entry_ids: Sequence[UUID]) -> dict[UUID, dict[str, tuple[bytes, bytes]]]:
+        """Return entry to commitment name to (salt, value); erased ones are missing."""
+        if not entry_ids:
+            return {}
+        found: dict[UUID, dict[str, tuple[bytes, bytes]]] = {}
+        statement = among(_any_openings, _entries.id, len(entry_ids))
+        for entry_id, name, salt, value in self._session.all(statement, [each.bytes for each in entry_ids]):
+            found.setdefault(UUID(bytes=entry_id), {})[name] = salt, value
+        return found
 
     def is_appended(self, entry_id: UUID) -> bool:
         """Return whether the entry exists, pending or sequenced."""

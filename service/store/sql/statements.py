@@ -4,9 +4,10 @@ A statement lists its parameters in the order of the text. This order is checked
 passed as plain tuples.
 """
 
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ClauseElement, Dialect, Insert, insert
+from sqlalchemy import ClauseElement, ColumnElement, Dialect, Insert, Select, bindparam, insert
 from sqlalchemy import text as sql_text
 from sqlalchemy.dialects import sqlite
 from sqlmodel import SQLModel
@@ -32,6 +33,13 @@ def limited(statement: ClauseElement, *parameters: str) -> str:
     """Like ``compiled``, with the greatest number of rows as an additional last parameter."""
     # Written here because the SQLite construct adds an OFFSET with a literal parameter.
     return f"{compiled(statement, *parameters)} LIMIT ?"
+
+
+@lru_cache(maxsize=256)
+def among(statement: Select[Any], column: ColumnElement[Any], count: int) -> str:
+    """Return a SELECT of the rows whose column has one of ``count`` values, which are its parameters."""
+    names = tuple(f"value_{number}" for number in range(count))
+    return compiled(statement.where(column.in_([bindparam(name) for name in names])), *names)
 
 
 def compiled_text(statement: str, *parameters: str) -> str:
