@@ -1,6 +1,5 @@
 """The board in a real browser: it follows what happens, keeps focus and scroll, and is whole without scripts."""
 
-
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect

@@ -1,6 +1,5 @@
 """The pages of one incident in a browser: the table is filtered as somebody types, deliveries show what happens."""
 
-
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
