@@ -10,12 +10,13 @@ import pytest
 from notifications.use_cases.legal_duties import LegalDuties
 from service.monitoring.duty_reminders import DutyReminders
 from service.settings.provider import ProviderSettings
-from service.store import migrate_store, open_store
+from service.store import open_store
 from service.system.logging import SystemIdentifiers
 from support.clocks import SteppedClock
 from support.duty_records import make_assessment, make_submission
 from support.postgresql_server import postgresql_server
 from support.records import NOW, make_incident
+from support.sqlite_file import new_database
 
 LATE = ("nis2_early_warning", "nis2_notification")
 
@@ -26,8 +27,7 @@ async def stores(request, tmp_path):
     if request.param == "postgresql":
         where = postgresql_server().database()
     else:
-        where = tmp_path / "store.sqlite3"
-        migrate_store(where)
+        where = new_database(tmp_path / "store.sqlite3")
     opened = [open_store(where, migrate=False) for _ in range(3)]
     yield opened
     for store in opened:

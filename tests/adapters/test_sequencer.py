@@ -29,7 +29,7 @@ from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.crypto.log_keys import LogSigners
 from service.store import open_store
 from support.memory_store import MemoryStore
-from support.postgresql_server import postgresql_server
+from support.opened_store import opened_store
 from support.records import make_entry
 from support.sqlite_file import new_database
 
@@ -42,15 +42,8 @@ AT_ONCE = SequencerSettings(batch_seconds=0, poll_seconds=30, first_retry_second
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    if request.param == "postgresql":
-        opened = open_store(postgresql_server().database(), migrate=False)
-    else:
-        opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

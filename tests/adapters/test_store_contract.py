@@ -29,11 +29,10 @@ from notifications.notice import NoticeState
 from notifications.notice.seal import UndatedNotice
 from notifications.ports import EntryFilter, Extent, InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
 from service.ports.log import LogTransaction
-from service.store import open_store
 from service.store.engines.transaction import SqlTransaction
 from support.memory_records import Records
 from support.memory_store import MemoryStore, MemoryTransaction
-from support.postgresql_server import postgresql_server
+from support.opened_store import opened_store
 from support.records import (
     NOBODY,
     NOW,
@@ -53,20 +52,12 @@ from support.records import (
     make_sealed,
 )
 from support.repositories import repositories, verify_signatures
-from support.sqlite_file import new_database
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    if request.param == "postgresql":
-        opened = open_store(postgresql_server().database(), migrate=False)
-    else:
-        opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

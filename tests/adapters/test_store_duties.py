@@ -7,23 +7,16 @@ import pytest
 from notifications.customer.legal_profile import Entity
 from notifications.errors import StateConflictError
 from notifications.incident import IncidentState
-from service.store import open_store
 from support.announcement_records import make_announcement
 from support.duty_records import make_assessment, make_draft, make_legal_profile, make_own_submission, make_submission
-from support.memory_store import MemoryStore
-from support.postgresql_server import postgresql_server
+from support.opened_store import opened_store
 from support.records import NOBODY, NOW, SALT, make_customer, make_incident, make_notice
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    where = postgresql_server().database() if request.param == "postgresql" else tmp_path / "store.sqlite3"
-    opened = open_store(where, migrate=request.param == "sqlite")
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -12,10 +12,9 @@ from notifications.delivery.reachability import CheckSubject
 from notifications.delivery.webhook import EndpointState
 from notifications.notice import NoticeState
 from service.ports.figures import hold_reason_kind
-from service.store import open_store
 from service.store.delivery import figures as statements
 from support.access_records import make_alert, make_mail
-from support.postgresql_server import postgresql_server
+from support.opened_store import opened_store
 from support.records import (
     NOW,
     after,
@@ -36,12 +35,8 @@ SALT = b"s" * 32
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "postgresql":
-        opened = open_store(postgresql_server().database(), migrate=False)
-    else:
-        opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

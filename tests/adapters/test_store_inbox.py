@@ -11,13 +11,10 @@ from notifications.notice import NoticeKind, NoticeState
 from notifications.notice.inbox import InboxCounts, InboxFilter
 from notifications.notice.seal import SealedRendering
 from notifications.ports import Extent, InboxItem, Page
-from service.store import open_store
-from support.memory_store import MemoryStore
-from support.postgresql_server import postgresql_server
+from support.opened_store import opened_store
 from support.question_records import answered, make_feedback, make_question
 from support.records import NOBODY, NOW, SALT, after, make_customer, make_incident, make_notice, make_sealed
 from support.serving_records import make_acknowledgement, make_opening
-from support.sqlite_file import new_database
 
 ANNA = "account:anna"
 EVERYTHING = InboxFilter()
@@ -25,23 +22,14 @@ EVERYTHING = InboxFilter()
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "memory":
-        opened = MemoryStore()
-    elif request.param == "postgresql":
-        opened = open_store(postgresql_server().database(), migrate=False)
-    else:
-        opened = open_store(new_database(tmp_path / "x.sqlite3"), migrate=False)
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request, tmp_path):
-    sqlite = request.param == "sqlite"
-    address = new_database(tmp_path / "x.sqlite3") if sqlite else postgresql_server().database()
-    opened = open_store(address, migrate=False)
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 async def a_notice(store):

@@ -3,31 +3,21 @@
 import pytest
 
 from notifications.errors import StateConflictError
-from service.store import open_store
-from support.memory_store import MemoryStore
-from support.postgresql_server import postgresql_server
+from support.opened_store import opened_store
 from support.records import NOBODY, after, make_incident
 from support.report_records import make_intervention, make_issued_report
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "memory":
-        opened = MemoryStore()
-    elif request.param == "postgresql":
-        opened = open_store(postgresql_server().database(), migrate=False)
-    else:
-        opened = open_store(tmp_path / "x.sqlite3")
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request, tmp_path):
-    address = postgresql_server().database() if request.param == "postgresql" else tmp_path / "x.sqlite3"
-    opened = open_store(address, migrate=request.param == "sqlite")
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 async def test_every_record_of_an_intervention_is_kept_by_its_number(store):

@@ -11,9 +11,7 @@ from notifications.delivery.webhook import EndpointState
 from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
 from notifications.notice import NoticeState
 from notifications.ports import Page
-from service.store import open_store
-from support.memory_store import MemoryStore
-from support.postgresql_server import postgresql_server
+from support.opened_store import opened_store
 from support.records import (
     NOBODY,
     NOW,
@@ -39,19 +37,12 @@ from support.serving_records import (
     make_returned,
     make_secret,
 )
-from support.sqlite_file import new_database
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "memory":
-        opened = MemoryStore()
-    elif request.param == "postgresql":
-        opened = open_store(postgresql_server().database(), migrate=False)
-    else:
-        opened = open_store(new_database(tmp_path / "x.sqlite3"), migrate=False)
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
