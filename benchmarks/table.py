@@ -5,8 +5,8 @@ Each script prints one line for each of its results, written by ``result_line``:
     dispatch ratio=0.52 goal=0.50 ok (at least)
 
 Other lines are for people. ``--from FILE`` makes the table of an output that was kept. ``--before`` runs each script
-also against the code of the last release, in a worktree of its own, right after the run against this code; a script
-that needs newer code has no result there.
+also against the code of the last release, or of a commit that it names, in a worktree of its own, right after the run
+against this code; a script that needs newer code has no result there.
 """
 
 import argparse
@@ -27,6 +27,7 @@ _LINE = re.compile(
 #: A goal may be missed by this share, because the machines that measure are shared.
 _TOLERATED = 0.2
 _CODE = Path(__file__).resolve().parents[1]
+_GIT = ("git", "-C", str(_CODE))
 #: No benchmark: what they share.
 _PARTS = frozenset({"table.py"})
 
@@ -106,27 +107,31 @@ def _run(script: Path, code: Path) -> tuple[list[str], int]:
     return lines, process.returncode
 
 
+def _last_release() -> str:
+    """Return the commit that last began a release in the changelog."""
+    newest = [*_GIT, "log", "-1", "--format=%H", "-G", r"^## \[[0-9]", "--", "CHANGELOG.md"]
+    return subprocess.run(newest, check=True, capture_output=True, text=True).stdout.strip()
+
+
 @contextmanager
-def _last_release(folder: Path) -> Iterator[Path]:
-    """Check out the commit that last began a release in the changelog, and yield its folder."""
-    git = ("git", "-C", str(_CODE))
-    newest = [*git, "log", "-1", "--format=%H", "-G", r"^## \[[0-9]", "--", "CHANGELOG.md"]
-    commit = subprocess.run(newest, check=True, capture_output=True, text=True).stdout.strip()
-    subprocess.run([*git, "worktree", "add", "--detach", folder, commit], check=True, capture_output=True)
+def _checked_out(commit: str, folder: Path) -> Iterator[Path]:
+    """Check out a commit, and yield its folder."""
+    subprocess.run([*_GIT, "worktree", "add", "--detach", folder, commit], check=True, capture_output=True)
     try:
         yield folder
     finally:
-        subprocess.run([*git, "worktree", "remove", "--force", folder], check=True)
+        subprocess.run([*_GIT, "worktree", "remove", "--force", folder], check=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="benchmarks to run, such as dispatch; all of them if none is named")
     parser.add_argument("--from", dest="kept", type=Path, metavar="FILE", help="run nothing; read this output")
-    parser.add_argument("--before", action="store_true", help="compare with the last release")
+    said = "compare with a commit; the last release if none is named. Give it last"
+    parser.add_argument("--before", nargs="?", const="", metavar="COMMIT", help=said)
     arguments = parser.parse_args()
     failed: list[str] = []
-    before: dict[str, float] | None = {} if arguments.before else None
+    before: dict[str, float] | None = None if arguments.before is None else {}
     if arguments.kept is not None:
         found = list(results(arguments.kept.read_text(encoding="utf-8").splitlines()))
     else:
@@ -138,13 +143,13 @@ def main() -> int:
         with ExitStack() as stack:
             if before is not None:
                 kept = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                release = stack.enter_context(_last_release(kept / "release"))
+                earlier = stack.enter_context(_checked_out(arguments.before or _last_release(), kept / "before"))
             for name in arguments.names or known:
                 lines, code = _run(known[name], _CODE)
                 found += results(lines)
                 failed += [f"{name} (exit code {code})"] if code else []
                 if before is not None:
-                    before |= {each.name: each.ratio for each in results(_run(known[name], release)[0])}
+                    before |= {each.name: each.ratio for each in results(_run(known[name], earlier)[0])}
     print("", *table(found, before), sep="\n")
     short = far_short(found)
     if short or failed:
