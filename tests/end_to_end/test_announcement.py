@@ -1,7 +1,9 @@
 """An announcement from the declaration to a mail that its reader verifies; consent, letters, and who sees what."""
 
 import hashlib
+import io
 import json
+import zipfile
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -9,6 +11,7 @@ from email.policy import default
 import httpx2
 import pytest
 
+from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.evidence.verification import MAIL_STEPS, verify_notice_mail
 from service.cli.verify import load_trust
 from service.ports.accounts import Role
@@ -38,6 +41,12 @@ def parts(content):
     message = message_from_bytes(content, policy=default)
     found = {part.get_filename() or part.get_content_type(): part for part in message.walk()}
     return json.loads(found["notice.json"].get_payload(decode=True)), found["text/plain"].get_content()
+
+
+async def sequenced(running):
+    """Wait until every entry is in the tree."""
+    for leaf in await running.parts.store.read(lambda tx: tx.audit.pending(10_000)):
+        await running.parts.sequencer.included(leaf.entry_id)
 
 
 async def test_planned_work_reaches_each_customer_as_a_genuine_mail(running, api):
@@ -154,3 +163,27 @@ async def test_the_letter_is_a_task_with_number_and_slip(running, api, member):
     assert kinds == ["letter.opened", "letter.posted", "letter.slip_attached", "letter.closed"]
     (slip,) = [leaf for leaf in entries if leaf["type"] == "letter.slip_attached"]
     assert slip["detail"]["slip_sha256"] == attached["slip_sha256"]
+
+
+async def test_a_bundle_proves_the_announcement_and_the_provider_s_holds_the_slip_of_its_letter(running, api, member):
+    made = await announce(api, "loss_of_qualification", occurs_at=datetime.now(UTC).isoformat())
+    (notice,) = await released(api, made)
+    letter = await open_letter(running, api)
+    path = f"/letters/{letter['id']}"
+    posting = {"posting_number": "1A 234 567 8901 2", "posted_on": str(datetime.now(UTC).date())}
+    await ok(api.post(f"{path}/posting", json=posting, headers={"If-Match": '"1"'}))
+    scan = {"Content-Type": "application/pdf", "If-Match": '"2"'}
+    await ok(api.put(f"{path}/slip", content=SLIP, headers=scan))
+    await sequenced(running)
+    (own,) = (await ok(member.get("/customers")))["items"]
+    for reader, where in ((api, "/audit/bundle"), (member, f"/customers/{own['id']}/bundle")):
+        answer = await reader.get(where, params={"notice_id": notice["id"]})
+        assert answer.status_code == 200, answer.text
+        trust = load_trust(running.trust_dir)
+        assert [passed.step for passed in verify_bundle(io.BytesIO(answer.content), trust)] == list(BUNDLE_STEPS)
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            contents = {name: archive.read(name) for name in archive.namelist()}
+        documents = [json.loads(found) for name, found in contents.items() if name.endswith("/notice.json")]
+        assert [each["schema"] for each in documents] == ["greffier.announcement/1"]
+        # To the customer the slip is a commitment, as every record of the provider's own work is.
+        assert (SLIP in contents.values()) is (reader is api)

@@ -53,7 +53,8 @@ PROVIDER, CUSTOMER = "provider", "customer"
 OPEN_TO_CUSTOMER = frozenset({
     "agreement.bound", "contact.added", "contact.address_confirmed", "contact.changed", "customer.changed",
     "customer.registered", "delivery.attempted", "delivery.queued", "feedback.given", "legal_profile.stated",
-    "notice.acknowledged", "notice.opened", "notice.pdf_made", "notice.sealed", "notice.timestamped", "profile.chosen",
+    "notice.acknowledged", "notice.opened", "notice.pdf_made", "notice.sealed", "notice.timestamped",
+    "own_report.corrected", "own_report.submitted", "profile.chosen",
     "question.answered", "question.asked",
 })  # fmt: skip
 

@@ -194,11 +194,12 @@ async def record(
     """
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
+        made: OwnSubmission | None
+        corrects: UUID | None
         if isinstance(stated, OwnWithdrawalIn):
             made, corrects = None, stated.withdraws
         else:
-            made = OwnSubmission(stated.submitted_at, stated.recipient, stated.reference)
-            corrects = stated.corrects
+            made, corrects = OwnSubmission(stated.submitted_at, stated.recipient, stated.reference), stated.corrects
         duties = context.agreements.duties
         return Answer(
             own_submission_out(record_own_submission(tx, act, notice_id, duty_id, made, duties, corrects=corrects)),
