@@ -21,7 +21,7 @@ from notifications.use_cases.announcements.announce import (
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.incidents.release_notice import release_announcement
-from notifications.use_cases.notices.seal_notice import compose_from_store
+from notifications.use_cases.notices.compose_released import compose_from_store
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
