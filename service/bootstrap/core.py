@@ -13,7 +13,7 @@ from notifications.notice import Provider
 from notifications.ports import Clock, Identifiers, TimestampAuthority
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
-from notifications.use_cases.notices.seal_notice import SealingDependencies, TimestampRequest
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies, TimestampRequest
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.audit_log.witness.client import WitnessClient, heads_elsewhere
 from service.auth.authentication import Authenticator

@@ -11,7 +11,7 @@ from notifications.errors import (
 from notifications.mail.mail import rendering_for
 from notifications.ports import DueDelivery
 from notifications.use_cases.notices.make_pdf import make_pdf
-from notifications.use_cases.notices.seal_notice import SealingDependencies
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 
 _log = structlog.get_logger(__name__)
 

@@ -9,13 +9,8 @@ from uuid import UUID
 import structlog
 
 from notifications.errors import LogUnavailableError, TimestampUnavailableError
-from notifications.use_cases.notices.seal_notice import (
-    SealingDependencies,
-    commit_seals,
-    hold_notice,
-    obtain_timestamp,
-    prove_notices,
-)
+from notifications.use_cases.notices.seal_notice import commit_seals, hold_notice, obtain_timestamp, prove_notices
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from service.delivery.worker_settings import StopDeadline, WorkerSettings
 
 _log = structlog.get_logger(__name__)

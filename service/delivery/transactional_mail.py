@@ -17,7 +17,7 @@ from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.mail import Envelope, assemble_mail, prepare_text
 from notifications.ports import Channel, Clock, Identifiers, Signer
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.notices.seal_notice import verify_sender
+from notifications.use_cases.notices.sealing_dependencies import verify_sender
 from service.ports.mails import ServiceMail
 from service.ports.store import AccessStore, AccessTransaction
 from service.system.periodic import PeriodicTask

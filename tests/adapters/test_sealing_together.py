@@ -16,7 +16,8 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.incidents.record_incident import record_incident
 from notifications.use_cases.incidents.release_notice import release_drafts
-from notifications.use_cases.notices.seal_notice import SealingDependencies, commit_seals
+from notifications.use_cases.notices.seal_notice import commit_seals
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from service.delivery.sealing_loop import SealingLoop
 from service.delivery.worker_settings import StopDeadline, WorkerSettings
 from service.store import open_store

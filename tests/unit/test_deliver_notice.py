@@ -9,7 +9,7 @@ from notifications.delivery.delivery import ChannelKind, OutcomeKind
 from notifications.delivery.webhook import EndpointState
 from notifications.ports import DueDelivery
 from notifications.use_cases.notices.deliver_notice import DeliveryDependencies, attempt_notice, deliver_notice
-from notifications.use_cases.notices.seal_notice import SealingDependencies
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from support.notice_samples import PROVIDER
 from support.records import make_contact, make_customer, make_delivery, make_incident, make_notice, make_sealed
 from support.sealed_sample import ADDRESS, Office

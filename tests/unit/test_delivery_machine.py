@@ -33,7 +33,8 @@ from notifications.use_cases.notices.deliver_notice import DeliveryDependencies,
 from notifications.use_cases.notices.escalate import escalate
 from notifications.use_cases.notices.pause_channel import pause_channel, resume_channel
 from notifications.use_cases.notices.process_bounce import process_bounce
-from notifications.use_cases.notices.seal_notice import SealingDependencies, commit_seals, prove_notices
+from notifications.use_cases.notices.seal_notice import commit_seals, prove_notices
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from service.system.logging import SystemIdentifiers
 from support.clocks import SteppedClock
 from support.domain_facts import known_facts

@@ -45,7 +45,7 @@ from notifications.ports import Channel, DueDelivery, InboxItem, Transaction, We
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_webhooks import FAILING_FOR, record_attempt_at
 from notifications.use_cases.incidents.apply_facts import notice_subjects
-from notifications.use_cases.notices.seal_notice import SealingDependencies, verify_sender
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies, verify_sender
 
 
 @dataclass(frozen=True, slots=True)

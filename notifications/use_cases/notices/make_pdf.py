@@ -24,7 +24,7 @@ from notifications.notice.seal import SealedNotice, SealedRendering
 from notifications.ports import PdfFile, Transaction
 from notifications.ports.pdf import Relationship
 from notifications.use_cases.incidents.apply_facts import notice_subjects
-from notifications.use_cases.notices.seal_notice import SealingDependencies
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from notifications.wording.letter import Commands, Letter
 from notifications.wording.rendering import letter, render
 

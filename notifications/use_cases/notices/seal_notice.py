@@ -2,50 +2,34 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
 from notifications.agreement.commitments import NoticeChannel as AgreedChannel
 from notifications.audit.entry import AuditEntry
-from notifications.customer.legal_profile import entity_of
-from notifications.customer.records import Contact
 from notifications.delivery.delivery import ChannelKind, Delivery
-from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY, EscalationPolicy
 from notifications.errors import (
     LogUnavailableError,
     SealingUnavailableError,
     StateConflictError,
     TimestampUnavailableError,
 )
-from notifications.incident import Incident, IncidentFacts
-from notifications.mail_address import normal_address
 from notifications.notice import (
     ComposedNotice,
     Notice,
     NoticeState,
-    Provider,
-    compose_announcement,
-    compose_notice,
 )
 from notifications.notice.seal import SealedNotice, SealedRendering
 from notifications.ports import (
-    Clock,
-    Identifiers,
-    Log,
-    PdfMaker,
-    Signer,
-    TimestampAuthority,
     Transaction,
-    UnitOfWork,
 )
-from notifications.use_cases.announcements.announce import announced_terms
 from notifications.use_cases.announcements.letters import open_letter
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.prove_entry import notice_proofs
 from notifications.use_cases.incidents.apply_facts import notice_subjects
-from notifications.use_cases.incidents.customer_decider import Agreements, DeciderCache, customer_case
+from notifications.use_cases.notices.compose_released import Subject, compose_from_store, subject_of
 from notifications.use_cases.notices.escalate import begin_escalation
 from notifications.use_cases.notices.queue_deliveries import (
     Target,
@@ -54,55 +38,7 @@ from notifications.use_cases.notices.queue_deliveries import (
     queued_entry,
     targets_of,
 )
-
-#: The actor of sealing and sending in the audit log.
-WORKER = "system:worker"
-
-
-#: Asks for a timestamp; returns None where the authority gives none.
-TimestampRequest = Callable[[], Awaitable[bytes | None]]
-
-
-async def one_after_the_other(requests: Sequence[TimestampRequest]) -> list[bytes | None]:
-    """Make requests for timestamps one by one."""
-    return [await request() for request in requests]
-
-
-#: An incident, and the version of its facts that a notice states.
-Subject = tuple[Incident, IncidentFacts]
-
-
-@dataclass(frozen=True, slots=True)
-class SealingDependencies:
-    """The dependencies of sealing and delivery."""
-
-    unit_of_work: UnitOfWork
-    log: Log
-    signer: Signer
-    timestamp_authority: TimestampAuthority
-    clock: Clock
-    identifiers: Identifiers
-    agreements: Agreements
-    provider: Provider
-    #: the From address of every mail; the signing certificate must contain it
-    sender: str
-    #: the times of escalation
-    escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
-    #: makes the PDFs of notices; None if it is not installed
-    pdf_maker: PdfMaker | None = None
-    #: makes the requests for the timestamps of one batch, in any order
-    at_once: Callable[[Sequence[TimestampRequest]], Awaitable[list[bytes | None]]] = one_after_the_other
-    #: cache of the deciders of recent facts
-    deciders: DeciderCache = field(default_factory=DeciderCache)
-
-    @property
-    def mail_domain(self) -> str:
-        """Right-hand side of Message-IDs."""
-        return self.sender.rpartition("@")[2]
-
-    def act(self) -> AuditContext:
-        """Return the worker as actor, at the current time."""
-        return AuditContext(WORKER, self.clock.now(), self.identifiers)
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies, verify_sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,15 +138,6 @@ def _seal_of(
     )
 
 
-def verify_sender(signer: Signer, sender: str) -> None:
-    """Raise SealingUnavailableError unless the signing certificate contains the sender's address."""
-    named = signer.address
-    if normal_address(sender) != normal_address(named):
-        raise SealingUnavailableError(
-            f"the From address {sender} is not the one the signing certificate names ({named})"
-        )
-
-
 def _compose_all(tx: Transaction, notice_ids: Sequence[UUID], sealing: SealingDependencies) -> list[_Prepared]:
     """Return what is to be sealed of notices that are still released; their data is read together."""
     found = tx.notices.some(notice_ids)
@@ -239,95 +166,6 @@ def _compose(tx: Transaction, notice: Notice, subject: Subject, sealing: Sealing
     mailed = said is None or not by_letter or AgreedChannel.EMAIL in said["channels"]
     targets = targets_of(tx, notice, mailed=mailed)
     return _Prepared(notice, targets, composed, ticket, comes_in_console(tx, notice), by_letter, mailed)
-
-
-def subject_of(tx: Transaction, notice: Notice) -> Subject:
-    """Return the incident of a notice and the facts that it states; all its notices share them."""
-    incident = tx.incidents.get(notice.incident_id)
-    facts = tx.incidents.facts_at(notice.incident_id, notice.facts_version)
-    if incident is None or facts is None:
-        raise LookupError(f"the store has no facts for notice {notice.id}")
-    return incident, facts
-
-
-def compose_from_store(
-    tx: Transaction,
-    notice: Notice,
-    contacts: Sequence[Contact],
-    sealing: SealingDependencies,
-    extra_languages: Sequence[str] = (),
-    *,
-    subject: Subject | None = None,
-) -> tuple[ComposedNotice, str]:
-    """Return the notice as it would be sealed now, and its ticket. The preview before the release uses this too.
-
-    ``subject``: what ``subject_of`` returns for the notice, if it is read already.
-    """
-    incident, facts = subject or subject_of(tx, notice)
-    customer = tx.customers.require(notice.customer_id)
-    # The first notice has none before it, and most notices are the first.
-    others = [] if notice.sequence == 1 else tx.notices.of_incident(notice.incident_id, notice.customer_id)
-    earlier = [
-        other
-        for other in others
-        if other.sequence < notice.sequence and other.state in {NoticeState.RELEASED, NoticeState.SEALED}
-    ]
-    last = max(earlier, key=lambda other: other.sequence, default=None)
-    seal_of_last = tx.notices.seal(last.id) if last is not None else None
-    supersedes = None
-    if last is not None and seal_of_last is not None:
-        supersedes = last.sequence, hashlib.sha256(seal_of_last.document).hexdigest()
-    previous = tx.incidents.facts_at(notice.incident_id, last.facts_version) if last is not None else None
-    languages = sorted({customer.language, *(contact.language for contact in contacts), *extra_languages})
-    zones = sorted(
-        {
-            (contact.language, contact.time_zone)
-            for contact in contacts
-            if contact.time_zone is not None and contact.time_zone != customer.time_zone
-        }
-    )
-    case = customer_case(tx, customer)
-    if facts.announcement is not None:
-        announced = facts.announcement
-        terms, kind = announced_terms(case, facts, announced, sealing.agreements)
-        composed = compose_announcement(
-            notice=notice,
-            incident=incident,
-            facts=facts,
-            announced=announced,
-            kind=kind,
-            previous=None if previous is None else previous.announcement,
-            customer=customer,
-            agreement=terms,
-            provider=sealing.provider,
-            issued_at=sealing.clock.now(),
-            supersedes=supersedes,
-            timestamp_independent=sealing.timestamp_authority.independent,
-            languages=languages,
-            zones=zones,
-        )
-        return composed, incident.ticket
-    decider = sealing.deciders.of(facts, sealing.agreements)
-    decision, terms = decider.decide(case), decider.terms(case)
-    composed = compose_notice(
-        notice=notice,
-        incident=incident,
-        facts=facts,
-        previous_facts=previous,
-        classification=decider.classification(terms),
-        decision=decision,
-        customer=customer,
-        agreement=terms,
-        provider=sealing.provider,
-        issued_at=sealing.clock.now(),
-        supersedes=supersedes,
-        timestamp_independent=sealing.timestamp_authority.independent,
-        languages=languages,
-        zones=zones,
-        entity=entity_of(tx.duties.legal_profile(customer.id)),
-        law=sealing.agreements.duties.law,
-    )
-    return composed, incident.ticket
 
 
 def _commit(

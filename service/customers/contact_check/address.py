@@ -17,7 +17,7 @@ from notifications.mail.enveloped import encrypt_mail
 from notifications.mail.mail import Envelope, assemble_entity_to_encrypt, assemble_mail, prepare_text
 from notifications.mail.mail_form import MailForm, mail_form
 from notifications.ports import Channel, Clock, Identifiers
-from notifications.use_cases.notices.seal_notice import verify_sender
+from notifications.use_cases.notices.sealing_dependencies import verify_sender
 from service.channels.smtp_probe import RelayUnavailableError
 from service.customers.contact_check.dependencies import CheckDependencies
 

@@ -13,7 +13,7 @@ from notifications.errors import Fault, IdempotencyMismatchError, InvalidInputEr
 from notifications.ports import Clock, Identifiers, StoredResponse, WebhookChannel
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
-from notifications.use_cases.notices.seal_notice import SealingDependencies
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from notifications.wording.statements import Statement
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires

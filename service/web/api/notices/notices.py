@@ -15,8 +15,8 @@ from notifications.notice.seal import SealedNotice
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.release_notice import override_release, release_notice, review_override
+from notifications.use_cases.notices.compose_released import compose_from_store
 from notifications.use_cases.notices.resend_mail import resend_mail
-from notifications.use_cases.notices.seal_notice import compose_from_store
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.delivery.acknowledgements import record_opening, record_reading_of_mail

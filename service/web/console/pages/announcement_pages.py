@@ -35,7 +35,7 @@ from notifications.use_cases.incidents.release_notice import (
     release_announcement,
     review_override,
 )
-from notifications.use_cases.notices.seal_notice import compose_from_store
+from notifications.use_cases.notices.compose_released import compose_from_store
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.monitoring.alerts import raise_alerts

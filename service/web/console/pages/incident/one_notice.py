@@ -16,7 +16,7 @@ from notifications.incident import Incident
 from notifications.notice import Notice, NoticeState
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.release_notice import review_override
-from notifications.use_cases.notices.seal_notice import compose_from_store
+from notifications.use_cases.notices.compose_released import compose_from_store
 from notifications.wording import Rendered
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
