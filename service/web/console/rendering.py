@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -36,6 +37,19 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+#: How clauses name the GDPR; the names of the other acts are the same in every language.
+_GDPR = {"fr": "RGPD", "de": "DSGVO"}
+
+
+@pass_context
+def _typeset(context: Context, said: str) -> str:
+    """Return a text or a clause of the law or of an agreement as the page's language writes it."""
+    named = re.sub(r"\bGDPR\b", _GDPR.get(context["language"], "GDPR"), said)
+    return set_in_french(named) if context["language"] == "fr" else named
+
+
+_environment.filters["typeset"] = _typeset
 
 
 def provider_of(request: Request) -> ProviderSettings:
