@@ -55,7 +55,14 @@ from service.web.console.pages.administration import (
 from service.web.console.pages.audit import bundles_page, entries_page, heads_page, report_page
 from service.web.console.pages.customers import erasure_order, form_page, import_page, list_page, overview_page
 from service.web.console.pages.reports import reports_page
-from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
+from service.web.console.sign_in import (
+    credential_pages,
+    language_choice,
+    link_pages,
+    oidc,
+    session_pages,
+    sign_in_pages,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         erasure_page.router,
         sign_in_pages.router,
         sign_in_pages.leaving,
+        language_choice.router,
         oidc.router,
         link_pages.router,
         acknowledge_pages.of_strangers,
