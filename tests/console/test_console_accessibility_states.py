@@ -47,8 +47,20 @@ async def site(prepared_folder, tmp_path_factory):
         await released(api, made)
         await running.sink.wait_for(1)
         (letter,) = (await ok(api.get("/letters")))["items"]
-        people = {each: await person(running, f"Ada-{each}", (Role.ANALYST, None), language=each) for each in LANGUAGES}
+        roles = ((Role.ANALYST, None), (Role.ADMINISTRATOR, None), (Role.AUDITOR, None))
+        people = {each: await person(running, f"Ada-{each}", *roles, language=each) for each in LANGUAGES}
         yield origin, chromium, people, {"announcement": made["id"], "letter": letter["id"]}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_menu_of_every_area_takes_one_row(site, language):
+    origin, chromium, people, _ = site
+    small = {"width": 1280, "height": 720}
+    async with opened_page(chromium, origin, people[language], locale=language, viewport=small) as page:
+        await page.goto("/", wait_until="domcontentloaded")
+        rows = await page.evaluate("[...document.querySelectorAll('nav li')].map(each => each.offsetTop)")
+        assert len(rows) > 10
+        assert len(set(rows)) == 1
 
 
 async def test_the_statement_picker_with_what_it_found(site, axe):

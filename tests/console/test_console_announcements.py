@@ -42,7 +42,7 @@ async def test_an_analyst_declares_and_an_approver_releases_by_forms(running, ap
         assert (await pages.post("/announcements/new", data=form)).headers["location"] == where
         shown = (await pages.get(where)).text
         seen = visible_text(shown)
-        assert "Clause 5.1 of secnumcloud_2026" in seen
+        assert "Clause 5.1 of SecNumCloud" in seen
         assert "No agreement binds it." in seen
         preview = re.search(r'href="(/announcements/[^"]+/preview/[^"]+)"', shown).group(1)
         assert "Words on mitigation" in (await pages.get(preview)).text

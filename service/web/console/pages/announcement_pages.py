@@ -213,6 +213,7 @@ async def _one(
         "letters": letters,
         "kind_title": found.kind if kind is None else kind.title.in_language(language)[1],
         "items": items_of(context.agreements, found.kind),
+        "agreements": {each.id: each.title.in_language(language)[1] for each in context.agreements.by_id.values()},
         "drafts": sum(each.state == NoticeState.DRAFT for each in notices),
         "is_open": found.state == "open",
         "may_change": access.may(Permission.ANNOUNCEMENT_CHANGE),
