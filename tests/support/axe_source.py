@@ -22,7 +22,7 @@ def axe_source(folder):
 
 
 async def faults_of(page, axe, name):
-    """Return what is wrong with a page as it stands: wide and light by every rule, then narrow and dark."""
+    """Return what is wrong with a page as it is now: wide and light by every rule, then narrow and dark."""
     await page.emulate_media(color_scheme="light")
     await page.set_viewport_size(WIDE)
     await page.evaluate(axe)

@@ -28,7 +28,7 @@ _CONFLICT, _UNPROCESSABLE = 409, 422
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What stands in the form: one text for each field, and the chosen customers."""
+    """What the form holds: one text for each field, and the chosen customers."""
 
     fields: Mapping[str, str]
     customers: Sequence[str]
