@@ -63,7 +63,7 @@ def provider_of(request: Request) -> ProviderSettings:
 
 def reader_language(request: Request, caller: Caller | None) -> str:
     """Return the language to speak: as chosen in this browser, of the account, the browser, the installation."""
-    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
     if chosen in CATALOGUES:
         return chosen
     if caller is not None:
