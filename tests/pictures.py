@@ -10,16 +10,19 @@ import asyncio
 import io
 import tempfile
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 import structlog
 
+from notifications.reporting.period import month_of
 from service.cli.demo.environment import embedded_service
 from service.system.http_server import bound_socket
 from service.system.logging import configure_logging
+from support.announcements import announce, bound, released
 from support.chromium import opened_page, started_chromium
-from support.page_tour import HARD_WORDS, LONG_NAME, LONG_TEXT, RIGHT_TO_LEFT, add_waiting_work, tour_of
+from support.page_tour import HARD_WORDS, LONG_NAME, LONG_TEXT, RIGHT_TO_LEFT, Stop, add_waiting_work, tour_of
 from support.records import make_binding, make_contact, make_customer
 from support.scenario import change, ok
 from support.world import World, build_world
@@ -38,6 +41,7 @@ async def filled(running, api, customers):
     names = (LONG_NAME, RIGHT_TO_LEFT)[:customers]
     world = await build_world(running, api, customer_names=names, **HARD_WORDS)
     await add_waiting_work(running, api, world, LONG_TEXT[:1900])
+    await _add_announcements(api, world)
     others = [make_customer(name=f"Customer {number:05}") for number in range(customers - len(names))]
     for start in range(0, len(others), AT_ONCE):
         await running.parts.store.write(lambda tx, part=others[start : start + AT_ONCE]: _add(tx, part))
@@ -45,6 +49,14 @@ async def filled(running, api, customers):
         incident = await ok(api.get(f"/incidents/{world.own['incident_id']}"))
         await change(api, incident, unlisted_customers="unknown")
     return world
+
+
+async def _add_announcements(api, world):
+    """Add an announcement with drafts, and one that was released and waits for a customer's consent."""
+    await bound(api, f"{LONG_NAME} Nord", "nord@bound.example", language="de")
+    texts = {"title": HARD_WORDS["title"], "text": {"fr": LONG_TEXT[:1900]}}
+    await released(api, await announce(api, "third_party_access"))
+    world.own["announcement_id"] = (await announce(api, "planned_work", **texts))["id"]
 
 
 def _add(tx, customers):
@@ -74,6 +86,12 @@ async def pictures(folder, customers, language, schemes):
         world = await filled(running, api, customers)
         chromium = await stack.enter_async_context(started_chromium())
         stops = await tour_of(running, world, language)
+        analyst = next(stop.whom for stop in stops if stop.name == "analyst-home")
+        month = month_of(datetime.now(UTC), "Europe/Paris")
+        stops += [
+            Stop("analyst-announcements-form", "/announcements/new?kind=planned_work", analyst),
+            Stop("analyst-reports-running", f"/reports/{month}", analyst),
+        ]
         for width, viewport in WIDTHS.items():
             for scheme in schemes:
                 place = folder / f"{language}-{customers}-{width}-{scheme}"

@@ -17,7 +17,7 @@ from notifications.duties.clocks import (
     duration_for,
     is_countable,
 )
-from notifications.duties.entities import applies_to, sectors_and_groups, validate_entity
+from notifications.duties.entities import applies_to, depends_on_more, sectors_and_groups, validate_entity
 from notifications.duties.parsing import parse_act, parse_sectors
 from notifications.duties.terms import (
     Act,
@@ -41,8 +41,8 @@ from notifications.errors import AgreementError
 __all__ = [
     "MEMBER_STATES", "Act", "Calendar", "Clock", "ClockState", "Counted", "Duration", "Duty", "Handling", "Item",
     "Law", "Moments", "Occasion", "Owner", "SecondLimit", "Sector", "Start", "Step", "StepKind", "Variant",
-    "applies_to", "bundled_law", "clocks", "duration_for", "is_countable", "parse_act", "parse_law", "parse_sectors",
-    "regions", "sectors_and_groups", "validate_entity",
+    "applies_to", "bundled_law", "clocks", "depends_on_more", "duration_for", "is_countable", "parse_act", "parse_law",
+    "parse_sectors", "regions", "sectors_and_groups", "validate_entity",
 ]  # fmt: skip
 
 #: The file of the kinds of organisations, and those that are no acts.

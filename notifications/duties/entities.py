@@ -32,6 +32,12 @@ def applies_to(duty: Duty, entity: Entity, sectors: Mapping[str, Sector]) -> boo
     )
 
 
+def depends_on_more(duty: Duty, entity: Entity) -> bool:
+    """Return whether an entity must still state its sector or its Member State to know that a duty may bind it."""
+    of_sectors = not entity.sectors and (duty.sectors or duty.except_sectors)
+    return bool(of_sectors or (entity.member_state is None and (duty.member_states or duty.except_member_states)))
+
+
 def validate_entity(entity: Entity, sectors: Mapping[str, Sector]) -> None:
     """Raise InvalidInputError with every fault: an unknown sector, Member State or region, or a malformed LEI."""
     faults = [Fault("sectors", f"{name!r} is not known") for name in sorted(entity.sectors - set(sectors))]

@@ -10,7 +10,8 @@ from babel.numbers import format_decimal
 from notifications.time_zones import time_zone as zone_of
 
 #: CLDR patterns. Minutes are precise enough for a reader; the document contains the microseconds.
-_DATE_PATTERNS = {"en": "d MMMM y, HH:mm", "fr": "d MMMM y 'à' HH:mm", "de": "d. MMMM y, HH:mm 'Uhr'"}
+_DAY_PATTERNS = {"en": "d MMMM y", "fr": "d MMMM y", "de": "d. MMMM y"}
+_TIME_PATTERNS = {"en": ", HH:mm", "fr": " 'à' HH:mm", "de": ", HH:mm 'Uhr'"}
 
 #: Control characters except line feed and tab; zero-width characters; direction marks, overrides and isolates; tag
 #: characters; surrogates.
@@ -64,11 +65,26 @@ def _zone(name: str) -> tzinfo | None:
 def _moment(timestamp: str, language: str, time_zone: str) -> str:
     at = datetime.fromisoformat(timestamp).astimezone(UTC)
     zone = _zone(time_zone)
-    pattern = _DATE_PATTERNS.get(language, _DATE_PATTERNS["en"])
     if zone is None or at.astimezone(zone).utcoffset() == at.utcoffset():
-        return f"{format_datetime(at, pattern, locale=language)} UTC"
-    local = format_datetime(at, pattern, tzinfo=zone, locale=language)
-    return f"{local} {time_zone} ({at:%Y-%m-%d %H:%M} UTC)"
+        return f"{_local(at, language)} UTC"
+    return f"{_local(at.astimezone(zone), language)} {time_zone} ({at:%Y-%m-%d %H:%M} UTC)"
+
+
+def day(local: datetime, language: str) -> str:
+    """Return the day of a moment that is in its zone already: ``2 March 2026``, ``1er mars 2026``."""
+    return _written(local, language, "")
+
+
+def _local(at: datetime, language: str) -> str:
+    return _written(at, language, _TIME_PATTERNS.get(language, _TIME_PATTERNS["en"]))
+
+
+def _written(local: datetime, language: str, time_pattern: str) -> str:
+    pattern = _DAY_PATTERNS.get(language, _DAY_PATTERNS["en"])
+    # Only the first day of a month is an ordinal in French, and CLDR has no letter for it.
+    if language == "fr" and local.day == 1:
+        pattern = pattern.replace("d", "d'er'", 1)
+    return format_datetime(local, pattern + time_pattern, tzinfo=local.tzinfo, locale=language)
 
 
 def number(value: int, language: str) -> str:

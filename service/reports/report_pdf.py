@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from service.notice_pdf.typesetting import compiled_pdf
 from service.reports.charts import ReportBar, ReportChart
-from service.reports.tables import ReportTable
+from service.reports.tables import ReportTable, condensed
 from service.reports.wording import cell_text, report_text
 
 _TEMPLATE = (files(__package__) / "report.typ").read_bytes()
@@ -36,7 +36,7 @@ def report_pdf(
         "subtitle": about[3][1],
         "state": state,
         "charts": [{"caption": chart.caption, "bars": [_bar(bar, chart) for bar in chart.bars]} for chart in charts],
-        "tables": [_table(table, language, zone) for table in tables],
+        "tables": [_table(condensed(table), language, zone) for table in tables],
         "about_title": report_text("report.about", language),
         "about": about[1:],
     }

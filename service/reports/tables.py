@@ -38,6 +38,8 @@ class Moment:
 
 
 _OUTCOMES = ("opened", "in_time", "late", "missing", "running", "not_recorded", "without_gti", "changed")
+#: of the outcomes, the last ones that are seldom other than zero
+_RARE = 4
 _TARGETS = {True: "met", False: "missed", None: "none"}
 Cell = str | int | Duration | Share | Moment | None
 
@@ -58,6 +60,8 @@ class ReportTable:
     keys: tuple[str, ...] = ()
     #: rows that need attention
     marked: frozenset[int] = field(default_factory=frozenset)
+    #: number of last columns that are zero as a rule
+    rare: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,28 @@ def tables_of(shown: ShownReport, words: TableWords) -> list[ReportTable]:
         for each in shown.corrections
     ]
     found.append(_corrections("unissued", shown.unissued_changes, words))
-    return [table for table in found if table.rows]
+    zone = str(stated["time_zone"])
+    return [_with_zone(table, zone) for table in found if table.rows]
+
+
+def condensed(table: ReportTable) -> ReportTable:
+    """Return a table to be read by people: without columns that are empty, and rare outcomes that did not occur."""
+    first_rare = len(table.head) - table.rare
+    kept = [
+        column
+        for column in range(len(table.head))
+        if any(row[column] if column >= first_rare else row[column] != "" for row in table.rows)
+    ]
+    head = tuple(table.head[column] for column in kept)
+    rows = tuple(tuple(row[column] for column in kept) for row in table.rows)
+    return replace(table, head=head, rows=rows, names=sum(column < table.names for column in kept), rare=0)
+
+
+def _with_zone(table: ReportTable, zone: str) -> ReportTable:
+    """Return a table whose columns of moments name their time zone, also where the table is cut out of its report."""
+    timed = {column for row in table.rows for column, cell in enumerate(row) if isinstance(cell, Moment)}
+    head = (f"{title} ({zone})" if column in timed else title for column, title in enumerate(table.head))
+    return replace(table, head=tuple(head))
 
 
 def _service_levels(rows: Sequence[Mapping[str, Any]], words: TableWords) -> ReportTable:
@@ -126,7 +151,8 @@ def _service_levels(rows: Sequence[Mapping[str, Any]], words: TableWords) -> Rep
     ]
     head = words.head("agreement", "priority", "gti", "target", "share", "result", *_OUTCOMES)
     missed = frozenset(number for number, row in enumerate(rows) if row["target_met"] is False)
-    return _without_one_agreement(_table("service_levels", words, head, made, names=2, marked=missed), 0)
+    table = replace(_table("service_levels", words, head, made, names=2, marked=missed), rare=_RARE)
+    return _without_one_agreement(table, 0)
 
 
 def _without_one_agreement(table: ReportTable, column: int) -> ReportTable:

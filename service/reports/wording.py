@@ -102,7 +102,7 @@ def about_lines(
         ("period", f"{starts} – {ends} ({zone})"),
         ("customer", words.customer(shown.customer) if shown.customer else say("report.all.customers")),
         ("state", say(f"report.state.{shown.state.value}")),
-        ("as_of", as_of),
+        ("as_of", f"{as_of} ({zone})"),
         ("tree_size", str(stated["tree_size"])),
         ("sha256", shown.sha256),
         ("percentile", say("report.all.nearest_rank")),

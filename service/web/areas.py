@@ -84,7 +84,7 @@ _PAGE_AREAS: Mapping[str, tuple[str, ...]] = {
     "static": ("static_files",),
     "verify": ("pages.verify_page",),
     "erasures": ("pages.erasure_page",),
-    "sign-in": ("sign_in.sign_in_pages", "sign_in.oidc"),
+    "sign-in": ("sign_in.sign_in_pages", "sign_in.language_choice", "sign_in.oidc"),
     "sign-out": ("sign_in.sign_in_pages:leaving",),
     "reset": ("sign_in.link_pages",),
     "reset-asked": ("sign_in.link_pages",),

@@ -48,7 +48,7 @@ async def test_an_analyst_declares_and_an_approver_releases_by_forms(running, ap
         assert (await pages.post("/announcements/new", data=form)).headers["location"] == where
         shown = (await pages.get(where)).text
         seen = visible_text(shown)
-        assert "Clause 5.1 of secnumcloud_2026" in seen
+        assert "Clause 5.1 of SecNumCloud" in seen
         assert "No agreement binds it." in seen
         preview = re.search(r'href="(/announcements/[^"]+/preview/[^"]+)"', shown).group(1)
         assert "Words on mitigation" in (await pages.get(preview)).text
@@ -63,6 +63,60 @@ async def test_an_analyst_declares_and_an_approver_releases_by_forms(running, ap
         changed = await pages.post(f"{where}/change", data=form_of(change, ada, **filled() | {"title.en": "Moved"}))
         assert changed.headers["location"] == where
         assert "Moved" in (await pages.get("/announcements")).text
+
+
+async def test_what_is_refused_is_explained_in_words_and_loses_nothing(running, api):
+    own = await bound(api, "Valmont", "a@valmont.example")
+    ada = await person(running, "Ada", (Role.ANALYST, None), language="fr")
+    long = "Une ligne de texte.\n" * 1_000
+    async with browser(running, ada) as pages:
+        page = (await pages.get("/announcements/new?kind=capacity")).text
+        form = form_of(page, ada, **filled("capacity"))
+        wrong = {
+            "text.en": long,
+            "title.en": "",
+            "occurs_at": "2027-13-01T02:00",
+            "products": "none",
+            "customers": own["id"],
+        }
+        refused = await pages.post("/announcements/new", data=form | wrong)
+        assert refused.status_code == 422
+        seen = visible_text(refused.text)
+        for key in ("announcements.no_text", "facts.wrong.moment"):
+            assert text(key, "fr") in seen
+        assert refused.text.count("Une ligne de texte.") == 1_000
+        assert f'<option value="{own["id"]}" selected>' in refused.text
+        backwards = await pages.post(
+            "/announcements/new", data=form | {"ends_at": "2027-01-01T00:00", "products": "none"}
+        )
+        assert text("announcements.wrong_ends_at", "fr") in visible_text(backwards.text)
+        assert text("announcements.wrong_products", "fr") in visible_text(backwards.text)
+        # The night in which the clocks are set back has an hour twice: the form offers UTC for it.
+        await pages.post("/account/time-zone", data=ada.form(time_zone="Europe/Paris"))
+        page = (await pages.get("/announcements/new?kind=capacity")).text
+        twice = form_of(page, ada, **filled("capacity") | {"occurs_at": "2027-10-31T02:30"})
+        assert "UTC" in visible_text((await pages.post("/announcements/new", data=twice)).text)
+        made = await pages.post("/announcements/new", data=twice | {"time_zone": "UTC"})
+        assert made.status_code == 303
+
+
+async def test_a_change_that_comes_second_keeps_what_was_typed(running, api):
+    await bound(api, "Valmont", "a@valmont.example")
+    made = await announce(api)
+    where = f"/announcements/{made['id']}"
+    ada = await person(running, "Ada", (Role.ANALYST, None), language="en")
+    async with browser(running, ada) as pages:
+        page = (await pages.get(f"{where}/change")).text
+        form = form_of(page, ada, **filled())
+        await pages.post(f"{where}/change", data=form | {"title.en": "First"})
+        other = form_of(page, ada, **filled()) | {"form_id": "another", "title.en": "Second"}
+        refused = await pages.post(f"{where}/change", data=other)
+        assert refused.status_code == 409
+        assert text("announcements.changed_meanwhile", "en") in visible_text(refused.text)
+        assert "Words on mitigation" in refused.text
+        again = form_of(refused.text, ada, **filled()) | {"title.en": "Second"}
+        assert (await pages.post(f"{where}/change", data=again)).headers["location"] == where
+    assert (await ok(api.get(where)))["title"]["en"] == "Second"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

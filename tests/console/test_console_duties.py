@@ -137,6 +137,31 @@ async def test_a_customer_states_what_it_is_and_reads_its_own_deadlines(running,
         assert (await pages.get(f"/notices/{notice['id']}/dora/other.json")).status_code == 404
 
 
+async def test_what_holds_in_every_sector_is_read_first_and_the_rest_is_folded(running, api):
+    valmont = await customer(api)
+    manager = await person(running, "Mia", (Role.CUSTOMER_MANAGER, valmont["id"]))
+    entry = affected(valmont, data_harm=harm(confidentiality="yes"))
+    incident = await declare(api, impact="I1", criticality="C1", affected_customers=[entry])
+    (notice,) = await release(api, incident)
+    await running.sink.wait_for(1, timeout_seconds=60)
+    async with browser(running, manager) as pages:
+        page = await opened(pages, f"/notices/{notice['id']}/duties")
+        summary = text("own_duties.show_perhaps", "en", count="").removesuffix(" ()")
+        first, folded = page.split(f"<details><summary>{summary}", 1)
+        assert "GDPR 33(1)" in first
+        assert text("own_duties.for_all", "en") in first
+        for clause in ("NIS2 23(4)(a)", "DORA 19(4)(a)", "BSIG § 32(1) no. 1", "CRA 14(2)(a)"):
+            assert clause not in first
+            assert clause in folded
+        law = f"/customers/{valmont['id']}/law"
+        assert f'href="{law}"' in first
+        await sent(pages, law, law, member_state="FR", sectors=["product_manufacturer"])
+        page = await opened(pages, f"/notices/{notice['id']}/duties")
+        assert text("own_duties.yours", "en") in page
+        assert "CRA 14(2)(a)" in page
+        assert text("own_duties.perhaps", "en") not in page
+
+
 async def test_another_customer_sees_none_of_it(running, api):
     bank, other = await customer(api), await customer(api, "Other", contacts=(("o@other.example", "en"),))
     stranger = await person(running, "Sam", (Role.CUSTOMER_MANAGER, other["id"]))

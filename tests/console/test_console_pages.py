@@ -402,3 +402,18 @@ async def test_a_notice_without_its_timestamp_stands_among_what_waits_with_the_r
                 text = (await pages.get("/")).text
             assert f'<a href="/notices/{notice["id"]}">{words}</a>' in text
             assert '<p lang="en">the authority cannot be reached' in text
+
+
+async def test_the_language_chosen_at_the_sign_in_is_kept_after_it(running):
+    ada = await person(running, "Ada", (Role.ANALYST, None), language="de")
+    async with browser(running, ada) as pages:
+        assert '<html lang="de">' in (await pages.get("/account")).text
+        choice = {"language": "fr", "return_to": "/account"}
+        another = await pages.post("/sign-in/language", data=choice, headers={"Sec-Fetch-Site": "cross-site"})
+        assert another.status_code == 403
+        answer = await pages.post("/sign-in/language", data=choice)
+        assert answer.headers["location"] == "/sign-in?return_to=%2Faccount"
+        pages.headers["Cookie"] += "; " + answer.headers["set-cookie"].partition(";")[0]
+        assert (await pages.get(answer.headers["location"])).headers["location"] == "/account"
+        assert '<html lang="fr">' in (await pages.get("/account")).text
+        assert (await pages.post("/sign-in/language", data=choice | {"language": "xx"})).status_code == 422

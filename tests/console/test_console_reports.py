@@ -42,6 +42,10 @@ async def test_one_button_records_the_intervention_and_the_month_counts_it(runni
         assert refused.status_code == 409
         report = visible_text((await client.get(f"/reports/{month()}")).text)
         assert "Provisional" in report
+        # Times name their zone; an outcome that never occurred has no column, while lateness always has one.
+        assert "Opened (Europe/Paris)" in report
+        assert "Late" in report
+        assert "Without GTI" not in report
         assert (await client.get("/reports/2026-13")).status_code == 422
         assert (await client.get("/reports/2099-01")).status_code == 404
 

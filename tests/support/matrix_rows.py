@@ -12,6 +12,7 @@ OPEN = {
     "GET /static/{name}",
     "GET /sign-in",
     "POST /sign-in",
+    "POST /sign-in/language",
     "GET /sign-in/second-factor",
     "POST /sign-in/second-factor",
     "POST /sign-in/passkey",

@@ -55,6 +55,23 @@ def test_a_notice_says_the_local_time_by_the_rules_of_2026(zone, shown):
     assert moment(LATE_EVENING, "en", zone) == shown
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "zone", "shown"),
+    [
+        ("2026-12-01T08:05:00.000000Z", "UTC", "1er décembre 2026 à 08:05 UTC"),
+        # The reader's own day counts: in Paris the month has begun.
+        (
+            "2026-11-30T23:30:00.000000Z",
+            "Europe/Paris",
+            "1er décembre 2026 à 00:30 Europe/Paris (2026-11-30 23:30 UTC)",
+        ),
+        ("2026-12-11T08:05:00.000000Z", "UTC", "11 décembre 2026 à 08:05 UTC"),
+    ],
+)
+def test_french_writes_the_first_day_of_a_month_as_an_ordinal(timestamp, zone, shown):
+    assert moment(timestamp, "fr", zone) == shown
+
+
 class TestARemovedZone:
     def test_a_notice_goes_on_in_utc(self):
         assert moment(LATE_EVENING, "en", "Europe/Atlantis") == "28 November 2026, 23:30 UTC"

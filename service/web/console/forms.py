@@ -30,7 +30,7 @@ _SEE_OTHER = 303
 #: No version, and no place in a list, is longer.
 _NUMBER_CHARACTERS = 11
 #: How long a browser stays known after a person signed in with it.
-_DEVICE_SECONDS = 400 * 24 * 3600
+DEVICE_SECONDS = 400 * 24 * 3600
 
 
 class Form:
@@ -182,7 +182,7 @@ def give_session(response: Response, signed_in: SignedIn) -> None:
 
 def give_device(response: Response, device: str) -> None:
     """Set the cookie by which the browser is known the next time."""
-    give_cookie(response, DEVICE_COOKIE, device, seconds=_DEVICE_SECONDS)
+    give_cookie(response, DEVICE_COOKIE, device, seconds=DEVICE_SECONDS)
 
 
 def give_cookie(response: Response, name: str, value: str, *, seconds: int | None = None) -> None:

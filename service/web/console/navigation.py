@@ -1,4 +1,7 @@
-"""The main navigation: one link for each area of pages that the reader may open, in the order of its work."""
+"""The main navigation: one link for each area of pages that the reader may open, in the order of its work.
+
+One's own account is not in it: its link and the end of the session are above, beside the search.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +39,6 @@ AREAS = (
     Area("reports", "/reports", Permission.REPORT_READ, at_provider=False),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
     Area("administration", "/administration", Permission.SETTING_READ, at_provider=True),
-    Area("account", "/account", Permission.SELF, at_provider=False),
 )
 
 

@@ -5,18 +5,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from notifications.canonical_json import timestamp_text
+from notifications.incident import LANGUAGES
 from notifications.wording import words
 from notifications.wording.exercise import exercise_mark
 from notifications.wording.formats import moment, set_in_french
 from service.auth.caller import Caller
 from service.auth.permissions import Permission
 from service.settings.provider import ProviderSettings
-from service.web.console.catalogues import has_text, language_of, text
+from service.web.console.catalogues import CATALOGUES, has_text, language_of, text
 from service.web.console.forms import new_form_id
 from service.web.console.navigation import areas_of
 from service.web.console.static_files import static_path
@@ -26,6 +28,8 @@ _POLICY = (
     " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
+#: The language that a person chose in this browser; it is for pages only, and no secret.
+LANGUAGE_COOKIE = "__Host-greffier-language"
 #: A moment in a line that the service wrote for programs and people, such as the line of an alert.
 _TIMESTAMP = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
@@ -37,6 +41,19 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 
+#: How clauses name the GDPR; the names of the other acts are the same in every language.
+_GDPR = {"fr": "RGPD", "de": "DSGVO"}
+
+
+@pass_context
+def _typeset(context: Context, said: str) -> str:
+    """Return a text or a clause of the law or of an agreement as the page's language writes it."""
+    named = re.sub(r"\bGDPR\b", _GDPR.get(context["language"], "GDPR"), said)
+    return set_in_french(named) if context["language"] == "fr" else named
+
+
+_environment.filters["typeset"] = _typeset
+
 
 def provider_of(request: Request) -> ProviderSettings:
     """Return how the provider names itself on its pages."""
@@ -45,7 +62,10 @@ def provider_of(request: Request) -> ProviderSettings:
 
 
 def reader_language(request: Request, caller: Caller | None) -> str:
-    """Return the language to speak: the account's, else the browser's, else the installation's."""
+    """Return the language to speak: as chosen in this browser, of the account, the browser, the installation."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    if chosen in CATALOGUES:
+        return chosen
     if caller is not None:
         return caller.language
     return language_of(request.headers.get("accept-language", ""), provider_of(request).default_language)
@@ -101,6 +121,7 @@ def page(
         areas=() if caller is None else tuple(areas_of(caller)),
         exercise_mark=exercise_mark(language),
         language=language,
+        page_languages=[(name, text("layout.language_name", name)) for name in LANGUAGES],
         caller=caller,
         may=lambda name: caller is not None and caller.scope(Permission(name)) is not None,
         provider=provider_of(request),

@@ -1,13 +1,12 @@
 """The pages of announcements: the list, the form by the kind's own items, one announcement, and its previews."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from notifications.agreement.commitments import NoticeKind
 from notifications.errors import (
     Fault,
     GreffierError,
@@ -16,11 +15,10 @@ from notifications.errors import (
     StateConflictError,
     VersionMismatchError,
 )
-from notifications.incident import LANGUAGES, AnnouncementState, Incident, announcement_state
+from notifications.incident import AnnouncementState, Incident, announcement_state
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Consent
 from notifications.use_cases.announcements.announce import (
-    announceable_kinds,
     cancel_announcement,
     carry_out_announcement,
     change_announcement,
@@ -28,7 +26,6 @@ from notifications.use_cases.announcements.announce import (
     open_announcement,
 )
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.incidents.release_notice import (
     FourEyesError,
     override_release,
@@ -41,13 +38,22 @@ from service.auth.route_guard import Access, Requires
 from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import override_finding
 from service.ports.store import AccessTransaction
-from service.web.api.announcements.announcements import AnnouncementIn, AnnouncementInFull, announcement_in_full
+from service.web.api.announcements.announcements import AnnouncementInFull, announcement_in_full
 from service.web.api.notices.notices import log_overrides
 from service.web.api.requests import ApiContext, Context, Cursor
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, stated, stated_version, write_once
+from service.web.console.forms import Form, form_of, stated_version, write_once
 from service.web.console.listing import access_under, following_path
-from service.web.console.moments import MomentError, local_text, parse_moment
+from service.web.console.pages.announcement_form import (
+    LONGEST_FIELD,
+    Typed,
+    announcement_form,
+    items_of,
+    kinds_of,
+    stated_announcement,
+    typed_as,
+    typed_in,
+)
 from service.web.console.rendering import page, reader_language, reader_zone
 
 router = APIRouter(prefix="/announcements", route_class=PageRoute, include_in_schema=False)
@@ -58,31 +64,6 @@ MayRelease = Annotated[Access, Depends(Requires(Permission.NOTICE_RELEASE))]
 MayOverride = Annotated[Access, Depends(Requires(Permission.NOTICE_OVERRIDE))]
 
 _SHOWN, _SEE_OTHER = 50, 303
-#: The fields of the form whose faults have words of their own.
-_WRONG = frozenset({
-    "kind", "title", "text", "occurs_at", "ends_at", "customers", "products", "services", "regions", "items",
-})  # fmt: skip
-_NAMES = ("products", "services", "regions")
-
-
-def kinds_of(agreements: Agreements) -> dict[str, NoticeKind]:
-    """Return the kinds that can be announced, by id, each with the items of every agreement that has it."""
-    found: dict[str, NoticeKind] = {}
-    for agreement in agreements.by_id.values():
-        for kind in announceable_kinds(agreement):
-            found.setdefault(kind.id, kind)
-    return found
-
-
-def items_of(agreements: Agreements, kind_id: str) -> dict[str, Mapping[str, str]]:
-    """Return the items of a kind in every agreement: id to text by language."""
-    return {
-        item.id: item.text.as_mapping()
-        for agreement in agreements.by_id.values()
-        for kind in announceable_kinds(agreement)
-        if kind.id == kind_id
-        for item in kind.items
-    }
 
 
 @router.get("")
@@ -101,24 +82,23 @@ async def list_page(request: Request, context: Context, access: MayRead, cursor:
 @router.get("/new")
 async def new_page(request: Request, context: Context, access: MayChange, kind: str = "") -> Response:
     """Show the choice of a kind, or the form of the chosen one."""
-    return await _form(request, context, access, kind, {}, [])
+    return await announcement_form(request, context, access, Typed({"kind": kind}, ()))
 
 
 @router.post("/new")
 async def declare(request: Request, context: Context, access: MayChange) -> Response:
     """Declare the announcement of the form, once for each time that the form was shown."""
-    form = await form_of(request)
+    form = await form_of(request, LONGEST_FIELD)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
-        facts = _stated(form, context, access).to_domain(context)
+        facts = stated_announcement(form, context, access).to_domain(context)
         made = declare_announcement(tx, act, facts, context.agreements)
         return f"/announcements/{made.announcement.id}"
 
     try:
         return await write_once(access, form, work)
     except InvalidInputError as error:
-        fields = {name: values[0] for name, values in form.items()}
-        return await _form(request, context, access, form["kind"], fields, error.faults, chosen=form.all("customers"))
+        return await announcement_form(request, context, access, typed_in(form), faults=error.faults)
 
 
 @router.get("/{announcement_id}")
@@ -131,29 +111,31 @@ async def one_page(request: Request, context: Context, access: MayRead, announce
 async def change_page(request: Request, context: Context, access: MayChange, announcement_id: UUID) -> Response:
     """Show the form filled with what is announced."""
     found = await access.read(lambda tx: tx.incidents.require_announcement(announcement_id))
-    fields, chosen = _fields_of(found, reader_zone(access.caller))
-    return await _form(request, context, access, fields["kind"], fields, [], chosen=chosen, changing=found)
+    typed = typed_as(found, reader_zone(access.caller))
+    return await announcement_form(request, context, access, typed, changing=found)
 
 
 @router.post("/{announcement_id}/change")
 async def change(request: Request, context: Context, access: MayChange, announcement_id: UUID) -> Response:
-    """Replace what is announced."""
-    form = await form_of(request)
+    """Replace what is announced. What is refused is shown again with everything that was typed."""
+    form = await form_of(request, LONGEST_FIELD)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
-        facts = _stated(form, context, access).to_domain(context)
+        facts = stated_announcement(form, context, access).to_domain(context)
         change_announcement(tx, act, announcement_id, stated_version(form["version"]), facts, context.agreements)
         return f"/announcements/{announcement_id}"
 
+    faults: Sequence[Fault] = ()
+    refused = ""
     try:
         return await write_once(access, form, work)
     except InvalidInputError as error:
-        found = await access.read(lambda tx: tx.incidents.require_announcement(announcement_id))
-        fields = {name: values[0] for name, values in form.items()}
-        chosen = form.all("customers")
-        return await _form(request, context, access, form["kind"], fields, error.faults, chosen=chosen, changing=found)
+        faults = error.faults
     except (StateConflictError, VersionMismatchError) as error:
-        return await _one(request, context, access, announcement_id, error=error)
+        refused = _refused(error)
+    found = await access.read(lambda tx: tx.incidents.require_announcement(announcement_id))
+    typed = typed_in(form)
+    return await announcement_form(request, context, access, typed, faults=faults, refused=refused, changing=found)
 
 
 @router.post("/{announcement_id}/release")
@@ -282,6 +264,10 @@ def _refusal(error: GreffierError, found: AnnouncementInFull) -> tuple[str, dict
     return "announcements.refused_nothing", {}
 
 
+def _refused(error: GreffierError) -> str:
+    return "changed_meanwhile" if isinstance(error, VersionMismatchError) else "not_now"
+
+
 async def _one(
     request: Request,
     context: ApiContext,
@@ -308,6 +294,7 @@ async def _one(
         "letters": letters,
         "kind_title": found.kind if kind is None else kind.title.in_language(language)[1],
         "items": items_of(context.agreements, found.kind),
+        "agreements": {each.id: each.title.in_language(language)[1] for each in context.agreements.by_id.values()},
         "drafts": sum(each.state == NoticeState.DRAFT for each in notices),
         "is_open": found.outcome in {AnnouncementState.OPEN, AnnouncementState.ELAPSED},
         "may_change": access.may(Permission.ANNOUNCEMENT_CHANGE),
@@ -319,84 +306,3 @@ async def _one(
     }
     status = 200 if error is None else 422 if isinstance(error, InvalidInputError) else 409
     return page(request, "announcement", access.caller, values, status=status)
-
-
-async def _form(
-    request: Request,
-    context: ApiContext,
-    access: Access,
-    kind_id: str,
-    fields: Mapping[str, str],
-    faults: Any,
-    *,
-    chosen: list[str] | None = None,
-    changing: Incident | None = None,
-) -> Response:
-    language, kinds = reader_language(request, access.caller), kinds_of(context.agreements)
-    customers = await access.read(lambda tx: [(str(each.id), each.name) for each in tx.customers.all()])
-    items = items_of(context.agreements, kind_id)
-    by_field = {fault.field: fault.reason for fault in faults}
-    values = {
-        "kinds": [(each.id, each.title.as_mapping()[language]) for each in kinds.values()],
-        "kind": kinds.get(kind_id),
-        "kind_title": "" if kind_id not in kinds else kinds[kind_id].title.as_mapping()[language],
-        "items": {name: texts[language] for name, texts in items.items()},
-        "filled": lambda name: fields.get(name, ""),
-        "by_field": by_field,
-        "wrong_fields": _WRONG,
-        "languages": LANGUAGES,
-        "customers": customers,
-        "chosen": chosen or [],
-        "changing": changing,
-        "time_zone": reader_zone(access.caller),
-    }
-    return page(request, "announcement_form", access.caller, values, status=422 if faults else 200)
-
-
-def _stated(form: Form, context: ApiContext, access: Access) -> AnnouncementIn:
-    """Return what a form states, as the API takes it; raises InvalidInputError."""
-    zone, now = reader_zone(access.caller), context.clock.now()
-    body: dict[str, Any] = {"kind": form["kind"], "customers": [each for each in form.all("customers") if each]}
-    faults: list[Fault] = []
-    for name in ("occurs_at", "ends_at"):
-        if form[name].strip():
-            try:
-                body[name] = parse_moment(form[name], zone, now)
-            except MomentError as error:
-                faults.append(Fault(name, f"is no exact moment ({error.key.rpartition('.')[2]})"))
-    body |= {name: form[name].replace(",", " ").split() for name in _NAMES}
-    for name in ("title", "text"):
-        body[name] = _texts(form, name)
-        if not body[name]:
-            faults.append(Fault(name, "must be given in at least one language"))
-    texts = {item: _texts(form, f"item.{item}") for item in items_of(context.agreements, form["kind"])}
-    body["items"] = {item: said for item, said in texts.items() if said}
-    if "occurs_at" not in body and not any(fault.field == "occurs_at" for fault in faults):
-        faults.append(Fault("occurs_at", "is missing"))
-    if faults:
-        raise InvalidInputError(*faults)
-    return stated(AnnouncementIn, body)
-
-
-def _texts(form: Form, name: str) -> dict[str, str]:
-    return {language: said for language in LANGUAGES if (said := form[f"{name}.{language}"].strip())}
-
-
-def _fields_of(announcement: Incident, zone: str) -> tuple[dict[str, str], list[str]]:
-    """Return the fields of the form, and the customers chosen."""
-    facts, announced = announcement.facts, announcement.facts.announcement
-    if announced is None:
-        raise LookupError(f"{announcement.ticket} is no announcement")
-    fields = {
-        "kind": announced.kind,
-        "occurs_at": local_text(announced.occurs_at, zone),
-        "ends_at": "" if announced.ends_at is None else local_text(announced.ends_at, zone),
-        "products": " ".join(announced.products),
-        "services": " ".join(facts.services),
-        "regions": " ".join(facts.regions),
-    }
-    for name, text in (("title", facts.title), ("text", facts.summary)):
-        fields |= {f"{name}.{language}": said for language, said in text.texts}
-    for item in announced.items:
-        fields |= {f"item.{item.id}.{language}": said for language, said in item.text.texts}
-    return fields, [str(each) for each in announced.customers]

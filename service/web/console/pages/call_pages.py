@@ -17,7 +17,7 @@ from service.delivery.calls import open_tasks, task_in_full
 from service.ports.store import AccessTransaction
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, see_other, stated_version
-from service.web.console.rendering import page
+from service.web.console.rendering import page, reader_language
 
 router = APIRouter(prefix="/calls", route_class=PageRoute, include_in_schema=False)
 
@@ -149,7 +149,7 @@ async def _shown(
     status: int = 200,
 ) -> Response:
     provider, now = request.app.state.api_context.sealing.provider.name, access.clock.now()
-    language = access.caller.language
+    language = reader_language(request, access.caller)
     found = await access.read(lambda tx: task_in_full(tx, call_task_id, provider=provider, language=language))
     names = ("whom", "other_number", "outcome", "spoke_to", "minutes_ago", "note", "read_out", "reason")
     values: dict[str, Any] = {

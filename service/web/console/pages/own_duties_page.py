@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from notifications.duties import is_countable
+from notifications.customer.legal_profile import entity_of
+from notifications.duties import ClockState, depends_on_more, is_countable
 from notifications.duties.dora_report import Submission
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.notice import Notice
@@ -113,6 +114,8 @@ async def _shown(
         return notice, found
 
     notice, found = await reading.read(work)
+    entity = entity_of(found.profile)
+    standing = [each for each in found.duties if each.clock.state is not ClockState.FALLS_AWAY]
     values: dict[str, Any] = {
         "found": found,
         "may_record": access.may(Permission.NOTICE_ACKNOWLEDGE) and not notice.exercise,
@@ -122,8 +125,8 @@ async def _shown(
         "notice": notice,
         "exercise": notice.exercise,
         "document": found.document,
-        "profile": found.profile,
-        "own": found.duties,
+        "own": [each for each in standing if not depends_on_more(each.clock.duty, entity)],
+        "perhaps": [each for each in standing if depends_on_more(each.clock.duty, entity)],
         "dora": DORA_REPORTS,
         "time_zone": access.caller.time_zone or found.document["customer"]["time_zone"],
         "spoken": language,

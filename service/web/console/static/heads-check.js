@@ -2,7 +2,7 @@
 
 import { fromBase64, hex, keysOf, load, readJson, refuse, said, sayFailure, showExplained } from "./proof-page.js";
 import { VerificationError, parseVerifierKey, verifyCheckpoint, verifyConsistency, verifyCosignature } from "./log-verifier.js";
-import { locale } from "./times.js";
+import { locale, written } from "./times.js";
 
 const form = document.querySelector("form[data-check-heads]");
 const result = document.querySelector("[data-result]");
@@ -32,7 +32,7 @@ const cosignersOf = async (head) => {
   for (const text of form.dataset.witnesses.split("\n").filter((line) => line !== "")) {
     try {
       const key = await parseVerifierKey(text);
-      const at = moment.format(new Date(Number(await verifyCosignature(head.note, key)) * 1000));
+      const at = written(moment, new Date(Number(await verifyCosignature(head.note, key)) * 1000));
       lines.push(said("cosigned", { witness: key.name, size: head.size, at }));
     } catch (error) {
       // A head need not be cosigned, and a browser has no ML-DSA-44. The list below says who cosigned.

@@ -2,7 +2,7 @@
 // Says what holds, what does not and by which file, and what was not checked. Without it the page says how to check by hand.
 import { verifyDetached, verifyTimestamp } from "./cms-verifier.js";
 import { parseVerifierKey, verifyNoticeProof } from "./log-verifier.js";
-import { locale } from "./times.js";
+import { locale, written } from "./times.js";
 
 const place = document.querySelector("[data-notice-proof]");
 const given = place.dataset;
@@ -17,7 +17,7 @@ const say = (name, values = {}) => {
 
 const moment = (text) => {
   const format = { dateStyle: "long", timeStyle: "long", timeZone: "UTC" };
-  return new Intl.DateTimeFormat(locale, format).format(new Date(text));
+  return written(new Intl.DateTimeFormat(locale, format), new Date(text));
 };
 
 const fetched = async (path) => {

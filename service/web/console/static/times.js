@@ -5,6 +5,11 @@ const language = document.documentElement.lang || "en";
 /** For Intl: the English of the pages writes 29 November 2026, 14:02, as the server does. */
 export const locale = language === "en" ? "en-GB" : language;
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: "always" });
+/** Write a moment; the first day of a month is an ordinal in French, which Intl does not know. */
+export const written = (format, at) => {
+  const said = format.format(at);
+  return language === "fr" ? said.replace(/(^| )1 (?=\p{L})/u, (found) => found.replace("1", "1er")) : said;
+};
 const localMoment = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "long" });
 const units = [
   ["day", 86_400],
@@ -36,7 +41,7 @@ const shown = (time) => {
     // The time itself is read out; a number that changes each second would be read out each second.
     mark.setAttribute("aria-hidden", "true");
     time.after(mark);
-    time.title = localMoment.format(new Date(time.dateTime));
+    time.title = written(localMoment, new Date(time.dateTime));
   }
   return mark;
 };

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 
-from babel.dates import format_date
-
 from notifications.errors import Fault, InvalidInputError
 from notifications.time_zones import time_zone
+from notifications.wording import formats
 
 
 def start_of_day(text: str, zone: str, field: str) -> datetime:
@@ -28,7 +27,6 @@ def day_shown(language: str) -> Callable[[datetime, str], str]:
             local = at.astimezone(time_zone(zone))
         except LookupError:
             local = at.astimezone(UTC)
-        # Day before month, as everywhere on these pages.
-        return format_date(local, format="long", locale="en_GB" if language == "en" else language)
+        return formats.day(local, language)
 
     return shown

@@ -17,7 +17,7 @@ from service.ports.store import AccessTransaction
 from service.reports.charts import ReportChart, charts_of
 from service.reports.finding import find_report
 from service.reports.shown_report import ReportState, ShownReport
-from service.reports.tables import tables_of
+from service.reports.tables import condensed, tables_of
 from service.reports.wording import about_lines, cell_text, table_words
 from service.web.api.reports.report_files import wanted_customer
 from service.web.api.requests import Context, MayReadReports
@@ -92,7 +92,7 @@ async def report_page(
     language = reader_language(request, access.caller)
     words = table_words(language, context.agreements.by_id, shown)
     zone = str(shown.stated["time_zone"])
-    tables = tables_of(shown, words)
+    tables = [condensed(table) for table in tables_of(shown, words)]
     values: dict[str, Any] = {
         "shown": shown,
         "period": period,
