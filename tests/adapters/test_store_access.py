@@ -43,7 +43,11 @@ def path(tmp_path):
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request):
     """Where the store is."""
-    return request.getfixturevalue("path") if request.param == "sqlite" else postgresql_server().database()
+    if request.param == "sqlite":
+        yield request.getfixturevalue("path")
+        return
+    with postgresql_server().lent_database() as address:
+        yield address
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from service.ports.board import IncidentFigures, IncidentFilters
 from service.store import open_store
 from service.store.engines.postgresql_session import PostgresqlSession
 from service.store.sql.session import Session
+from support.opened_store import opened_store
 from support.postgresql_server import postgresql_server
 from support.records import NOW, SALT, after, make_customer, make_decision, make_delivery, make_incident, make_notice
 from support.serving_records import make_call_task
@@ -29,12 +30,8 @@ ACTIVE = IncidentFilters(state="active")
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "postgresql":
-        opened = open_store(postgresql_server().database(), migrate=False)
-    else:
-        opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 def overview(incident, **changes):
