@@ -79,17 +79,26 @@ def facts_of(point, impact="I3", criticality="C3", affected="yes", breach="no", 
     )
 
 
+READING = reading_of(AGREEMENT)
+#: Where each fact of a point stands in a state, with the answer of each digit.
+PLACES = tuple(
+    (INDEX[name], ("accidental", "malicious", None) if name == "intent" else ("no", "yes", None)) for name in NAMES
+)
+#: A state in which the customer's own data is not harmed and nothing else is known.
+OWN_DATA_UNHARMED = tuple("no" if fact.startswith("customer_data_harm.") else None for fact in FACTS)
+SETS_OF_NATURES = {
+    outcomes: frozenset(NATURES[outcome] for outcome in outcomes)
+    for count in range(len(NATURES) + 1)
+    for outcomes in map(frozenset, combinations(range(len(NATURES)), count))
+}
+
+
 def natures_by_the_rules(point):
     """Return the natures that the compiled rules allow in a point: what ``classify`` looks up, without its words."""
-    reading = reading_of(AGREEMENT)
-    state = [None] * len(FACTS)
-    for name, digit in zip(NAMES, point, strict=True):
-        answers = ("accidental", "malicious") if name == "intent" else ("no", "yes")
-        state[INDEX[name]] = None if digit == oracle.OPEN else answers[digit]
-    for each in ("availability", "integrity", "confidentiality", "traceability"):
-        state[INDEX[f"customer_data_harm.{each}"]] = "no"
-    outcomes = possible_outcomes(reading.nature, state, reading.answers, at_most=len(NATURES))
-    return frozenset(NATURES[outcome] for outcome in outcomes)
+    state = list(OWN_DATA_UNHARMED)
+    for (index, answers), digit in zip(PLACES, point, strict=True):
+        state[index] = answers[digit]
+    return SETS_OF_NATURES[possible_outcomes(READING.nature, state, READING.answers, at_most=len(NATURES))]
 
 
 @pytest.mark.slow
