@@ -102,6 +102,7 @@ class HttpServer(uvicorn.Server):
             )
         )
         self.is_up = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -110,6 +111,13 @@ class HttpServer(uvicorn.Server):
             await super().startup(sockets=sockets)
         finally:
             self.is_up.set()
+
+    async def main_loop(self) -> None:
+        """Wait for ``stop``, with a new date for answers each second; uvicorn looks ten times a second instead."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the answers that go on, then wait for the others."""
@@ -125,3 +133,4 @@ class HttpServer(uvicorn.Server):
     def stop(self) -> None:
         """Accept no more connections, and end once the running requests are answered."""
         self.should_exit = True
+        self._stopping.set()

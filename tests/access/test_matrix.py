@@ -6,6 +6,7 @@ the domain then says), ``-`` is forbidden (403), ``0`` does not exist (404). A r
 
 import httpx2
 import pytest
+import pytest_asyncio
 from fastapi.routing import iter_route_contexts
 
 from service.auth.route_guard import declared_permission
@@ -16,9 +17,12 @@ MARKS = {403: "-", 404: "0"}
 _UNDECLARED = {"/api/v1/openapi.json"}
 
 
-@pytest.fixture
-async def world(running, api):
-    return await build_world(running, api)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(shared_service, shared_api):
+    return await build_world(shared_service, shared_api)
 
 
 def routes(running):
@@ -63,17 +67,17 @@ async def tried(client, operation, names):
     return (await client.request(method, url, json=body, headers=headers)).status_code
 
 
-def test_every_route_has_a_row_and_every_row_a_route(running):
-    served = {f"{method} {path}": permission for method, path, permission in routes(running)}
+async def test_every_route_has_a_row_and_every_row_a_route(shared_service):
+    served = {f"{method} {path}": permission for method, path, permission in routes(shared_service)}
     guarded = {operation for operation, permission in served.items() if permission is not None}
     assert guarded - ROWS.keys() == set(), "routes without a row"
     assert ROWS.keys() - guarded == set(), "rows without a route"
     assert served.keys() - guarded == OPEN, "routes open to strangers"
 
 
-async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(running, world):
+async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(shared_service, world):
     wrong = []
-    async with httpx2.AsyncClient(base_url=running.url, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=shared_service.url, timeout=30) as client:
         for operation, row in ROWS.items():
             for role, expected in zip(ROLES, row.split(), strict=True):
                 client.headers["Authorization"] = f"Bearer {world.tokens[role]}"
@@ -85,7 +89,7 @@ async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(running, 
     assert wrong == []
 
 
-async def test_nobody_unknown_gets_through(running, world):
-    async with httpx2.AsyncClient(base_url=running.url, timeout=30) as client:
+async def test_nobody_unknown_gets_through(shared_service, world):
+    async with httpx2.AsyncClient(base_url=shared_service.url, timeout=30) as client:
         for operation in ROWS:
             assert await tried(client, operation, world.own) == 401, operation

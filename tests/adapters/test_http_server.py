@@ -2,7 +2,7 @@
 
 import asyncio
 import resource
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -181,3 +181,10 @@ async def test_an_idle_connection_outlives_those_of_proxies_and_clients():
     # uvicorn closes after 5 seconds unless it is told otherwise, at the very moment at which httpx2 gives one up.
     server = HttpServer(lambda scope, receive, send: None)
     assert server.config.timeout_keep_alive > 60
+
+
+async def test_it_is_told_to_stop_and_does_not_wait_for_its_next_look(monkeypatch):
+    # Without an end of the wait between two looks, only being told ends it.
+    monkeypatch.setattr(asyncio, "timeout", lambda _seconds: AsyncExitStack())
+    async with serving() as (_, port), connected(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as (reader, _):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")

@@ -174,5 +174,6 @@ async def controlled_provider(clock, key):
         try:
             yield provider
         finally:
-            server.should_exit = server.force_exit = True
+            server.force_exit = True
+            server.stop()
             await serving

@@ -100,7 +100,7 @@ async def _serving(app: FastAPI, bound: socket.socket, settings: Settings) -> As
         await server.is_up.wait()
         yield
     finally:
-        server.should_exit = True
+        server.stop()
         await serving
 
 
