@@ -9,7 +9,7 @@ from support.postgresql_server import own_server
 STEPS = [
     {"random": True},
     {"point": "add_sealed", "when": "before", "nth": 1},
-    {"point": "add_sealed", "when": "after", "nth": 2},
+    {"point": "add_sealed", "when": "after", "nth": 1},
     {"point": "grow_tree", "when": "after", "nth": 2},
     {"point": "write_head", "when": "before", "nth": 1},
     {"point": "send_mail", "when": "before", "nth": 1},
