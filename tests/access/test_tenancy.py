@@ -56,12 +56,13 @@ SCOPED = {
     "audit": "about append at entries get matching openings",
     "board": "figures page",
     "credentials": "passkeys password totp",
-    "customers": "add_contact add_profile add_reachability_checks all bindings by_pseudonyms contact contacts get"
-    " latest_reachability_checks named page profiles pseudonym reached require require_contact save_contact some",
-    "announcements": "customer customers is_open letter letters_of_notice open_letters require_letter save_customer",
+    "customers": "add_contact add_contacts add_profile add_reachability_checks all bindings by_pseudonyms contact"
+    " contacts contacts_of get latest_reachability_checks named page profiles pseudonym reached require require_contact save_contact some",
+    "announcements": "customer customers letter letters_of_notice open_letters require_letter save_customer state",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
     "drafts": "add alerts_count by_alert get of_alerts of_owner remove save",
-    "duties": "add_legal_profile assessments assessments_since drafts legal_profile legal_profiles submissions",
+    "duties": "add_customer_submission add_legal_profile assessments assessments_since customer_submissions drafts"
+    " legal_profile legal_profiles submissions",
     "erasures": "obstacles order orders",
     "escalations": "call_records call_task call_tasks call_tasks_of_notice get hasten require_call_task save"
     " save_call_task",

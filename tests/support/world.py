@@ -119,7 +119,7 @@ async def build_world(running, api, *, customer_names=("Own", "Foreign"), **chan
             "contact_id": contacts[0]["id"],
             "agreement_id": "secnumcloud_iaas_3_0",
             "index": "0",
-            "duty_id": "nis2_recipients",
+            "duty_id": "nis2_early_warning",
             "submission_id": "00000000-0000-4000-8000-000000000000",
             "language": "en",
             **dict.fromkeys(("passkey_id", "session_id", "token_id"), "00000000-0000-4000-8000-000000000000"),
