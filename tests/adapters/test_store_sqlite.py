@@ -28,7 +28,7 @@ from service.store.engines.migration import is_current, sqlite_engine, upgrade
 from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
 from service.store.sql.statements import compiled
 from service.store.tables import metadata
-from support.duty_records import make_assessment, make_draft, make_legal_profile, make_submission
+from support.duty_records import make_assessment, make_draft, make_legal_profile, make_own_submission, make_submission
 from support.records import (
     NOW,
     SALT,
@@ -160,6 +160,7 @@ class TestAppendOnly:
             tx.duties.add_assessment(make_assessment(incident))
             tx.duties.add_submission(make_submission(incident))
             tx.duties.add_draft(make_draft(incident))
+            tx.duties.add_customer_submission(make_own_submission(notice))
             made = make_entry(openings=[("pdf", b"%PDF")])
             tx.audit.append([make_entry(openings=[("payload", b"x")]), made])
             tx.notices.add_pdf(notice.id, "fr", None, made.id)
@@ -505,7 +506,7 @@ class TestStatements:
         from_the_end = {"_NEWEST_STAMPED", "_HEAD", "_LAST_SEQUENCED", "_RECENT"}
         every_customer, as_the_process_starts = (
             {"_WITHOUT_CONTACT", "_UNREACHABLE", "_TO_CHECK", "_SECOND_CHANNELS"},
-            {"_FREE_ALL", "_WITHOUT_OVERVIEW"},
+            {"_FREE_ALL", "_WITHOUT_OVERVIEW", "_WITHOUT_TIMER"},
         )
         queues_in_order = {
             # From the newest head back to the first that a witness cosigned, once as the process starts.

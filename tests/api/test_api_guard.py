@@ -66,6 +66,7 @@ async def test_health_is_open_and_tells_no_content(stranger):
         "erasing",
         "reports",
         "log_check",
+        "announcements",
         "disk",
     )
     assert ready.json()["parts"] == dict.fromkeys(parts, "ok")
