@@ -1,28 +1,19 @@
 """Every page, judged by axe-core (WCAG 2.2 A and AA): light and dark, narrow and wide, in every language."""
 
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
-import httpx2
 import pytest
 import pytest_asyncio
 
-from service.cli.demo.environment import embedded_service
-from service.system.http_server import bound_socket
-from support.chromium import hand_over, opened_page, started_chromium, unfold
+from support.axe_source import DARK_AND_NARROW, PHONE, RULES, VIOLATIONS, WIDE, axe_source
+from support.browsed_site import browsed_site
+from support.chromium import hand_over, opened_page, unfold
 from support.page_tour import HARD_WORDS, LONG_NAME, RIGHT_TO_LEFT, add_waiting_work, people_of, taken_by, tour_of
 from support.people import browser
 from support.world import build_world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
-FOLDER = Path(__file__).parents[1] / "axe"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-DARK_AND_NARROW = {"type": "rule", "values": ["color-contrast", "target-size"]}
-#: Only what is wrong leaves the browser: what passes is every element of the page, once for each rule.
-VIOLATIONS = "rules => axe.run({runOnly: rules, resultTypes: ['violations']}).then(found => found.violations)"
 LANGUAGES = ("fr", "en", "de")
 FORM = re.compile(r'<form[^>]*method="post"[^>]*action="([^"]+)"[^>]*>(.*?)</form>', re.DOTALL)
 #: What a person fills.
@@ -42,42 +33,19 @@ UNEXPLAINED = """() => [...document.querySelectorAll('[aria-invalid]')].filter(f
     !(field.getAttribute('aria-describedby') ?? '').split(' ')
         .some(id => document.getElementById(id)?.textContent.trim()))
     .map(field => field.outerHTML.slice(0, 160))"""
-WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory):
-    """The source of axe-core, installed from its lock."""
-    assert shutil.which("npm"), "npm is not here: install nodejs and npm, as .ci/run does"
-    folder = tmp_path_factory.mktemp("axe") / "axe"
-    shutil.copytree(FOLDER, folder)
-    words = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=240)
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    return axe_source(tmp_path_factory.mktemp("axe"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(prepared_folder, tmp_path_factory):
     """A service with the world, and a browser."""
-    folder = tmp_path_factory.mktemp("axe_site") / "data"
-    shutil.copytree(prepared_folder, folder)
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    async with (
-        embedded_service(
-            folder,
-            port=port,
-            provider__console_url=origin,
-            log__batch_seconds=0.01,
-            access__stranger_requests_burst=5000,
-            access__requests_burst=20_000,
-        ) as running,
-        httpx2.AsyncClient(
-            base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.token}"}, timeout=30
-        ) as api,
-        started_chromium() as chromium,
-    ):
+    place = tmp_path_factory.mktemp("axe_site")
+    async with browsed_site(prepared_folder, place, access__requests_burst=20_000) as browsed:
+        running, api = browsed.service, browsed.api
         world = await build_world(running, api, customer_names=(LONG_NAME, RIGHT_TO_LEFT), **HARD_WORDS)
         await add_waiting_work(running, api, world)
         # Which pages there are, and which forms stand on them, depends on no language.
@@ -85,7 +53,7 @@ async def site(prepared_folder, tmp_path_factory):
         forms = await _filled_forms(running, stops)
         people = {language: await people_of(running, world, language) for language in LANGUAGES[1:]}
         stops_in = {LANGUAGES[0]: stops} | {language: taken_by(of_it, stops) for language, of_it in people.items()}
-        yield origin, chromium, stops_in, forms
+        yield browsed.origin, browsed.chromium, stops_in, forms
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,21 +1,16 @@
 """Pages as they are after a person acted on them, judged by axe-core: what a tour of addresses does not show."""
 
-import shutil
-
-import httpx2
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
-from service.system.http_server import bound_socket
 from service.web.console.catalogues import text
-from support.announcements import announce, bound, released
+from support.announcements import announce, bound, open_letter, released
 from support.axe_source import WIDE, axe_source, faults_of
-from support.chromium import opened_page, started_chromium
+from support.browsed_site import browsed_site
+from support.chromium import opened_page
 from support.people import person
-from support.scenario import ok
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -30,26 +25,15 @@ def axe(tmp_path_factory):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(prepared_folder, tmp_path_factory):
     """A service with an announcement that was released and needs a letter, a browser, and an analyst per language."""
-    folder = tmp_path_factory.mktemp("axe_states_site") / "data"
-    shutil.copytree(prepared_folder, folder)
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    async with (
-        embedded_service(folder, port=port, provider__console_url=origin, log__batch_seconds=0.01) as running,
-        httpx2.AsyncClient(
-            base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.token}"}, timeout=30
-        ) as api,
-        started_chromium() as chromium,
-    ):
+    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("axe_states_site")) as browsed:
+        running, api = browsed.service, browsed.api
         await bound(api, "Valmont", "a@valmont.example")
         made = await announce(api, "loss_of_qualification")
         await released(api, made)
-        await running.sink.wait_for(1)
-        (letter,) = (await ok(api.get("/letters")))["items"]
+        letter = await open_letter(running, api)
         roles = ((Role.ANALYST, None), (Role.ADMINISTRATOR, None), (Role.AUDITOR, None))
         people = {each: await person(running, f"Ada-{each}", *roles, language=each) for each in LANGUAGES}
-        yield origin, chromium, people, {"announcement": made["id"], "letter": letter["id"]}
+        yield browsed.origin, browsed.chromium, people, {"announcement": made["id"], "letter": letter["id"]}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
