@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import fsck
+from table import result_line
 
 from service.bootstrap.data_folder import prepare_data_folder
 from service.crypto.log_keys import LogKeyFile
@@ -36,6 +37,7 @@ from support.sealed_sample import Office
 _HERE = Path(__file__).parents[1]
 _ROUNDS = 7
 _IDLE_SECONDS = 5.0
+_IDLE_MEBIBYTES = 110
 
 
 def _environment(tree: Path) -> dict[str, str]:
@@ -96,10 +98,6 @@ def _installation(folder: Path, entries: int) -> Path:
     return folder
 
 
-def _said(name: str, value: float, goal: float, unit: str = "ratio") -> None:
-    print(f"{name} {unit}={value:.2f} goal={goal:g} {'ok' if value <= goal else 'short'}", flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", type=Path, help="work tree of the build to compare with")
@@ -108,18 +106,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
         (where / "office").mkdir()
-        _said("verify", _verifying(where / "office"), 2)
+        print(result_line("verify", _verifying(where / "office"), at_most=2), flush=True)
         empty, full = _installation(where / "empty", 0), _installation(where / "full", arguments.entries)
         _serving(_HERE, empty), _serving(_HERE, full)
         pairs = [(_serving(_HERE, full)[0], _serving(_HERE, empty)[0]) for _ in range(_ROUNDS)]
-        _said("serve_full_log", statistics.median(one / other for one, other in pairs), 1.2)
+        ratio = statistics.median(one / other for one, other in pairs)
+        print(result_line("serve_full_log", ratio, at_most=1.2), flush=True)
         if arguments.before is not None:
             _serving(arguments.before, empty)
             pairs = [(_serving(_HERE, empty)[0], _serving(arguments.before, empty)[0]) for _ in range(_ROUNDS)]
             now, then = (statistics.median(side) for side in zip(*pairs, strict=True))
             print(f"  {now:.2f} s, before {then:.2f} s of the processor")
-            _said("serve", statistics.median(one / other for one, other in pairs), 0.3)
-        _said("serve_idle", _serving(_HERE, empty, idle=True)[1], 110, "MiB")
+            ratio = statistics.median(one / other for one, other in pairs)
+            print(result_line("serve", ratio, at_most=0.3), flush=True)
+        idle = _serving(_HERE, empty, idle=True)[1]
+        print(f"  {idle:.0f} MiB of an idle service; the reference is the goal of {_IDLE_MEBIBYTES} MiB")
+        print(result_line("serve_idle_memory", idle / _IDLE_MEBIBYTES, at_most=1), flush=True)
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def test_in_any_other_form_it_is_refused(office, mail, change):
     ("language", "said", "wanted"),
     [
         ("en", "Opening the page confirms nothing", "by 1 April 2026, 11:30"),
-        ("fr", "Ouvrir la page ne confirme rien", "avant le 1 avril 2026 à 11:30"),
+        ("fr", "Ouvrir la page ne confirme rien", "avant le 1er avril 2026 à 11:30"),
         ("de", "Das Öffnen der Seite bestätigt nichts", "bis zum 1. April 2026, 11:30"),
     ],
 )
