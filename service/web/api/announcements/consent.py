@@ -11,7 +11,7 @@ from notifications.errors import NotFoundError
 from notifications.ports import Transaction
 from notifications.use_cases.announcements.consent import REASON_MAX_CHARACTERS, answer_consent
 from notifications.use_cases.audit_context import AuditContext
-from service.web.api.announcements.announcements import ConsentOut, consent_out
+from service.web.api.announcements.announcement_schemas import ConsentOut, consent_out
 from service.web.api.fields import Line, Prose, Schema
 from service.web.api.requests import (
     Answer,

@@ -38,7 +38,7 @@ from service.auth.route_guard import Access, Requires
 from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import override_finding
 from service.ports.store import AccessTransaction
-from service.web.api.announcements.announcements import AnnouncementInFull, announcement_in_full
+from service.web.api.announcements.announcement_schemas import AnnouncementInFull, announcement_in_full
 from service.web.api.notices.notices import log_overrides
 from service.web.api.requests import ApiContext, Context, Cursor
 from service.web.console.failures import PageRoute
