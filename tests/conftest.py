@@ -102,7 +102,7 @@ def _service(folder, **settings):
 
 def _client(service):
     headers = {"Authorization": f"Bearer {service.token}"}
-    return httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=30)
+    return httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=120)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ async def test_a_token_ends_by_itself(stepped):
     service, clock = stepped
     _, token = await account(service, "A", at_provider(Role.ANALYST))
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers) as client:
+    async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=120) as client:
         assert (await client.get("/incidents")).status_code == 200
         clock.step(timedelta(days=1))
         refused = await client.get("/incidents")
@@ -81,7 +81,7 @@ async def test_a_token_ends_by_itself(stepped):
     ],
 )
 async def test_what_is_no_token_of_ours_is_refused_alike(running, header):
-    async with httpx2.AsyncClient(base_url=running.url) as client:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=120) as client:
         answer = await client.get("/api/v1/incidents", headers={"Authorization": header.encode()})
     assert answer.status_code == 401
     assert answer.json()["detail"] == "no bearer token and no session, or not a valid one"
@@ -162,7 +162,7 @@ class TestRates:
         service, clock = stepped
         _, token = await account(service, "A", at_provider(Role.ANALYST))
         _, other = await account(service, "B", at_provider(Role.ANALYST))
-        async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1") as client:
+        async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", timeout=120) as client:
             client.headers["Authorization"] = f"Bearer {token}"
             answers = [await client.get("/agreements") for _ in range(21)]
             assert [answer.status_code for answer in answers] == [200] * 20 + [429]
@@ -178,7 +178,7 @@ class TestRates:
     async def test_strangers_are_counted_by_address_and_never_shut_out_a_valid_token(self, stepped):
         service, _ = stepped
         _, token = await account(service, "A", at_provider(Role.ANALYST))
-        async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1") as client:
+        async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", timeout=120) as client:
             guesses = [await client.get("/incidents", headers={"Authorization": f"Bearer {n}"}) for n in range(12)]
             assert [answer.status_code for answer in guesses] == [401] * 10 + [429] * 2
             answer = await client.get("/incidents", headers={"Authorization": f"Bearer {token}"})
@@ -193,7 +193,7 @@ async def test_last_use_is_kept_to_the_minute(stepped):
     async def last_used():
         return (await service.parts.store.read(lambda tx: tx.tokens.of_account(made.id)))[0].last_used_at
 
-    async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers) as client:
+    async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=120) as client:
         clock.step(timedelta(minutes=5))
         assert (await client.get("/agreements")).status_code == 200
         used_at = clock.now()

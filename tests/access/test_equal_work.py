@@ -110,7 +110,7 @@ async def test_what_a_customer_reads_costs_the_same_whatever_another_has(running
         return await costs(member), await costs(pages)
 
     async with (
-        httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as member,
+        httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=120) as member,
         browser(running, manager) as pages,
     ):
         few, many = await grown(3), await grown(200)
@@ -135,7 +135,7 @@ async def test_what_is_foreign_or_hidden_is_refused_like_what_is_nowhere(running
     headers = {"Authorization": f"Bearer {world.tokens['manager']}"}
     differing, tried = [], 0
     async with (
-        httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as program,
+        httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=120) as program,
         browser(running, manager) as pages,
     ):
         for operation, row in ROWS.items():

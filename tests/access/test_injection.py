@@ -26,7 +26,7 @@ async def test_a_name_of_several_lines_is_refused_wherever_there_is_one(api, tex
 
 async def test_what_a_request_says_of_itself_is_one_line_of_the_log(running, service_log):
     hostile = 'x","level":"info","event":"forged'
-    async with httpx2.AsyncClient(base_url=running.url) as client:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=120) as client:
         for headers in ({"User-Agent": hostile}, {"Authorization": f"Bearer {hostile}"}, {"X-Forwarded-For": hostile}):
             await client.get("/api/v1/incidents", headers=headers)
         await client.post("/sign-in", data={"email": f"{hostile}\r\n{hostile}", "password": hostile, "return_to": "/"})
@@ -65,7 +65,7 @@ async def test_no_field_is_set_that_is_not_offered(api, path, body):
 
 async def test_nobody_gives_itself_a_role(running):
     made, token = await account(running, "Adam", at_provider(Role.ADMINISTRATOR))
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1") as adam:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", timeout=120) as adam:
         adam.headers["Authorization"] = f"Bearer {token}"
         answer = await adam.post(f"/accounts/{made.id}/grants", json={"role": "analyst"})
         assert answer.status_code in {409, 422}

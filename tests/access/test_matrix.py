@@ -77,7 +77,7 @@ async def test_every_route_has_a_row_and_every_row_a_route(shared_service):
 
 async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(shared_service, world):
     wrong = []
-    async with httpx2.AsyncClient(base_url=shared_service.url, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=shared_service.url, timeout=120) as client:
         for operation, row in ROWS.items():
             for role, expected in zip(ROLES, row.split(), strict=True):
                 client.headers["Authorization"] = f"Bearer {world.tokens[role]}"
@@ -90,6 +90,6 @@ async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(shared_se
 
 
 async def test_nobody_unknown_gets_through(shared_service, world):
-    async with httpx2.AsyncClient(base_url=shared_service.url, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=shared_service.url, timeout=120) as client:
         for operation in ROWS:
             assert await tried(client, operation, world.own) == 401, operation

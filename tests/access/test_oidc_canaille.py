@@ -138,7 +138,7 @@ async def test_sign_in_at_a_real_provider_and_work_here(flow, service_log):
 
         # The session works on the API, with the role that the group gives, and no other.
         headers = {"Cookie": f"{SESSION_COOKIE}={person.cookies[SESSION_COOKIE]}"}
-        api = httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers)
+        api = httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=120)
         async with api:
             assert (await api.get("/incidents")).status_code == 200
             assert (await api.get("/keys")).status_code == 403
@@ -194,7 +194,7 @@ async def sign_in_to(person, issuer, wanted):
 
 
 async def test_without_a_provider_there_is_nothing(running):
-    async with httpx2.AsyncClient(base_url=running.url) as client:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=120) as client:
         for path in ("/sign-in/oidc", "/sign-in/oidc/callback?code=x&state=y"):
             assert (await client.get(path)).status_code == 404
         assert "/sign-in/oidc" not in (await client.get("/sign-in")).text

@@ -11,7 +11,7 @@ BURST = 2
 
 async def statuses(url, *forwarded):
     """Return the status of a request without a credential for each X-Forwarded-For."""
-    async with httpx2.AsyncClient(base_url=url, timeout=30) as stranger:
+    async with httpx2.AsyncClient(base_url=url, timeout=120) as stranger:
         answers = [
             await stranger.get("/api/v1/incidents", headers={} if value is None else {"X-Forwarded-For": value})
             for value in forwarded
@@ -60,7 +60,7 @@ async def test_a_blocked_stranger_blocks_nobody_elses_sign_in(data_folder, servi
     """The count of wrong passwords follows the address too."""
     async with (
         embedded_service(data_folder, access__trusted_proxies=("127.0.0.1",)) as running,
-        httpx2.AsyncClient(base_url=running.url, timeout=30) as browser,
+        httpx2.AsyncClient(base_url=running.url, timeout=120) as browser,
     ):
 
         async def tried(number, address):

@@ -86,7 +86,7 @@ async def test_nothing_that_a_customer_reads_changes_until_something_is_released
     await settled(running, UUID(own["notice_id"]), UUID(foreign["notice_id"]))
     headers = {"Authorization": f"Bearer {world.tokens['member']}"}
     async with (
-        httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as member,
+        httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=120) as member,
         browser(running, manager) as pages,
     ):
         # The first look at a notice is recorded.
@@ -170,7 +170,7 @@ async def test_a_cursor_says_nothing_and_serves_one_account_in_one_list(running,
     assert (await ok(api.get("/customers", params={"limit": 1})))["next_cursor"] == first
     incidents = (await ok(api.get("/incidents", params={"limit": 1, "state": "open"})))["next_cursor"]
     headers = {"Authorization": f"Bearer {world.tokens['analyst']}"}
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as analyst:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as analyst:
         changed = first[:-1] + ("A" if first[-1] != "A" else "B")
         # The same bytes in another spelling, where the last character has bits to spare.
         respelled = first[:-1] + chr(ord(first[-1]) + 1)
@@ -221,7 +221,7 @@ async def test_a_dry_run_tells_a_customer_no_number_of_incidents(running, api, w
 async def test_where_the_provider_wants_it_a_ticket_does_not_count_the_incidents_of_others(data_folder, service_log):
     async with embedded_service(data_folder, provider__random_tickets=True) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             tickets = [(await declare(api))["ticket"] for _ in range(5)]
     assert all(re.fullmatch(r"INC-20[0-9]{2}-[0-9]{9}", ticket) for ticket in tickets)
     assert len(set(tickets)) == 5

@@ -28,7 +28,7 @@ def caller(running):
 
     def make(token):
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
+        return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120)
 
     return make
 

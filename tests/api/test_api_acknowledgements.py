@@ -24,7 +24,7 @@ class Case:
     async def caller(self, name, *grants):
         made, token = await account(self.running, name, *grants)
         headers = {"Authorization": f"Bearer {token}"}
-        client = httpx2.AsyncClient(base_url=f"{self.running.url}/api/v1", headers=headers, timeout=30)
+        client = httpx2.AsyncClient(base_url=f"{self.running.url}/api/v1", headers=headers, timeout=120)
         return made, await self.stack.enter_async_context(client)
 
     async def member(self, name="Anna", role=Role.CUSTOMER_MEMBER, at=0):

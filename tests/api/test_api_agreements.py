@@ -27,7 +27,7 @@ def second_agreement(tmp_path):
 async def test_a_second_agreement_without_code(data_folder, service_log, second_agreement):
     async with embedded_service(data_folder, agreements__folder=second_agreement) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             known = {item["id"] for item in (await ok(api.get("/agreements")))["items"]}
             assert known == {"secnumcloud_2026", "secnumcloud_iaas_3_0", "secnumcloud_iaas_4_0"}
             old = await scenario.customer(api, name="Old")
@@ -121,7 +121,7 @@ async def test_a_profile_dry_run_says_what_it_would_have_changed(api):
 async def test_a_start_without_an_agreement_that_binds_a_customer_names_it(data_folder, service_log, second_agreement):
     async with embedded_service(data_folder, agreements__folder=second_agreement) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             bound = {"agreement_id": "secnumcloud_iaas_4_0", "effective_at": "2025-02-01T00:00:00Z"}
             await scenario.customer(api, agreement=bound)
     with pytest.raises(GreffierError, match="customers are bound to secnumcloud_iaas_4_0, and no file has this id"):

@@ -46,7 +46,7 @@ async def sender(running):
         permissions=["incident.declare", "self"],
     )
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as client:
         yield client
 
 
@@ -132,7 +132,7 @@ async def test_each_sender_has_fingerprints_of_its_own(running, sender):
         permissions=["incident.declare", "self"],
     )
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as second:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as second:
         ((_, first_id),) = await sent(sender, alert())
         other = alert(annotations={"summary": "Another thing"})
         ((outcome, second_id),) = await sent(second, other)
@@ -293,7 +293,7 @@ async def by_title(sender, fingerprint):
 
 async def test_who_may_not_declare_sends_no_alert(running):
     _, token = await account(running, "approver", at_provider(Role.APPROVER))
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", timeout=120) as client:
         assert (await client.post("/alerts", json=message(alert()))).status_code == 401
         client.headers["Authorization"] = f"Bearer {token}"
         assert (await client.post("/alerts", json=message(alert()))).status_code == 403

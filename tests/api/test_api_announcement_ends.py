@@ -64,7 +64,7 @@ async def world(data_folder, service_log):
         data_folder, clock=clock, log__batch_seconds=0.01, access__requests_burst=20_000
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield World(running, api, clock)
 
 

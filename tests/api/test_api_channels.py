@@ -116,7 +116,7 @@ async def test_a_pause_ends_by_itself_and_says_so(data_folder, service_log):
     clock = SteppedClock()
     async with embedded_service(data_folder, clock=clock) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             until = (clock.now() + timedelta(hours=1)).isoformat()
             await ok(api.post("/channels/webhook/pause", json={"reason": "R", "until": until}))
             store = running.parts.store

@@ -43,7 +43,7 @@ async def running(data_folder, service_log, tmp_path):
 @pytest.fixture
 async def api(running):
     headers = {"Authorization": f"Bearer {running.token}"}
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as client:
         yield client
 
 

@@ -12,7 +12,7 @@ OPEN = {"/healthz", "/readyz"}
 
 @pytest.fixture
 async def stranger(running):
-    async with httpx2.AsyncClient(base_url=running.url, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=120) as client:
         yield client
 
 

@@ -139,7 +139,7 @@ async def test_an_answer_is_not_given_again_after_the_grant_was_revoked(running,
     body, key = {"url": "https://hook.invalid/"}, {"Idempotency-Key": "h-1"}
     path = f"/customers/{own['id']}/webhooks"
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as integrator:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as integrator:
         first = await integrator.post(path, json=body, headers=key)
         assert first.status_code == 201
         assert (await integrator.post(path, json=body, headers=key)).json()["id"] == first.json()["id"]

@@ -39,14 +39,14 @@ async def test_the_rate_is_looked_at_before_the_body(data_folder, service_log):
         access__stranger_requests_per_second=0.0001,
     ) as running:
         own = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=running.url, headers=own, timeout=30) as client:
+        async with httpx2.AsyncClient(base_url=running.url, headers=own, timeout=120) as client:
             assert (await client.get("/api/v1/incidents")).status_code == 200
         assert await answer_to_header(running.port, "/api/v1/incidents", UNSENT | own) == "429"
         assert [await answer_to_header(running.port, "/api/v1/incidents", UNSENT) for _ in range(2)] == ["401", "429"]
 
 
 async def test_a_stranger_sends_only_small_forms(running):
-    async with httpx2.AsyncClient(base_url=running.url, timeout=30) as stranger:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=120) as stranger:
         for size, expected in ((1_000, 401), (70_000, 413)):
             answer = await stranger.post("/sign-in", data={"email": "a@b.example", "password": "x" * size})
             assert (answer.status_code == 413) == (expected == 413), size
@@ -58,7 +58,7 @@ async def test_bodies_have_a_budget_together(data_folder, service_log):
         data_folder, limits__max_body_bytes=100_000, limits__max_buffered_bytes=100_000
     ) as running:
         own = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=running.url, headers=own, timeout=30) as client:
+        async with httpx2.AsyncClient(base_url=running.url, headers=own, timeout=120) as client:
 
             async def status(size):
                 body = b" " * size + b"{}"

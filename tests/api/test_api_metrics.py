@@ -15,7 +15,7 @@ from support.scenario import affected, customer, declare, ok, release
 
 async def scraped(running, headers=None):
     headers = headers or {"Authorization": f"Bearer {running.token}"}
-    async with httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=120) as client:
         return await client.get("/metrics")
 
 
@@ -108,7 +108,7 @@ async def test_requests_are_counted_by_route_as_it_is_written_and_never_by_path(
     hospital = await customer(api)
     for _ in range(3):
         await ok(api.get(f"/customers/{hospital['id']}"))
-    async with httpx2.AsyncClient(base_url=running.url) as stranger:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=120) as stranger:
         for number in range(4):
             await stranger.get(f"/wp-admin/{number}")
             await stranger.request("PROPFIND", f"/coffee/{number}")
@@ -135,7 +135,7 @@ async def test_the_listener_answers_without_a_token_and_only_for_metrics(data_fo
     async with embedded_service(data_folder, metrics__port=0) as running:
         listening = next(line for line in service_log.getvalue().splitlines() if "metrics.listening" in line)
         port = int(re.search(r'"port": (\d+)', listening)[1])
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as scraper:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120) as scraper:
             answer = await scraper.get("/metrics")
             assert answer.status_code == 200
             assert ("greffier_notices_unreleased", ()) in samples(answer.text)
@@ -143,7 +143,7 @@ async def test_the_listener_answers_without_a_token_and_only_for_metrics(data_fo
             assert (await scraper.post("/metrics")).status_code == 405
         # Somebody who says nothing holds nobody up.
         _, silent = await asyncio.open_connection("127.0.0.1", port)
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as scraper:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120) as scraper:
             assert (await scraper.get("/metrics")).status_code == 200
         silent.close()
         assert running.parts.context.metrics.registry is not None

@@ -32,7 +32,7 @@ class Case:
     async def caller(self, name, *grants):
         made, token = await account(self.running, name, *grants, email=f"{name.lower()}@people.example")
         headers = {"Authorization": f"Bearer {token}"}
-        client = httpx2.AsyncClient(base_url=f"{self.running.url}/api/v1", headers=headers, timeout=30)
+        client = httpx2.AsyncClient(base_url=f"{self.running.url}/api/v1", headers=headers, timeout=120)
         return made, await self.stack.enter_async_context(client)
 
     async def member(self, name, at=0, role=Role.CUSTOMER_MEMBER):
@@ -65,7 +65,7 @@ async def case(prepared_folder, tmp_path_factory):
             )
         )
         headers = {"Authorization": f"Bearer {running.token}"}
-        client = httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
+        client = httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120)
         api = await stack.enter_async_context(client)
         customers = [
             await customer(api, name, contacts=((f"soc@{name.lower()}.example", "en"),)) for name in ("Alpha", "Beta")

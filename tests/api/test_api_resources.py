@@ -197,7 +197,7 @@ async def test_a_file_may_be_larger_than_other_bodies_and_is_bounded(data_folder
         import httpx2
 
         headers = {"Authorization": f"Bearer {service.token}"}
-        async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=120) as api:
             valmont = await scenario.customer(api, "Valmont", contacts=())
             content = HEADER + "".join(line(valmont, f"vol-{number}") for number in range(30))
             assert len(content) > 1_000

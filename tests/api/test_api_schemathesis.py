@@ -56,7 +56,7 @@ class Running:
                 access__stranger_requests_burst=10**6,
             ) as service:
                 headers = {"Authorization": f"Bearer {service.token}"}
-                async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=30) as api:
+                async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=120) as api:
                     self.world = await build_world(service, api)
                 self.url, self.tokens = service.url, self.world.tokens | {"first": service.token}
                 self._ready.set()

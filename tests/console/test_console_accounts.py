@@ -141,7 +141,7 @@ async def test_nobody_changes_their_own_roles_and_the_last_administrator_stays(d
     async with embedded_service(data_folder) as alone:
         only = await person(alone, "Only", (Role.ADMINISTRATOR, None))
         headers = {"Authorization": f"Bearer {alone.token}"}
-        async with httpx2.AsyncClient(base_url=f"{alone.url}/api/v1", headers=headers) as first:
+        async with httpx2.AsyncClient(base_url=f"{alone.url}/api/v1", headers=headers, timeout=120) as first:
             # The account of the installation is an administrator too; it is ended, so that one is left.
             accounts = (await ok(first.get("/accounts")))["items"]
         root = next(each for each in accounts if each["id"] != str(only.account.id))

@@ -216,7 +216,7 @@ async def notice_files(site, tmp_path_factory):
     """The files of the notice as the API hands them out, with the log's key, and a document of somebody else."""
     folder = tmp_path_factory.mktemp("notice")
     headers = {"Authorization": f"Bearer {site.service.token}"}
-    async with httpx2.AsyncClient(base_url=f"{site.service.url}/api/v1", headers=headers, timeout=30) as api:
+    async with httpx2.AsyncClient(base_url=f"{site.service.url}/api/v1", headers=headers, timeout=120) as api:
         for name, path in (
             ("notice.tlog-proof", "proof"),
             ("notice.json", "document"),

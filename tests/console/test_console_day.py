@@ -144,7 +144,7 @@ async def alerted(day):
         "fingerprint": "1a30ba71cca2921f",
     }
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(base_url=f"{day.service.url}/api/v1", headers=headers, timeout=30) as sender:
+    async with httpx2.AsyncClient(base_url=f"{day.service.url}/api/v1", headers=headers, timeout=120) as sender:
         answered = await ok(sender.post("/alerts", json={"version": "4", "status": "firing", "alerts": [alert]}))
     assert [item["outcome"] for item in answered["items"]] == ["opened"]
 

@@ -127,7 +127,7 @@ async def test_an_incident_without_customers_has_its_pages(prepared_folder, tmp_
     shutil.copytree(prepared_folder, tmp_path / "data")
     async with embedded_service(tmp_path / "data") as empty:
         headers = {"Authorization": f"Bearer {empty.token}"}
-        async with httpx2.AsyncClient(base_url=f"{empty.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{empty.url}/api/v1", headers=headers, timeout=120) as api:
             alone = await declare(api)
         async with browser(empty, await person(empty, "Ada", (Role.ANALYST, None))) as reader:
             for part in PARTS:

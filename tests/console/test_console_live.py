@@ -76,7 +76,7 @@ async def ada(running):
 
 async def all_ended(running):
     """Wait until the service has no stream; each round is an answer of the service."""
-    async with asyncio.timeout(30), httpx2.AsyncClient(base_url=running.url) as client:
+    async with asyncio.timeout(30), httpx2.AsyncClient(base_url=running.url, timeout=120) as client:
         while running.app.state.live.open:
             await client.get("/healthz")
 
@@ -141,7 +141,7 @@ async def test_those_who_may_not_read_incidents_get_no_stream(running, api):
     for path in ("/events", "/api/v1/events"):
         async with browser(running, member) as pages:
             assert (await pages.get(path)).status_code == 403
-        async with httpx2.AsyncClient(base_url=running.url) as stranger:
+        async with httpx2.AsyncClient(base_url=running.url, timeout=120) as stranger:
             assert (await stranger.get(path)).status_code == 401
 
 
@@ -317,7 +317,7 @@ async def test_two_processes_that_commit_in_turn_leave_no_event_out_on_postgresq
     async with embedded_service(tmp_path / "data", database__url=address) as running:
         ada = await person(running, "Ada", (Role.ANALYST, None))
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             incident = await declare(api)
         other = open_store(address, migrate=False)
         has_begun, may_end = threading.Event(), threading.Event()

@@ -47,7 +47,7 @@ async def test_a_stranger_is_led_to_the_sign_in_and_back(running):
 
 
 async def test_a_program_gets_the_problem_of_the_api(running):
-    async with httpx2.AsyncClient(base_url=running.url) as program:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=120) as program:
         answer = await program.get("/account")
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
@@ -387,7 +387,7 @@ async def test_a_notice_without_its_timestamp_stands_among_what_waits_with_the_r
     settings = {"timestamps__url": "http://127.0.0.1:9/", "timestamps__ca_file": data_folder / "trust" / "tsa.pem"}
     async with embedded_service(data_folder, log__batch_seconds=0, **settings) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             await customer(api)
             (notice,) = await release(api, await declare(api, intent="malicious", cause="attack", impact="I1"))
             await running.sink.wait_for(1)

@@ -99,7 +99,7 @@ async def test_the_api_has_the_field_and_logs_the_choice(running):
         )
     assert made.status_code == 201, made.text
     headers = {"Authorization": f"Bearer {made.json()['token']}"}
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers) as api:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
         assert (await ok(api.get("/account")))["time_zone"] is None
         assert (await ok(api.put("/account/time-zone", json={"time_zone": "Europe/Rome"})))[
             "time_zone"

@@ -105,8 +105,8 @@ async def case(data_folder, service_log, options):
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
-            httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api,
-            httpx2.AsyncClient(base_url=running.url, headers=HTML, timeout=30) as browser,
+            httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api,
+            httpx2.AsyncClient(base_url=running.url, headers=HTML, timeout=120) as browser,
         ):
             yield Case(running, api, browser, clock)
 

@@ -30,7 +30,7 @@ async def night(data_folder, service_log):
     stuck = {"alerts__queue_age_seconds": 10.0**9, "alerts__log_lag_seconds": 10.0**9}
     async with embedded_service(data_folder, clock=clock, log__batch_seconds=0, **stuck) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield running, api, clock
 
 
@@ -184,7 +184,7 @@ async def test_an_override_waits_for_its_review_and_cannot_be_waved_away(night):
     assert item["notice_id"] == notice["id"]
     assert (await api.post(f"/attention/alerts/{item['alert_id']}/seen")).status_code == 409
     _, token = await account(running, "Grace", at_provider(Role.APPROVER))
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1") as grace:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", timeout=120) as grace:
         grace.headers["Authorization"] = f"Bearer {token}"
         await ok(grace.post(f"/notices/{notice['id']}/override-review", headers={"If-Match": "*"}))
     kinds = {item["kind"] for item in (await ok(api.get("/attention")))["items"]}
@@ -198,7 +198,7 @@ async def test_an_administrator_sees_what_is_its_own_and_no_incident(night):
     clock.step(timedelta(hours=3))
     await running.parts.alerting.look()
     _, token = await account(running, "Adam", at_provider(Role.ADMINISTRATOR))
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1") as adam:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", timeout=120) as adam:
         adam.headers["Authorization"] = f"Bearer {token}"
         answer = await adam.get("/attention")
         (alert,) = [item for item in (await ok(api.get("/attention")))["items"] if item["kind"] == "alert"]
@@ -211,7 +211,7 @@ async def test_an_administrator_sees_what_is_its_own_and_no_incident(night):
 async def test_a_commit_alone_wakes_whoever_looks_and_whoever_mails(data_folder, service_log):
     async with embedded_service(data_folder, alerts__grace_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             await customer(api, "Silent", contacts=())
         await running.sink.wait_for(1, timeout_seconds=60)
     (mail,) = running.sink.messages

@@ -38,7 +38,7 @@ async def told(data_folder, service_log, tmp_path):
     clock = SteppedClock()
     async with embedded_service(data_folder, clock=clock, log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             owners = [await scenario.customer(api, name) for name in ("Valmont", "Fluss")]
             body = scenario.facts(**GRAVE, aware_at=clock.now().isoformat(), affected_customers=[affected(owners[0])])
             released = await release(api, await ok(api.post("/incidents", json=body)))
@@ -82,7 +82,7 @@ async def test_who_was_told_and_who_is_awaited(told):
 async def test_an_emergency_release_is_listed_until_somebody_else_reviewed_it(data_folder, service_log):
     async with embedded_service(data_folder, clock=SteppedClock(), log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             owner = await scenario.customer(api, "Valmont")
             body = scenario.facts(**GRAVE, aware_at="2026-01-05T08:00:00Z", affected_customers=[affected(owner)])
             incident = await ok(api.post("/incidents", json=body))

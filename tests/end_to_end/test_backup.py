@@ -30,7 +30,7 @@ async def greffier(*arguments):
 
 def client(running):
     headers = {"Authorization": f"Bearer {running.token}"}
-    return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
+    return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120)
 
 
 def message_id(mail):

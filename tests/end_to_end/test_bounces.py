@@ -99,7 +99,7 @@ async def house_of(data_folder, **settings):
         ) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield House(running, api, relay)
 
 

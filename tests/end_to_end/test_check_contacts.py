@@ -95,7 +95,7 @@ async def test_a_customers_own_people_see_what_was_found_and_nobody_elses(runnin
         assert "rssi@valmont.example" in shown.text
         assert "Derniers essais" in shown.text
         assert (await page.get(f"/customers/{other['id']}/reachability")).status_code == 404
-    async with httpx2.AsyncClient(base_url=running.url) as stranger:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=120) as stranger:
         assert (await stranger.get(f"/api/v1/customers/{hospital['id']}/reachability")).status_code == 401
 
 

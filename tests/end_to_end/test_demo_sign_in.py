@@ -38,14 +38,14 @@ async def demonstration(folder):
     """Run the service as ``greffier demo`` does after its story; yields it with an open client of its pages."""
     async with embedded_service(folder, log__batch_seconds=0.01, access__stranger_requests_burst=5000) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             for _, customer, contacts, _ in CUSTOMERS:
                 made = (await api.post("/customers", json=customer)).json()
                 for contact in contacts:
                     await api.post(f"/customers/{made['id']}/contacts", json=contact)
             people = await make_people(api, running)
         install_one_click(running.app, people, running.port)
-        async with httpx2.AsyncClient(base_url=running.url, headers=HTML, timeout=30) as page:
+        async with httpx2.AsyncClient(base_url=running.url, headers=HTML, timeout=120) as page:
             yield running, page
 
 
@@ -154,7 +154,7 @@ async def test_an_account_that_is_not_active_is_not_signed_in(demo):
     running, page = demo
     token = await token_of(page)
     headers = {"Authorization": f"Bearer {running.token}"}
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers) as api:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
         accounts = (await api.get("/accounts")).json()["items"]
         ada = next(item for item in accounts if item["name"].startswith("Ada"))
         body = {"name": ada["name"], "language": "en", "active": False}
@@ -172,7 +172,7 @@ async def test_the_application_of_the_product_has_no_such_route(running):
     paths = {route.path for route in iter_route_contexts(running.app.routes)}
     assert not {path for path in paths if "demo" in path}
     assert running.app.state.demo_sign_in is None
-    async with httpx2.AsyncClient(base_url=running.url, headers=HTML) as page:
+    async with httpx2.AsyncClient(base_url=running.url, headers=HTML, timeout=120) as page:
         assert "demo_token" not in (await page.get("/sign-in")).text
         assert (await page.post(PATH, data={"person": "analyst"}, headers={"Origin": running.url})).status_code == 404
 
@@ -210,7 +210,7 @@ async def test_neither_file_nor_environment_can_make_it(file, variable, data_fol
 async def test_serve_has_no_such_way(tmp_path):
     async with greffier("serve", "--data", tmp_path / "data", "--port", 0) as running:
         url = re.search(r"http://[\d.]+:\d+", await running.line("serving http"))[0]
-        async with httpx2.AsyncClient(base_url=url, headers=HTML, timeout=30) as page:
+        async with httpx2.AsyncClient(base_url=url, headers=HTML, timeout=120) as page:
             assert "demo_token" not in (await page.get("/sign-in")).text
             answer = await page.post(PATH, data={"person": "analyst", "demo_token": ""}, headers={"Origin": url})
             assert answer.status_code == 404
@@ -224,7 +224,7 @@ async def test_a_first_look_finds_a_closed_incident_and_drafts_to_release(data_f
     async with embedded_service(data_folder, log__batch_seconds=0.01) as running:
         await run_story(running, data_folder.parent / "out", Console(file=io.StringIO(), width=110))
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             await prepare_first_look(api, datetime.now(UTC))
             incidents = (await api.get("/incidents")).json()["items"]
             assert sorted(item["state"] for item in incidents) == ["closed", "open"]
@@ -247,7 +247,7 @@ async def test_the_demo_says_where_to_click(tmp_path):
                 assert line, text
                 text += line.decode()
         address = re.search(r"pages +(http://localhost:\d+)/sign-in", text)[1]
-        async with httpx2.AsyncClient(headers=HTML, timeout=30) as page:
+        async with httpx2.AsyncClient(headers=HTML, timeout=120) as page:
             shown = (await page.get(f"{address.replace('localhost', '127.0.0.1')}/sign-in")).text
         assert re.findall(r'name="person" value="(\w+)"', shown) == KEYS
         assert "Ada Moreau" in visible_text(shown)

@@ -66,7 +66,7 @@ async def world(request, data_folder, service_log, tmp_path):
         data_folder, clock=clock, log__batch_seconds=0.01, access__requests_burst=20_000, **shared
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield World(running, api, clock, data_folder, shared)
 
 
@@ -220,7 +220,7 @@ async def test_a_customer_is_told_waits_21_days_and_is_gone_while_every_proof_st
     assert pseudonym in {line.customer for line in made.findings().lines}
 
     # Certified, for tools that are not ours; without an account.
-    async with httpx2.AsyncClient(base_url=world.running.url) as stranger:
+    async with httpx2.AsyncClient(base_url=world.running.url, timeout=120) as stranger:
         for name in ("certificate.json", "certificate.json.p7s", "certificate.json.tsr"):
             answer = await stranger.get(f"/api/v1/erasures/{pseudonym}/{name}")
             (tmp_path / name).write_bytes(answer.content)

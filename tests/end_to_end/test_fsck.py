@@ -66,7 +66,7 @@ async def served(request, data_folder, service_log):
     shared = {} if address is None else {"database__url": address}
     async with embedded_service(data_folder, log__batch_seconds=0.01, **shared) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             told = [await customer(api, name, ((f"{name}@example.org", "fr"),)) for name in ("eins", "deux")]
             incident = await declare(api, affected_customers=[affected(one) for one in told], **SERIOUS)
             notices = await release(api, incident)

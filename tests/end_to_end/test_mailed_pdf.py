@@ -25,7 +25,7 @@ def service(folder, **settings):
 
 def client(running):
     headers = {"Authorization": f"Bearer {running.token}"}
-    return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
+    return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120)
 
 
 async def served(running, api, contacts):

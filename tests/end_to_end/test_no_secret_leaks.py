@@ -117,7 +117,7 @@ async def test_a_day_of_a_service_leaves_no_secret_where_it_does_not_belong(tmp_
 
     answers = []
     async with served(data) as (process, url, written):
-        async with httpx2.AsyncClient(base_url=url, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=url, timeout=120) as api:
             api.headers["Authorization"] = f"Bearer {TOKEN}"
 
             async def keep(response):
@@ -126,7 +126,7 @@ async def test_a_day_of_a_service_leaves_no_secret_where_it_does_not_belong(tmp_
             api.event_hooks["response"].append(keep)
             hook = await live(api)
             # What is shown once is shown to somebody whose answers are not looked at here.
-            async with httpx2.AsyncClient(base_url=url, timeout=30, headers=dict(api.headers)) as unheard:
+            async with httpx2.AsyncClient(base_url=url, timeout=120, headers=dict(api.headers)) as unheard:
                 secrets |= await set_up_webhook(api, unheard, hook)
             await enrol(data)
             commands = [await greffier("keys", "list", data), await greffier("keys", "rotate", "signing", data)]

@@ -28,7 +28,7 @@ GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality"
 @contextlib.asynccontextmanager
 async def client_of(running):
     headers = {"Authorization": f"Bearer {running.token}"}
-    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
         yield api
 
 
@@ -234,7 +234,9 @@ async def test_killed_in_the_middle_of_a_dispatch_it_goes_on_where_the_store_say
     async with MailSink() as sink:
         async with serving(data, port, sink.port) as process:
             headers = {"Authorization": f"Bearer {token}"}
-            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", headers=headers) as api:
+            async with httpx2.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}/api/v1", headers=headers, timeout=120
+            ) as api:
                 await scenario.customer(api, contacts=contacts)
                 incident = await scenario.declare(api, **GRAVE)
                 await scenario.release(api, incident)

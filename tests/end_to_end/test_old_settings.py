@@ -30,7 +30,7 @@ async def test_a_folder_with_flat_names_is_served_and_its_log_names_the_new_ones
         settings = running.parts.context.settings
         assert (settings.mail.sender, settings.log) == (made.mail.sender, made.log)
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             answer = await api.get("/settings")
     [told] = [json.loads(line) for line in service_log.getvalue().splitlines() if "settings.renamed" in line]
     assert told["level"] == "warning"

@@ -24,7 +24,7 @@ async def serving(data_folder, **settings):
     """A service on a folder, and its client."""
     async with embedded_service(data_folder, log__batch_seconds=0.01, **settings) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield api
 
 

@@ -133,7 +133,7 @@ async def test_what_is_no_tile_of_the_tree_is_not_found(served, path):
 
 
 async def test_strangers_get_it_where_the_settings_say_so_and_not_elsewhere(data_folder, served):
-    async with httpx2.AsyncClient(base_url=served.base_url) as stranger:
+    async with httpx2.AsyncClient(base_url=served.base_url, timeout=120) as stranger:
         for path in (
             "checkpoint",
             "timestamped/sizes",
@@ -148,10 +148,10 @@ async def test_strangers_get_it_where_the_settings_say_so_and_not_elsewhere(data
 async def test_a_public_log_is_for_everybody_and_for_browsers(data_folder, service_log):
     async with (
         embedded_service(data_folder, log__batch_seconds=0, log__public=True) as running,
-        httpx2.AsyncClient(base_url=running.url, timeout=30) as stranger,
+        httpx2.AsyncClient(base_url=running.url, timeout=120) as stranger,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             await scenario.customer(api)
         for path in ("checkpoint", "timestamped/sizes", "log.vkey", "tile/0/000.p/1", "tile/entries/000.p/1"):
             answer = await stranger.get(f"/log/{path}")

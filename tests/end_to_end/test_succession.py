@@ -39,7 +39,7 @@ def digests(folder):
 
 def client(running):
     headers = {"Authorization": f"Bearer {running.token}"}
-    return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
+    return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120)
 
 
 async def told(folder, name):

@@ -82,7 +82,7 @@ async def test_the_lines_of_both_algorithms_meet_the_exported_policy(data_folder
         quick = {"log__batch_seconds": 0, "witnesses__period_seconds": 0, "log__public": True}
         async with embedded_service(data_folder, witnesses__cosigners=tuple(settings), **quick) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
-            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers) as api:
+            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
                 await scenario.customer(api)
             cosigners = json.dumps(settings)
             note = await exported_once_cosigned(running, keys, folder, data_folder, cosigners)

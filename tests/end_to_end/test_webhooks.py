@@ -42,7 +42,7 @@ async def house(data_folder, receiver, tmp_path):
 @pytest.fixture
 async def api(house):
     headers = {"Authorization": f"Bearer {house.token}"}
-    async with httpx2.AsyncClient(base_url=f"{house.url}/api/v1", headers=headers, timeout=30) as opened:
+    async with httpx2.AsyncClient(base_url=f"{house.url}/api/v1", headers=headers, timeout=120) as opened:
         yield opened
 
 

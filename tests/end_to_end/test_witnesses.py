@@ -71,8 +71,8 @@ async def service(folder, **settings):
     async with embedded_service(folder, **(quick | {"log__public": True} | settings)) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
-            httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as client,
-            httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api,
+            httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=120) as client,
+            httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api,
         ):
             yield SimpleNamespace(parts=running.parts, client=client, api=api)
 

@@ -18,7 +18,7 @@ from support.smtp_server import SmtpServer
 async def opened(data_folder, **settings):
     async with embedded_service(data_folder, log__batch_seconds=0, **settings) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield running, api
 
 

@@ -13,7 +13,7 @@ async def test_a_worker_has_the_listener(data_folder):
     shared = {"database__url": postgresql_server().database(), "metrics__port": 0}
     async with greffier("worker", "--data", data_folder, **shared) as worker:
         port = json.loads(await worker.line("metrics.listening"))["port"]
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as scraper:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120) as scraper:
             answer = await scraper.get("/metrics")
             assert answer.status_code == 200
             assert (await scraper.get("/healthz")).status_code == 404

@@ -23,7 +23,7 @@ GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality"
 async def service_at(data_folder, relay, clock):
     async with embedded_service(data_folder, clock=clock, mail__port=relay.port, log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield running, api
 
 

@@ -18,7 +18,7 @@ GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality"
 async def test_without_space_a_declaration_is_refused_and_with_space_it_is_taken(data_folder, service_log):
     async with embedded_service(data_folder, log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             await scenario.customer(api)
             writer = running.parts.store._writer
 
@@ -55,7 +55,7 @@ async def test_a_mail_that_was_taken_and_could_not_be_recorded_goes_out_again_as
         settings = {"mail__port": relay.port, "log__batch_seconds": 0, "alerts__least_free_bytes": 0}
         async with embedded_service(data_folder, clock=clock, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
-            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
                 await scenario.customer(api)
                 (notice,) = await scenario.release(api, await scenario.declare(api, **GRAVE))
                 await asyncio.wait_for(taking.wait(), 30)

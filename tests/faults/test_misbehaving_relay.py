@@ -26,7 +26,7 @@ async def service_before(data_folder, relay, clock, **settings):
     chosen = {"mail__port": relay.port, "mail__send_timeout_seconds": LIMIT_SECONDS, "log__batch_seconds": 0}
     async with embedded_service(data_folder, clock=clock, **(chosen | settings)) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield running, api
 
 

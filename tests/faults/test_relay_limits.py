@@ -24,7 +24,7 @@ async def service_before(data_folder, relay):
         data_folder, clock=TurnedClock(), mail__port=relay.port, log__batch_seconds=0
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield running, api
 
 

@@ -155,7 +155,7 @@ async def test_a_notice_goes_without_its_token_which_is_added_when_a_right_one_c
         }
         async with embedded_service(data_folder, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
-            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
                 await scenario.customer(api)
                 trust = load_trust(running.trust_dir)
                 for number, fault in enumerate(FAULTS, 1):
@@ -189,7 +189,7 @@ async def test_notices_without_a_timestamp_stand_on_the_board_with_the_authority
         }
         async with embedded_service(data_folder, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
-            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
                 await scenario.customer(api)
                 (notice,) = await scenario.release(api, await scenario.declare(api, **GRAVE))
                 await running.sink.wait_for(1)
@@ -203,7 +203,7 @@ async def test_notices_without_a_timestamp_stand_on_the_board_with_the_authority
                 ready = await api.get(f"{running.url}/readyz")
                 assert ready.status_code == 503
                 assert ready.json()["parts"]["worker"] == f"timestamp_authority: {reason}"
-                async with httpx2.AsyncClient(base_url=running.url) as stranger:
+                async with httpx2.AsyncClient(base_url=running.url, timeout=120) as stranger:
                     assert (await stranger.get("/readyz")).json()["parts"]["worker"] == "failing"
                 authority.behave = authority.well
                 await running.parts.worker.sealing.timestamp_sealed()
@@ -220,7 +220,7 @@ async def test_an_authority_that_writes_its_certificates_in_another_order_dates_
         settings = {"timestamps__url": url, "timestamps__ca_file": root, "log__batch_seconds": 0}
         async with embedded_service(data_folder, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
-            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
                 await scenario.customer(api)
                 (notice,) = await scenario.release(api, await scenario.declare(api, **GRAVE))
                 (message,) = await running.sink.wait_for(1)

@@ -132,5 +132,5 @@ async def desk_of(data_folder, clock, **overrides):
         embedded_service(data_folder, clock=clock, log__batch_seconds=0, mail__port=smtp.port, **overrides) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield Desk(running, api, smtp, clock)

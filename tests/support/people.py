@@ -76,7 +76,7 @@ async def person(running, name, *grants, language="en", email=None, method="pass
 def browser(running, whom=None):
     """Return a client with the headers of a browser; it follows no redirects."""
     headers = HTML if whom is None else whom.headers
-    return httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30, follow_redirects=False)
+    return httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=120, follow_redirects=False)
 
 
 def visible_text(html):
