@@ -121,13 +121,13 @@ async def test_an_administrator_sees_no_alert_about_an_incident(running, api, ad
         service_harm=harm(confidentiality="yes"),
         affected_customers=[affected(own, data_harm=harm(confidentiality="yes"))],
     )
-    await raised(running, AlertCandidate("draft_overdue:x", "draft_overdue", incident["ticket"], count=7))
+    await raised(running, AlertCandidate("delivery_failed:x", "delivery_failed", incident["ticket"], count=7))
     ada = await person(running, "Ana", (Role.ANALYST, None), email="ana@administration.example")
     async with browser(running, ada) as page:
         shown = (await page.get(ALERTS)).text
         assert incident["ticket"] in shown
         see = re.search(
-            r'action="(/administration/alerts/[0-9a-f-]+/seen)"', shown[shown.index("deadline has passed") :]
+            r'action="(/administration/alerts/[0-9a-f-]+/seen)"', shown[shown.index("A delivery has failed") :]
         )[1]
     async with browser(running, adam) as page:
         assert incident["ticket"] not in (await page.get(f"{ALERTS}?show=all")).text
