@@ -13,7 +13,7 @@ _TRANSLATED = ("fr", "de")
 @cache
 def _catalogue(language: str) -> Mapping[str, str]:
     # Imported here, because most commands need no words.
-    from babel.messages.pofile import read_po  # noqa: PLC0415
+    from babel.messages.pofile import read_po  # noqa: PLC0415 - most commands write no notice
 
     with resources.files(__package__).joinpath(f"{language}.po").open("rb") as file:
         catalogue = read_po(file, locale=language, abort_invalid=True)

@@ -64,7 +64,7 @@ async def start_leadership(settings: Settings, stack: contextlib.AsyncExitStack,
     if settings.database.url is None:
         return SoleLeadership()
     # Imported here, because the embedded store needs no driver of a server.
-    from service.system.advisory_lock import AdvisoryLockLeadership  # noqa: PLC0415
+    from service.system.advisory_lock import AdvisoryLockLeadership  # noqa: PLC0415 - only PostgreSQL needs it
 
     leadership = AdvisoryLockLeadership(str(settings.store_location()), candidate=candidate)
     await leadership.start()

@@ -183,8 +183,8 @@ def _is_pdf(path: Path) -> bool:
 
 def _verify_pdf(content: bytes, trust: Trust, console: Console) -> Verdict:
     # Imported here, because the check of a mail needs none of it.
-    from service.notice_pdf.embedded import STRUCTURE  # noqa: PLC0415
-    from service.notice_pdf.installation import ADVICE, is_installed  # noqa: PLC0415
+    from service.notice_pdf.embedded import STRUCTURE  # noqa: PLC0415 - only bundles and PDFs need it
+    from service.notice_pdf.installation import ADVICE, is_installed  # noqa: PLC0415 - only bundles and PDFs need it
 
     if is_installed():
         from service.notice_pdf.verification import PDF_STEPS, verify_notice_pdf  # noqa: PLC0415 - needs the extra
@@ -221,7 +221,7 @@ def _verify_bundle(
     path: Path, trust: Trust, console: Console, witnesses: Sequence[VerifierKey], policy: Policy | None
 ) -> Verdict:
     # Imported here, because a mail has no report, for which the contract's words are read.
-    from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle  # noqa: PLC0415
+    from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle  # noqa: PLC0415 - only bundles and PDFs need it
 
     with path.open("rb") as file:
         return _print(judge(verify_bundle(file, trust, witnesses, policy=policy)), BUNDLE_STEPS, "bundle", console)

@@ -19,7 +19,7 @@ class SignedPdfMaker:
         """Return the signed PDF; see the port."""
         content = await asyncio.to_thread(_typeset, letter, files, author=author, at=at)
         # Imported here, as in ``_typeset``: Typst and pyHanko take longer to load than the rest of a start.
-        from service.crypto.pdf_signer import sign_pdf  # noqa: PLC0415
+        from service.crypto.pdf_signer import sign_pdf  # noqa: PLC0415 - loaded for the first PDF
 
         return await sign_pdf(content, self._signer, self._authority)
 
@@ -27,6 +27,6 @@ class SignedPdfMaker:
 def _typeset(letter: Letter, files: Sequence[PdfFile], *, author: str, at: datetime) -> bytes:
     # The signer is loaded here too, outside the event loop.
     from service.crypto import pdf_signer  # noqa: F401, PLC0415
-    from service.notice_pdf.typesetting import typeset  # noqa: PLC0415
+    from service.notice_pdf.typesetting import typeset  # noqa: PLC0415 - loaded for the first PDF
 
     return typeset(letter, files, author=author, at=at)

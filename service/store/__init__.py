@@ -43,6 +43,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in {"PostgresqlLimits", "PostgresqlStore"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from service.store.engines import postgresql  # noqa: PLC0415
+    from service.store.engines import postgresql  # noqa: PLC0415 - only PostgreSQL needs it
 
     return getattr(postgresql, name)

@@ -39,8 +39,8 @@ def enrolment_options(
     account: Account, known: Iterable[Passkey], challenge: bytes, *, rp_id: str, service_name: str
 ) -> str:
     """Return the JSON for ``navigator.credentials.create``: a discoverable credential that verifies its user."""
-    import webauthn  # noqa: PLC0415
-    from webauthn.helpers.structs import (  # noqa: PLC0415
+    import webauthn  # noqa: PLC0415 - loaded for the first passkey
+    from webauthn.helpers.structs import (  # noqa: PLC0415 - loaded for the first passkey
         AuthenticatorSelectionCriteria,
         ResidentKeyRequirement,
         UserVerificationRequirement,
@@ -63,8 +63,8 @@ def enrolment_options(
 
 def sign_in_options(known: Iterable[Passkey], challenge: bytes, *, rp_id: str) -> str:
     """Return the JSON for ``navigator.credentials.get``; without ``known``, any passkey is allowed."""
-    import webauthn  # noqa: PLC0415
-    from webauthn.helpers.structs import UserVerificationRequirement  # noqa: PLC0415
+    import webauthn  # noqa: PLC0415 - loaded for the first passkey
+    from webauthn.helpers.structs import UserVerificationRequirement  # noqa: PLC0415 - loaded for the first passkey
 
     options = webauthn.generate_authentication_options(
         rp_id=rp_id,
@@ -81,8 +81,8 @@ def verified_enrolment(answer: str, challenge: bytes, *, rp_id: str, origin: str
     Checked: challenge, origin, relying party, user presence and verification, the attested key. Not checked: the maker
     of the authenticator (no attestation is requested).
     """
-    import webauthn  # noqa: PLC0415
-    from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
+    import webauthn  # noqa: PLC0415 - loaded for the first passkey
+    from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415 - loaded for the first passkey
 
     try:
         verified = webauthn.verify_registration_response(
@@ -99,7 +99,7 @@ def verified_enrolment(answer: str, challenge: bytes, *, rp_id: str, origin: str
 
 def answered_credential(answer: str) -> tuple[bytes, bytes | None]:
     """Return the credential id of a response, and the user handle in it; raises PasskeyRefusedError."""
-    from webauthn.helpers import base64url_to_bytes  # noqa: PLC0415
+    from webauthn.helpers import base64url_to_bytes  # noqa: PLC0415 - loaded for the first passkey
 
     parsed = _parsed(answer)
     try:
@@ -116,8 +116,8 @@ def verified_count(answer: str, challenge: bytes, passkey: Passkey, *, rp_id: st
     decrease (it would for a copy of the authenticator). The counter is checked last, because only a counter that the
     key signed may report a copy.
     """
-    import webauthn  # noqa: PLC0415
-    from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
+    import webauthn  # noqa: PLC0415 - loaded for the first passkey
+    from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415 - loaded for the first passkey
 
     try:
         verified = webauthn.verify_authentication_response(
@@ -164,6 +164,6 @@ def _parsed(answer: str) -> dict[str, Any]:
 
 
 def _descriptors(known: Iterable[Passkey]) -> "list[PublicKeyCredentialDescriptor]":
-    from webauthn.helpers.structs import PublicKeyCredentialDescriptor  # noqa: PLC0415
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor  # noqa: PLC0415 - loaded for the first passkey
 
     return [PublicKeyCredentialDescriptor(id=passkey.credential_id) for passkey in known]

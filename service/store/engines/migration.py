@@ -38,7 +38,7 @@ def postgresql_engine(address: str, *, lock_timeout_seconds: float = 30, idle_se
 
     def connected() -> Any:
         # Imported here, because the embedded store needs no driver of a server.
-        from service.store.engines.postgresql_session import connect  # noqa: PLC0415
+        from service.store.engines.postgresql_session import connect  # noqa: PLC0415 - only where tables are brought up to date
 
         connection = connect(address, seconds, connect_timeout=5)
         # As SQLAlchemy expects it.
@@ -85,8 +85,8 @@ def newest_revision() -> str:
 
 def _run_migrations(connection: Connection) -> None:
     # Imported here, because a database is usually up to date, and Alembic takes longer to load than to look.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415 - only where tables are brought up to date
+    from alembic.config import Config  # noqa: PLC0415 - only where tables are brought up to date
 
     configuration = Config()
     configuration.set_main_option("script_location", _MIGRATIONS)

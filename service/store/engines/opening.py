@@ -40,7 +40,7 @@ def open_store(
     has the timeouts of PostgreSQL; the embedded store has no such timeouts.
     """
     if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
-        from service.store.engines.postgresql_opening import open_postgresql  # noqa: PLC0415
+        from service.store.engines.postgresql_opening import open_postgresql  # noqa: PLC0415 - only PostgreSQL needs it
 
         return open_postgresql(location, migrate=migrate, readers=readers, limits=limits)
     path = _path_of(location)
@@ -76,7 +76,7 @@ def migrate_store(location: str | Path, *, role: str | None = None) -> None:
     finally:
         engine.dispose()
     if role is not None and isinstance(location, str):
-        from service.store.engines.roles import grant_application_role  # noqa: PLC0415
+        from service.store.engines.roles import grant_application_role  # noqa: PLC0415 - only PostgreSQL needs it
 
         grant_application_role(location, role)
 
