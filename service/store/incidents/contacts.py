@@ -39,15 +39,13 @@ _CONTACTS = compiled(
     select(*CONTACT).where(_contacts.customer_id == bindparam("id")).order_by(*IN_ORDER),
     "id",
 )
+#: What a change of a contact may replace, in the order of its fields.
+_CHANGED = [c.name for c in CONTACT if c.name not in {"id", "customer_id", "created_at", "version"}]
+_ASSIGNED = ", ".join(f'"{name}" = :{name}' for name in (*_CHANGED, "version"))
 _UPDATE_CONTACT = compiled_text(
-    'UPDATE contacts SET name = :name, role = :role, email = :email, language = :language, "order" = :order,'
-    " active = :active, time_zone = :time_zone, fallback = :fallback, mail_content = :mail_content,"
-    " smime_certificate = :smime_certificate, verified_at = :verified_at, phone = :phone,"
-    " takes_exercises = :takes_exercises, version = :version"
-    " WHERE id = :id AND version = :expected",
-    "name", "role", "email", "language", "order", "active", "time_zone", "fallback", "mail_content",
-    "smime_certificate", "verified_at", "phone", "takes_exercises", "version", "id", "expected",
-)  # fmt: skip
+    f"UPDATE contacts SET {_ASSIGNED} WHERE id = :id AND version = :expected",  # noqa: S608 - names of columns
+    *(*_CHANGED, "version", "id", "expected"),
+)
 _CONTACT_VERSION = compiled(select(_contacts.version).where(_contacts.id == bindparam("id")), "id")
 
 
@@ -144,6 +142,7 @@ class ContactRecords(Records):
 
     def save_contact(self, contact: Contact, expected_version: int) -> None:
         """Replace the contact; raises VersionMismatchError."""
+        row = dict(zip((column.name for column in CONTACT), _row_of_contact(contact), strict=True))
         self._replace(
             "contact",
             contact.id,
@@ -151,21 +150,7 @@ class ContactRecords(Records):
             contact.version,
             _CONTACT_VERSION,
             _UPDATE_CONTACT,
-            (
-                contact.name,
-                contact.role.value,
-                contact.email,
-                contact.language,
-                contact.order,
-                contact.active,
-                contact.time_zone,
-                contact.fallback,
-                contact.mail_content.value,
-                contact.smime_certificate,
-                to_optional_microseconds(contact.verified_at),
-                contact.phone,
-                contact.takes_exercises,
-            ),
+            tuple(row[name] for name in _CHANGED),
         )
         SearchDocuments(self._session).put_contact(contact)
         self._changed("customers")
