@@ -15,7 +15,7 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.wording.formats import on_one_line, visible
 from service.crypto.secret_box import SecretBox
 from service.drafts.drafts import DraftContent, content_of, sealed
-from service.ports.drafts import IncidentDraft
+from service.ports.drafts import Draft
 from service.ports.store import AccessTransaction
 from service.settings.incoming_alerts import IncomingAlertSettings
 
@@ -128,7 +128,7 @@ def _verify_place(tx: AccessTransaction, reception: AlertReception) -> None:
 
 
 def _resolve(
-    tx: AccessTransaction, act: AuditContext, alert: Alert, draft: IncidentDraft | None
+    tx: AccessTransaction, act: AuditContext, alert: Alert, draft: Draft | None
 ) -> tuple[AlertOutcome, UUID | None]:
     if draft is None:
         return AlertOutcome.UNCHANGED, None
@@ -151,7 +151,7 @@ def _open(
 ) -> UUID:
     draft_id = act.identifiers.new_id()
     tx.drafts.add(
-        IncidentDraft(
+        Draft(
             draft_id,
             None,
             alert.key(act.actor),
@@ -167,11 +167,11 @@ def _open(
     return draft_id
 
 
-def _fires_anew(draft: IncidentDraft, alert: Alert) -> bool:
+def _fires_anew(draft: Draft, alert: Alert) -> bool:
     return alert.started_at is not None and (draft.fired_at is None or alert.started_at > draft.fired_at)
 
 
-def _keep_alive(tx: AccessTransaction, act: AuditContext, draft: IncidentDraft) -> bool:
+def _keep_alive(tx: AccessTransaction, act: AuditContext, draft: Draft) -> bool:
     """Keep a draft from expiring while its alert is repeated; returns whether it was written."""
     if act.now - draft.changed_at < _KEEP_ALIVE:
         return False
@@ -183,7 +183,7 @@ def _update(
     tx: AccessTransaction,
     act: AuditContext,
     reception: AlertReception,
-    draft: IncidentDraft,
+    draft: Draft,
     alert: Alert,
     content: DraftContent,
 ) -> AlertOutcome:

@@ -9,7 +9,7 @@ from uuid import UUID
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.use_cases.audit_context import AuditContext
 from service.crypto.secret_box import SecretBox
-from service.ports.drafts import SEALED_FOR, IncidentDraft
+from service.ports.drafts import SEALED_FOR, Draft, DraftKind
 from service.ports.store import AccessTransaction
 
 #: Largest content of one draft. The texts of an incident in three languages are smaller.
@@ -24,7 +24,7 @@ MAX_LISTED = 200
 class DraftContent:
     """What a draft holds: facts, or the fields of a form as they were typed, which may not be facts yet."""
 
-    #: in the shape of ``FactsIn``, as far as they are there
+    #: in the shape of ``FactsIn``, as far as they are there; of an announcement only its fields are kept
     facts: Mapping[str, Any] = field(default_factory=dict)
     #: the fields of the page; None for a draft that no page has saved
     fields: Mapping[str, Sequence[str]] | None = None
@@ -43,7 +43,7 @@ class DraftContent:
         return content
 
 
-def content_of(secret_box: SecretBox, draft: IncidentDraft) -> DraftContent:
+def content_of(secret_box: SecretBox, draft: Draft) -> DraftContent:
     """Return the content of a draft; raises SecretUnreadableError."""
     shape = json.loads(secret_box.open(draft.sealed, purpose=SEALED_FOR, owner=str(draft.id)))
     return DraftContent(shape["facts"], shape["fields"], shape["alert"], shape["page_id"])
@@ -54,22 +54,30 @@ def sealed(secret_box: SecretBox, draft_id: UUID, content: DraftContent) -> byte
     return secret_box.seal(content.as_bytes(), purpose=SEALED_FOR, owner=str(draft_id))
 
 
-def is_visible(draft: IncidentDraft, account_id: UUID) -> bool:
-    """Whether an account may work on a draft: its own, or one that an alert made."""
-    return draft.owner_id is None or draft.owner_id == account_id
+def is_visible(draft: Draft, account_id: UUID, kind: DraftKind) -> bool:
+    """Whether an account that may declare a kind may work on a draft: its own, or one that an alert made."""
+    return draft.kind is kind and (draft.owner_id is None or draft.owner_id == account_id)
 
 
-def require_draft(tx: AccessTransaction, draft_id: UUID, account_id: UUID) -> IncidentDraft:
-    """Return a draft that the account may work on; raises NotFoundError."""
+def open_draft(tx: AccessTransaction, draft_id: UUID, account_id: UUID, kind: DraftKind) -> Draft | None:
+    """Return a draft that the account may work on; None where it is gone, never saved, another's or of another kind."""
     draft = tx.drafts.get(draft_id)
-    if draft is None or draft.closed_at is not None or not is_visible(draft, account_id):
+    return None if draft is None or draft.closed_at is not None or not is_visible(draft, account_id, kind) else draft
+
+
+def require_draft(tx: AccessTransaction, draft_id: UUID, account_id: UUID, kind: DraftKind) -> Draft:
+    """Return a draft that the account may work on; raises NotFoundError."""
+    draft = open_draft(tx, draft_id, account_id, kind)
+    if draft is None:
         raise NotFoundError("draft", draft_id)
     return draft
 
 
-def drafts_of(tx: AccessTransaction, account_id: UUID) -> list[IncidentDraft]:
-    """Return the drafts that an account may work on, the last one that was changed first."""
-    found = [*tx.drafts.of_owner(account_id), *tx.drafts.of_alerts(MAX_LISTED)]
+def drafts_of(tx: AccessTransaction, account_id: UUID, kind: DraftKind) -> list[Draft]:
+    """Return the drafts of a kind that an account may work on, the last one that was changed first."""
+    found = [draft for draft in tx.drafts.of_owner(account_id) if draft.kind is kind]
+    if kind is DraftKind.INCIDENT:
+        found += tx.drafts.of_alerts(MAX_LISTED)
     return sorted(found, key=lambda draft: draft.changed_at, reverse=True)
 
 
@@ -81,15 +89,16 @@ def put_draft(
     account_id: UUID,
     expected_version: int,
     content: DraftContent,
-) -> IncidentDraft:
+    kind: DraftKind,
+) -> Draft:
     """Store what was typed, and return the draft.
 
     ``expected_version`` is the version that was read; 0 makes a new draft of the account. The alert of a draft stays.
-    Raises VersionMismatchError where somebody else changed it, NotFoundError where it is gone or another's,
-    StateConflictError where the account has too many, InvalidInputError.
+    Raises VersionMismatchError where somebody else changed it, NotFoundError where it is gone, another's or of another
+    kind, StateConflictError where the account has too many, InvalidInputError.
     """
     standing = tx.drafts.get(draft_id)
-    if standing is not None and (standing.closed_at is not None or not is_visible(standing, account_id)):
+    if standing is not None and (standing.closed_at is not None or not is_visible(standing, account_id, kind)):
         raise NotFoundError("draft", draft_id)
     if standing is None:
         if expected_version:
@@ -97,9 +106,9 @@ def put_draft(
         if len(tx.drafts.of_owner(account_id)) >= MAX_OF_OWNER:
             raise StateConflictError(f"an account has at most {MAX_OF_OWNER} drafts: discard one")
         content = replace(content, alert={})
-        draft = IncidentDraft(
+        draft = Draft(
             draft_id, account_id, None, sealed(secret_box, draft_id, content), act.now, act.now, act.actor,
-            is_touched=True,
+            is_touched=True, kind=kind,
         )  # fmt: skip
         tx.drafts.add(draft)
         return draft
@@ -119,19 +128,19 @@ def put_draft(
     return draft
 
 
-def is_same_page(draft: IncidentDraft, content: DraftContent, act: AuditContext, page_id: str) -> bool:
+def is_same_page(draft: Draft, content: DraftContent, act: AuditContext, page_id: str) -> bool:
     """Whether the opened page that saved a draft last is this one."""
     return bool(page_id) and content.page_id == page_id and draft.changed_by == act.actor
 
 
-def discard_draft(tx: AccessTransaction, act: AuditContext, secret_box: SecretBox, draft: IncidentDraft) -> None:
+def discard_draft(tx: AccessTransaction, act: AuditContext, secret_box: SecretBox, draft: Draft) -> None:
     """Erase a draft that nobody wants to declare; that an alert was put aside is in the log."""
     _erase(tx, act, secret_box, draft)
     if draft.alert_key is not None:
         tx.audit.append([act.entry("draft.discarded", subjects={"draft": str(draft.id)})])
 
 
-def _erase(tx: AccessTransaction, act: AuditContext, secret_box: SecretBox, draft: IncidentDraft) -> None:
+def _erase(tx: AccessTransaction, act: AuditContext, secret_box: SecretBox, draft: Draft) -> None:
     """Erase a draft; of an alert's draft only the digest of the alert is left, so that it opens no second draft."""
     if draft.alert_key is None:
         tx.drafts.remove(draft.id)
@@ -153,16 +162,17 @@ def close_declared(
     secret_box: SecretBox,
     draft_id: UUID,
     account_id: UUID,
-    incident: str,
+    kind: DraftKind,
+    declared_id: UUID,
 ) -> None:
-    """Erase the draft of an incident that was declared; for an alert's draft the log names both.
+    """Erase the draft of what was declared; for an alert's draft the log names both.
 
-    A draft that is gone, or another's, changes nothing: the incident is what counts.
+    A draft that is gone, or another's, changes nothing: what is declared is what counts.
     """
-    draft = tx.drafts.get(draft_id)
-    if draft is None or draft.closed_at is not None or not is_visible(draft, account_id):
+    draft = open_draft(tx, draft_id, account_id, kind)
+    if draft is None:
         return
     _erase(tx, act, secret_box, draft)
     if draft.alert_key is not None:
-        subjects = {"draft": str(draft_id), "incident": incident}
+        subjects = {"draft": str(draft_id), "incident": str(declared_id)}
         tx.audit.append([act.entry("draft.declared", subjects=subjects)])

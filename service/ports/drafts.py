@@ -1,17 +1,25 @@
-"""Drafts of incidents: what a person has typed and not declared yet, and what alerts have filled in."""
+"""Drafts: what a person has typed and not declared yet, and what alerts have filled in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-#: The purpose under which the secret box encrypts the content; the owner is the draft's id.
+#: The purpose under which the secret box encrypts the content, of every kind; the owner is the draft's id.
 SEALED_FOR = "incident_draft"
 
 
+class DraftKind(StrEnum):
+    """What a draft becomes."""
+
+    INCIDENT = "incident"
+    ANNOUNCEMENT = "announcement"
+
+
 @dataclass(frozen=True, slots=True)
-class IncidentDraft:
+class Draft:
     """One draft. Its content is encrypted like a secret: it holds facts that nobody has released."""
 
     id: UUID
@@ -33,30 +41,32 @@ class IncidentDraft:
     #: when a person declared or discarded a draft of an alert. Its content is erased then; what is left keeps the same
     #: alert from opening it again
     closed_at: datetime | None = None
+    #: an alert makes drafts of incidents only
+    kind: DraftKind = DraftKind.INCIDENT
     #: from 1; the entity tag
     version: int = 1
 
 
 class DraftRepository(Protocol):
-    """Drafts of incidents. They are no part of the log: what is declared is."""
+    """Drafts. They are no part of the log: what is declared is."""
 
-    def add(self, draft: IncidentDraft) -> None:
+    def add(self, draft: Draft) -> None:
         """Store a new draft; raises StateConflictError where its id or its alert has one already."""
         ...
 
-    def get(self, draft_id: UUID) -> IncidentDraft | None:
+    def get(self, draft_id: UUID) -> Draft | None:
         """Return the draft."""
         ...
 
-    def by_alert(self, alert_key: str) -> IncidentDraft | None:
+    def by_alert(self, alert_key: str) -> Draft | None:
         """Return the draft of an alert."""
         ...
 
-    def save(self, draft: IncidentDraft, expected_version: int) -> None:
+    def save(self, draft: Draft, expected_version: int) -> None:
         """Replace the draft; ``Transaction`` has the rule for versions."""
         ...
 
-    def reseal(self, draft: IncidentDraft) -> None:
+    def reseal(self, draft: Draft) -> None:
         """Replace only the encrypted content, under another key; raises NotFoundError."""
         ...
 
@@ -64,11 +74,11 @@ class DraftRepository(Protocol):
         """Erase the draft, so that its bytes are overwritten in the file; returns whether there was one."""
         ...
 
-    def of_owner(self, owner_id: UUID) -> Sequence[IncidentDraft]:
+    def of_owner(self, owner_id: UUID) -> Sequence[Draft]:
         """Return the drafts of an account, the last one that was changed first."""
         ...
 
-    def of_alerts(self, limit: int) -> Sequence[IncidentDraft]:
+    def of_alerts(self, limit: int) -> Sequence[Draft]:
         """Return open drafts that alerts made, the last one that was changed first."""
         ...
 
@@ -80,6 +90,6 @@ class DraftRepository(Protocol):
         """Return drafts that nobody has changed since a time."""
         ...
 
-    def all(self) -> Sequence[IncidentDraft]:
+    def all(self) -> Sequence[Draft]:
         """Return every draft, for the change of the key that encrypts them."""
         ...

@@ -64,7 +64,7 @@ class AccessTransaction(ErasureTransaction, InventoryTransaction, Protocol):
 
     @property
     def drafts(self) -> DraftRepository:
-        """Drafts of incidents."""
+        """Drafts of incidents and announcements."""
         ...
 
     @property

@@ -122,7 +122,12 @@ _PAGE_AREAS: Mapping[str, tuple[str, ...]] = {
     ),
     "reports": ("pages.reports.reports_page",),
     "channels": ("pages.channel_page",),
-    "announcements": ("pages.announcement_pages",),
+    "announcements": (
+        # Before what takes an identifier in the place of ``new`` and ``drafts``.
+        "pages.announce_page",
+        "pages.drafts_page:of_announcements",
+        "pages.announcement_pages",
+    ),
     "letters": ("pages.letter_pages",),
     "calls": ("pages.call_pages",),
     "inventory": ("pages.inventory_import", "pages.inventory_pages"),

@@ -1,4 +1,4 @@
-"""The contract of drafts of incidents on both engines; on SQLite the bytes of an erased draft are overwritten."""
+"""The contract of drafts on both engines; on SQLite the bytes of an erased draft are overwritten."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +9,7 @@ import pytest
 from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
 from service.crypto.secret_box import SecretBox
 from service.key_rotation.master_rotation import RESEALINGS, reseal_drafts
-from service.ports.drafts import SEALED_FOR, IncidentDraft
+from service.ports.drafts import SEALED_FOR, Draft, DraftKind
 from service.store import open_store
 from support.postgresql_server import postgresql_server
 from support.records import NOW, after
@@ -29,7 +29,7 @@ async def store(request, tmp_path):
 
 
 def make_draft(**changes):
-    draft = IncidentDraft(
+    draft = Draft(
         id=uuid4(),
         owner_id=uuid4(),
         alert_key=None,
@@ -51,12 +51,14 @@ async def added(store, *drafts):
 async def test_a_draft_is_read_as_it_was_written(store):
     draft = make_draft()
     bare = make_draft(owner_id=None, alert_key="k", resolved_at=None, is_touched=False)
-    await added(store, draft, bare)
+    announced = make_draft(kind=DraftKind.ANNOUNCEMENT)
+    await added(store, draft, bare, announced)
     assert await store.read(lambda tx: tx.drafts.get(draft.id)) == draft
     assert await store.read(lambda tx: tx.drafts.by_alert("k")) == bare
+    assert await store.read(lambda tx: tx.drafts.get(announced.id)) == announced
     assert await store.read(lambda tx: tx.drafts.get(uuid4())) is None
     assert await store.read(lambda tx: tx.drafts.by_alert("other")) is None
-    assert await store.read(lambda tx: tx.drafts.all()) == [draft, bare]
+    assert await store.read(lambda tx: tx.drafts.all()) == [draft, bare, announced]
 
 
 @pytest.mark.parametrize("changes", [{"id": "same"}, {"alert_key": "k"}])

@@ -16,6 +16,7 @@ from notifications.customer.records import MailContent
 from notifications.errors import StoreUnavailableError
 from notifications.notice import NoticeState
 from notifications.ports import Extent, InboxItem, StoredResponse
+from service.ports.drafts import DraftKind
 from service.store import migrate_store, open_store
 from service.store.engines.migration import postgresql_engine, sqlite_engine
 from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
@@ -188,6 +189,28 @@ async def test_entries_of_earlier_releases_are_listed_by_what_their_leaves_say(e
     # The rules of the table are what they were.
     with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError), match="append-only"):
         await store.write(lambda tx: tx._session.execute("UPDATE audit_entries SET recorded_at = 0"))
+    await store.close()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+async def test_drafts_of_earlier_releases_are_drafts_of_incidents(engine, tmp_path):
+    owner_id = uuid4()
+    row = {"id": uuid4().bytes, "owner_id": owner_id.bytes, "sealed": b"s", "created_at": 1, "changed_at": 2,
+           "changed_by": "account:a", "is_touched": True, "version": 3}  # fmt: skip
+    insert = f"INSERT INTO incident_drafts ({', '.join(row)}) VALUES"
+    if engine == "sqlite":
+        location = tmp_path / "earlier.sqlite3"
+        make_database(location, "0033")
+        with closing(sqlite3.connect(location)) as connection, connection:
+            connection.execute(f"{insert} ({', '.join('?' * len(row))})", tuple(row.values()))
+    else:
+        location = postgresql_server().empty_database()
+        migrate_postgresql(location, "0033")
+        with psycopg.connect(location) as connection:
+            connection.execute(f"{insert} ({', '.join(['%s'] * len(row))})", tuple(row.values()))
+    store = open_store(location)
+    (draft,) = await store.read(lambda tx: tx.drafts.of_owner(owner_id))
+    assert (draft.kind, draft.sealed, draft.version) == (DraftKind.INCIDENT, b"s", 3)
     await store.close()
 
 

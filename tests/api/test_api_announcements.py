@@ -2,12 +2,15 @@
 
 import json
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
 from notifications.audit.entry import parse_leaf
 from notifications.evidence.notification_report_builder import ReportBuilder
+from service.ports.accounts import Role
 from support.announcements import act_on, ahead, announce, announced, bound, released
+from support.people import browser, person
 from support.scenario import customer, declare, ok
 
 
@@ -206,3 +209,27 @@ async def test_the_same_key_gets_the_same_answer(api):
     first = await ok(api.post("/announcements", json=body, headers=key))
     assert (await ok(api.post("/announcements", json=body, headers=key)))["id"] == first["id"]
     assert len((await ok(api.get("/announcements")))["items"]) == 1
+
+
+async def test_a_draft_that_a_page_keeps_of_an_announcement_is_none_of_the_api(running):
+    ada = await person(running, "Ada", (Role.ANALYST, None))
+    headers = {"X-CSRF-Token": ada.form()["csrf_token"], "Accept": "application/json"}
+    async with browser(running, ada) as pages:
+
+        async def kept():
+            draft = await running.parts.store.read(lambda tx: tx.drafts.get(draft_id))
+            return None if draft is None else (draft.version, draft.sealed)
+
+        draft_id = uuid4()
+        fields = {"draft_id": str(draft_id), "draft_version": "0", "title.en": "No incident", "kind": "planned_work"}
+        saved = await pages.post("/announcements/new/draft", data=ada.form(**fields))
+        assert saved.status_code == 303
+        before = await kept()
+        made = await ok(pages.post("/api/v1/drafts", json={"facts": {}}, headers=headers))
+        listed = (await ok(pages.get("/api/v1/drafts")))["items"]
+        assert [each["id"] for each in listed] == [made["id"]]
+        path, match = f"/api/v1/drafts/{draft_id}", headers | {"If-Match": "*"}
+        assert (await pages.get(path)).status_code == 404
+        assert (await pages.put(path, json={"facts": {}}, headers=match)).status_code == 404
+        assert (await pages.delete(path, headers=match)).status_code == 404
+        assert await kept() == before

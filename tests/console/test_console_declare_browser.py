@@ -1,4 +1,4 @@
-"""Declaring in a browser: a fire in a minute and twelve inputs; nothing typed is lost by tab, network or session."""
+"""Declaring in a browser: a fire in a minute and twelve inputs; no tab, network or session loses what was typed."""
 
 import base64
 import re
@@ -142,6 +142,46 @@ async def test_a_closed_tab_loses_nothing(site):
         await other.get_by_role("link", name="Typed before the tab was closed").click()
         await expect(other.get_by_label("Title").first).to_have_value("Typed before the tab was closed")
         await expect(other.locator("input[name=intent][value=malicious]")).to_be_checked()
+
+
+async def test_a_closed_tab_loses_nothing_of_an_announcement(site):
+    """By itself with script; without, what the button saved; and it is gone when it is announced."""
+    dora = await person(site.service, "Dora", (Role.ADMINISTRATOR, None))
+    title, text = "title.en", "We replace both controllers."
+
+    async def filled(page, name):
+        await expect(page.locator(f"[name='{title}']")).to_have_value(name)
+        await expect(page.locator("[name='text.en']")).to_have_value(text)
+
+    async with site.opened(dora) as page:
+        await page.goto("/announcements/new")
+        await page.locator("a[href$='kind=planned_work']").click()
+        await page.locator(f"[name='{title}']").fill("New storage controllers")
+        await page.locator("[name='text.en']").fill(text)
+        await expect(page.locator("#draft-said")).to_have_text("Draft saved")
+        other = await page.context.new_page()
+        await page.close()
+        await other.goto("/announcements")
+        await other.get_by_role("link", name="New storage controllers").click()
+        await filled(other, "New storage controllers")
+        assert not page.complaints
+    async with site.opened(dora, java_script_enabled=False) as page:
+        await page.goto("/announcements/drafts")
+        await page.get_by_role("link", name="Go on").click()
+        await page.locator(f"[name='{title}']").fill("Newer storage controllers")
+        await page.get_by_role("button", name="Save as a draft").click()
+        await expect(page.get_by_role("status").first).to_have_text("The draft is saved.")
+    async with site.opened(dora) as page:
+        await page.goto("/announcements/drafts")
+        await page.get_by_role("link", name="Newer storage controllers").click()
+        await filled(page, "Newer storage controllers")
+        for field in await page.locator("[name^='item.'][name$='.en']").all():
+            await field.fill("Words on it")
+        await page.locator("#occurs_at").fill("2099-01-12T22:00")
+        await page.get_by_role("button", name="Declare and draft the notices").click()
+        await page.wait_for_url(re.compile(r"/announcements/[0-9a-f-]{36}$"))
+        await page.goto("/announcements/drafts")
+        await expect(page.get_by_role("heading", name="No drafts")).to_be_visible()
 
 
 async def test_a_lost_network_is_said_and_what_was_typed_is_saved_when_it_is_back(site):

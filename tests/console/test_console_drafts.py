@@ -15,7 +15,7 @@ from notifications.audit.entry import parse_leaf
 from service.drafts.drafts import DraftContent, content_of, sealed
 from service.drafts.expiry import DraftExpiry
 from service.ports.accounts import Role
-from service.ports.drafts import IncidentDraft
+from service.ports.drafts import Draft
 from support.people import browser, person, visible_text
 from support.scenario import affected, customer, harm, ok
 
@@ -75,9 +75,7 @@ async def alert_draft(service, title="Disk is full", **changes):
     content = DraftContent(
         {"title": {"en": title}, "services": ["dns"]}, alert={"labels": {"severity": "critical", "xss": XSS}}
     )
-    draft = IncidentDraft(
-        draft_id, None, uuid4().hex, sealed(box, draft_id, content), now, now, "system:alerts", **changes
-    )
+    draft = Draft(draft_id, None, uuid4().hex, sealed(box, draft_id, content), now, now, "system:alerts", **changes)
     await service.parts.store.write(lambda tx: tx.drafts.add(draft))
     return str(draft_id)
 

@@ -318,6 +318,10 @@ ROWS = {
     "GET /announcements":                               "++ ++ ++ -- -- ++ -- --",
     "GET /announcements/new":                           "++ -- ++ -- -- -- -- --",
     "POST /announcements/new":                          "++ -- ++ -- -- -- -- --",
+    # A form without an identifier names no draft.
+    "POST /announcements/new/draft":                    "00 -- 00 -- -- -- -- --",
+    "GET /announcements/drafts":                        "++ -- ++ -- -- -- -- --",
+    "POST /announcements/drafts/{draft_id}/discard":    "00 -- 00 -- -- -- -- --",
     "GET /announcements/{announcement_id}":             "00 00 00 -- -- 00 -- --",
     "GET /announcements/{announcement_id}/change":      "00 -- 00 -- -- -- -- --",
     "POST /announcements/{announcement_id}/change":     "00 -- 00 -- -- -- -- --",

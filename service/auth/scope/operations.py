@@ -6,7 +6,7 @@ from uuid import UUID
 
 from notifications.ports import StoredResponse
 from service.auth.scope.visibility import ScopedRepository
-from service.ports.drafts import IncidentDraft
+from service.ports.drafts import Draft
 from service.ports.figures import StoreFigures
 from service.ports.mails import ServiceMail
 
@@ -33,23 +33,23 @@ class ScopedMails(ScopedRepository):
 
 
 class ScopedDrafts(ScopedRepository):
-    """Drafts of incidents, for the provider's side. A draft about no time in particular is in every period."""
+    """Drafts, for the provider's side. A draft about no time in particular is in every period."""
 
     _name = "drafts"
 
-    def add(self, draft: IncidentDraft) -> None:
+    def add(self, draft: Draft) -> None:
         self._verify_at_provider("add")
         self._tx.drafts.add(draft)
 
-    def get(self, draft_id: UUID) -> IncidentDraft | None:
+    def get(self, draft_id: UUID) -> Draft | None:
         self._verify_at_provider("get")
         return self._tx.drafts.get(draft_id)
 
-    def by_alert(self, alert_key: str) -> IncidentDraft | None:
+    def by_alert(self, alert_key: str) -> Draft | None:
         self._verify_at_provider("by_alert")
         return self._tx.drafts.by_alert(alert_key)
 
-    def save(self, draft: IncidentDraft, expected_version: int) -> None:
+    def save(self, draft: Draft, expected_version: int) -> None:
         self._verify_at_provider("save")
         self._tx.drafts.save(draft, expected_version)
 
@@ -57,11 +57,11 @@ class ScopedDrafts(ScopedRepository):
         self._verify_at_provider("remove")
         return self._tx.drafts.remove(draft_id)
 
-    def of_owner(self, owner_id: UUID) -> Sequence[IncidentDraft]:
+    def of_owner(self, owner_id: UUID) -> Sequence[Draft]:
         self._verify_at_provider("of_owner")
         return self._tx.drafts.of_owner(owner_id)
 
-    def of_alerts(self, limit: int) -> Sequence[IncidentDraft]:
+    def of_alerts(self, limit: int) -> Sequence[Draft]:
         self._verify_at_provider("of_alerts")
         return self._tx.drafts.of_alerts(limit)
 

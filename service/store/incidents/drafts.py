@@ -1,4 +1,4 @@
-"""Drafts of incidents, each encrypted."""
+"""Drafts, each encrypted."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,14 +7,14 @@ from uuid import UUID
 from sqlalchemy import text
 
 from notifications.errors import NotFoundError
-from service.ports.drafts import IncidentDraft
+from service.ports.drafts import Draft
 from service.store.sql.encoding import to_microseconds
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, limited
 from service.store.tables import IncidentDraftRow, table
 
-_DRAFTS = FlatTable(IncidentDraft, IncidentDraftRow)
+_DRAFTS = FlatTable(Draft, IncidentDraftRow)
 _drafts = table(IncidentDraftRow).c
 _LATEST = (_drafts.changed_at.desc(), _drafts.position.desc())
 
@@ -41,28 +41,28 @@ _REMOVE = compiled_text("DELETE FROM incident_drafts WHERE id = :id", "id")
 class DraftRecords(Records):
     """Drafts; see ``service.ports.drafts``."""
 
-    def add(self, draft: IncidentDraft) -> None:
+    def add(self, draft: Draft) -> None:
         """Store a new draft."""
         self._session.execute(_DRAFTS.insert, _DRAFTS.values(draft))
         self._changed("drafts")
 
-    def get(self, draft_id: UUID) -> IncidentDraft | None:
+    def get(self, draft_id: UUID) -> Draft | None:
         """Return the draft."""
         row = self._session.one(_BY_ID, (draft_id.bytes,))
         return None if row is None else _DRAFTS.record(row)
 
-    def by_alert(self, alert_key: str) -> IncidentDraft | None:
+    def by_alert(self, alert_key: str) -> Draft | None:
         """Return the draft of an alert."""
         row = self._session.one(_BY_ALERT, (alert_key,))
         return None if row is None else _DRAFTS.record(row)
 
-    def save(self, draft: IncidentDraft, expected_version: int) -> None:
+    def save(self, draft: Draft, expected_version: int) -> None:
         """Replace the draft; raises VersionMismatchError."""
         values = _DRAFTS.some_values(draft, *_CHANGED)
         self._replace("draft", draft.id, expected_version, draft.version, _VERSION, _UPDATE, values)
         self._changed("drafts")
 
-    def reseal(self, draft: IncidentDraft) -> None:
+    def reseal(self, draft: Draft) -> None:
         """Replace only the encrypted content."""
         if self._session.execute(_RESEAL, _DRAFTS.some_values(draft, "sealed", "id")).rowcount != 1:
             raise NotFoundError("draft", draft.id)
@@ -74,11 +74,11 @@ class DraftRecords(Records):
             self._changed("drafts")
         return removed > 0
 
-    def of_owner(self, owner_id: UUID) -> Sequence[IncidentDraft]:
+    def of_owner(self, owner_id: UUID) -> Sequence[Draft]:
         """Return the drafts of an account."""
         return [_DRAFTS.record(row) for row in self._session.all(_OF_OWNER, (owner_id.bytes,))]
 
-    def of_alerts(self, limit: int) -> Sequence[IncidentDraft]:
+    def of_alerts(self, limit: int) -> Sequence[Draft]:
         """Return drafts that alerts made."""
         return [_DRAFTS.record(row) for row in self._session.all(_OF_ALERTS, (limit,))]
 
@@ -91,6 +91,6 @@ class DraftRecords(Records):
         rows = self._session.all(_CHANGED_BEFORE, (to_microseconds(at), limit))
         return [UUID(bytes=row[0]) for row in rows]
 
-    def all(self) -> Sequence[IncidentDraft]:
+    def all(self) -> Sequence[Draft]:
         """Return every draft."""
         return [_DRAFTS.record(row) for row in self._session.all(_ALL_DRAFTS)]

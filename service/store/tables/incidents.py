@@ -98,7 +98,7 @@ class DecisionRow(SQLModel, table=True):
 
 
 class IncidentDraftRow(SQLModel, table=True):
-    """``service.ports.drafts.IncidentDraft``; no foreign key, because the account may be deleted before it."""
+    """``service.ports.drafts.Draft``; no foreign key, because the account may be deleted before it."""
 
     __tablename__ = "incident_drafts"
     __table_args__ = (
@@ -122,6 +122,7 @@ class IncidentDraftRow(SQLModel, table=True):
     resolved_at: int | None = columns.integer(nullable=True)
     fired_at: int | None = columns.integer(nullable=True)
     closed_at: int | None = columns.integer(nullable=True)
+    kind: str = columns.text()
     version: int = columns.integer()
 
 

@@ -1,8 +1,9 @@
-"""Drafts of incidents as lists on pages show them, and where two texts of one differ."""
+"""Drafts as lists on pages show them, and where two texts of one differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,16 +15,27 @@ from service.auth.scope.visibility import OutOfScopeError
 from service.crypto.secret_box import SecretBox
 from service.drafts.drafts import DraftContent, content_of, drafts_of
 from service.drafts.expiry import KEPT_FOR
-from service.ports.drafts import IncidentDraft
+from service.ports.drafts import Draft, DraftKind
 from service.ports.store import AccessTransaction
 from service.web.console.facts_form import Fields
 from service.web.console.listing import access_under
+
+#: The form of each kind.
+FORM_PATHS = {DraftKind.INCIDENT: "/incidents/new", DraftKind.ANNOUNCEMENT: "/announcements/new"}
+#: The list from which drafts of a kind are discarded.
+LIST_PATHS = {DraftKind.INCIDENT: "/drafts", DraftKind.ANNOUNCEMENT: "/announcements/drafts"}
+#: Who may declare a kind may work on its drafts.
+_PERMISSIONS = {
+    DraftKind.INCIDENT: Permission.INCIDENT_DECLARE,
+    DraftKind.ANNOUNCEMENT: Permission.ANNOUNCEMENT_CHANGE,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ShownDraft:
     """One line of a list of drafts."""
 
+    kind: DraftKind
     id: UUID
     version: int
     #: empty while it has none
@@ -38,6 +50,16 @@ class ShownDraft:
     changed_by: str
     expires_at: datetime
 
+    @property
+    def path(self) -> str:
+        """The form that goes on with it."""
+        return f"{FORM_PATHS[self.kind]}?draft={self.id}"
+
+    @property
+    def discard_path(self) -> str:
+        """Where it is discarded."""
+        return f"{LIST_PATHS[self.kind]}/{self.id}/discard"
+
 
 @dataclass(frozen=True, slots=True)
 class DraftDifference:
@@ -48,27 +70,28 @@ class DraftDifference:
     theirs: str
 
 
-def listed_drafts(
-    tx: AccessTransaction, secret_box: SecretBox, account_id: UUID, language: str
+async def drafts_for(
+    access: Access, secret_box: SecretBox, language: str, kinds: Iterable[DraftKind] = DraftKind
 ) -> Sequence[ShownDraft]:
-    """Return the drafts that an account may work on, for ``drafts_strip.html.jinja``."""
-    return [shown_draft(tx, secret_box, draft, language) for draft in drafts_of(tx, account_id)]
+    """Return the drafts that a caller may work on, for ``drafts_strip.html.jinja``: each kind under its permission."""
+
+    def listed(tx: AccessTransaction, kind: DraftKind) -> list[ShownDraft]:
+        return [shown_draft(tx, secret_box, each, language) for each in drafts_of(tx, access.caller.account_id, kind)]
+
+    found: list[ShownDraft] = []
+    for kind in kinds:
+        reading = access_under(access, _PERMISSIONS[kind])
+        if reading is not None:
+            found += await reading.read(partial(listed, kind=kind))
+    return sorted(found, key=lambda draft: draft.changed_at, reverse=True)
 
 
-async def drafts_for(access: Access, secret_box: SecretBox, language: str) -> Sequence[ShownDraft]:
-    """Return the drafts that a caller may work on, for a page under another permission; none without the right."""
-    reading = access_under(access, Permission.INCIDENT_DECLARE)
-    if reading is None:
-        return ()
-    account_id = access.caller.account_id
-    return await reading.read(lambda tx: listed_drafts(tx, secret_box, account_id, language))
-
-
-def shown_draft(tx: AccessTransaction, secret_box: SecretBox, draft: IncidentDraft, language: str) -> ShownDraft:
+def shown_draft(tx: AccessTransaction, secret_box: SecretBox, draft: Draft, language: str) -> ShownDraft:
     """Return one draft as a list shows it."""
     titles = _titles(content_of(secret_box, draft))
     spoken = next((each for each in (language, *LANGUAGES) if titles.get(each)), None)
     return ShownDraft(
+        kind=draft.kind,
         id=draft.id,
         version=draft.version,
         title="" if spoken is None else on_one_line(titles[spoken])[:200],

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Coroutine
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import structlog
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +25,8 @@ _log = structlog.get_logger(__name__)
 _SEE_OTHER = 303
 _SERVER_ERROR = 500
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+#: Forms whose words are kept as a draft.
+_DECLARING = ("/incidents/new", "/announcements/new")
 _FAILURES = (
     UnauthenticatedError,
     SignInAgainError,
@@ -115,10 +117,11 @@ def _of_domain(error: Exception) -> tuple[int, str]:
 
 def _way_back(request: Request) -> str:
     """Return the path to open after sign-in: the requested page, or the page that contains the form."""
-    if request.method not in _SAFE_METHODS and request.url.path.startswith("/incidents/new"):
+    declares = next((path for path in _DECLARING if request.url.path.startswith(path)), "")
+    if request.method not in _SAFE_METHODS and declares:
         # What was saved of the draft is there after the sign-in.
-        draft_id = request.query_params.get("draft", "")
-        return f"/incidents/new?draft={quote(draft_id, safe='')}" if draft_id else "/incidents/new"
+        kept = {name: said for name in ("draft", "kind") if (said := request.query_params.get(name))}
+        return f"{declares}?{urlencode(kept)}" if kept else declares
     if request.method not in _SAFE_METHODS:
         return "/account" if request.url.path.startswith("/account") else "/"
     query = f"?{request.url.query}" if request.url.query else ""

@@ -13,7 +13,7 @@ from notifications.use_cases.audit_context import AuditContext
 from service.auth.route_guard import Access
 from service.drafts.drafts import DraftContent, content_of, discard_draft, drafts_of, put_draft, require_draft
 from service.drafts.expiry import KEPT_FOR
-from service.ports.drafts import IncidentDraft
+from service.ports.drafts import Draft, DraftKind
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out, Schema
 from service.web.api.requests import (
@@ -31,6 +31,9 @@ from service.web.api.requests import (
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/drafts", tags=["drafts"])
+
+#: Drafts of announcements are kept by their page, and are none of these.
+_KIND = DraftKind.INCIDENT
 
 
 def _writable(facts: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +74,7 @@ class DraftList(Out):
     items: list[DraftOut]
 
 
-def draft_out(context: ApiContext, draft: IncidentDraft) -> DraftOut:
+def draft_out(context: ApiContext, draft: Draft) -> DraftOut:
     """Return the schema of a draft."""
     content = content_of(context.secret_box, draft)
     return DraftOut.model_construct(
@@ -92,7 +95,7 @@ def draft_out(context: ApiContext, draft: IncidentDraft) -> DraftOut:
 async def list_drafts(context: Context, access: MayDeclareIncidents) -> Response:
     """Return the caller's own drafts and those that alerts made."""
     account_id = access.caller.account_id
-    found = await access.read(lambda tx: [draft_out(context, draft) for draft in drafts_of(tx, account_id)])
+    found = await access.read(lambda tx: [draft_out(context, draft) for draft in drafts_of(tx, account_id, _KIND)])
     return json_response(DraftList.model_construct(items=found))
 
 
@@ -117,7 +120,7 @@ async def add_draft(
 async def read_draft(context: Context, access: MayDeclareIncidents, draft_id: UUID) -> Response:
     """Return one draft."""
     account_id = access.caller.account_id
-    draft = await access.read(lambda tx: require_draft(tx, draft_id, account_id))
+    draft = await access.read(lambda tx: require_draft(tx, draft_id, account_id, _KIND))
     return json_response(draft_out(context, draft), {"ETag": etag(draft.version)})
 
 
@@ -134,7 +137,7 @@ async def change_draft(
     """Replace the facts of a draft; 412 where somebody else changed it since it was read."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        standing = require_draft(tx, draft_id, access.caller.account_id)
+        standing = require_draft(tx, draft_id, access.caller.account_id, _KIND)
         version = expected_version(if_match, lambda: standing.version)
         _verify_version(standing, version)
         return _put(tx, act, context, access, draft_id, version, stated)
@@ -154,7 +157,7 @@ async def remove_draft(
     """Erase a draft and return it as it was; that an alert's draft was discarded is in the log."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        standing = require_draft(tx, draft_id, access.caller.account_id)
+        standing = require_draft(tx, draft_id, access.caller.account_id, _KIND)
         _verify_version(standing, expected_version(if_match, lambda: standing.version))
         out = draft_out(context, standing)
         discard_draft(tx, act, context.secret_box, standing)
@@ -163,7 +166,7 @@ async def remove_draft(
     return await change(request, access, idempotency_key, work)
 
 
-def _verify_version(draft: IncidentDraft, version: int) -> None:
+def _verify_version(draft: Draft, version: int) -> None:
     if draft.version != version:
         raise VersionMismatchError("draft", draft.id, version, draft.version)
 
@@ -179,7 +182,7 @@ def _put(
     status: int = 200,
 ) -> Answer:
     content = DraftContent(stated.facts)
-    draft = put_draft(tx, act, context.secret_box, draft_id, access.caller.account_id, version, content)
+    draft = put_draft(tx, act, context.secret_box, draft_id, access.caller.account_id, version, content, _KIND)
     out = draft_out(context, draft)
     headers = {"ETag": etag(draft.version)}
     if status != 200:  # noqa: PLR2004 - HTTP

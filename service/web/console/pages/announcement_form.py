@@ -1,7 +1,6 @@
 """The form of an announcement: the fields of its kind, what a person typed, and what is wrong with it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
@@ -16,6 +15,7 @@ from service.auth.route_guard import Access
 from service.web.api.announcements.announcement_schemas import AnnouncementIn
 from service.web.api.requests import ApiContext
 from service.web.console.catalogues import has_text, text
+from service.web.console.facts_form import Fields
 from service.web.console.forms import Form, stated
 from service.web.console.moments import MomentError, local_text, offered_zones, parse_moment
 from service.web.console.rendering import page, reader_language, reader_zone
@@ -24,14 +24,6 @@ from service.web.console.rendering import page, reader_language, reader_zone
 LONGEST_FIELD = 200_000
 _NAMES = ("products", "services", "regions")
 _CONFLICT, _UNPROCESSABLE = 409, 422
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """What the form holds: one text for each field, and the chosen customers."""
-
-    fields: Mapping[str, str]
-    customers: Sequence[str]
 
 
 def kinds_of(agreements: Agreements) -> dict[str, NoticeKind]:
@@ -54,42 +46,43 @@ def items_of(agreements: Agreements, kind_id: str) -> dict[str, Mapping[str, str
     }
 
 
-def typed_in(form: Form) -> Typed:
-    """Return what a person sent."""
-    return Typed({name: values[0] for name, values in form.items()}, form.all("customers"))
-
-
 async def announcement_form(
     request: Request,
     context: ApiContext,
     access: Access,
-    typed: Typed,
+    typed: Fields,
     *,
     faults: Sequence[Fault] = (),
     refused: str = "",
     changing: Incident | None = None,
+    kept: Mapping[str, Any] | None = None,
+    status: int = 200,
 ) -> Response:
-    """Show the form, or the choice of a kind. ``refused`` names the words for a changed announcement."""
+    """Show the form, or the choice of a kind.
+
+    ``refused`` names the words for a changed announcement, ``kept`` has the values of ``draft_values`` for a new one.
+    """
     language, kinds = reader_language(request, access.caller), kinds_of(context.agreements)
     customers = await access.read(lambda tx: [(str(each.id), each.name) for each in tx.customers.all()])
-    kind_id = typed.fields.get("kind", "")
-    zone, zones = offered_zones(reader_zone(access.caller), typed.fields.get("time_zone", ""))
+    kind_id = typed["kind"]
+    zone, zones = offered_zones(reader_zone(access.caller), typed["time_zone"])
     values = {
         "kinds": [(each.id, each.title.as_mapping()[language]) for each in kinds.values()],
         "kind": kinds.get(kind_id),
         "kind_title": "" if kind_id not in kinds else kinds[kind_id].title.as_mapping()[language],
         "items": {name: texts[language] for name, texts in items_of(context.agreements, kind_id).items()},
-        "filled": lambda name: typed.fields.get(name, ""),
+        "filled": typed.__getitem__,
         "wrong": dict(_worded(fault, language, zone) for fault in faults),
         "refused": refused,
         "languages": LANGUAGES,
         "customers": customers,
-        "chosen": typed.customers,
+        "chosen": typed.all("customers"),
         "changing": changing,
         "zone": zone,
         "zones": [(name, name) for name in zones],
+        **(kept or {"of_form": None}),
     }
-    status = _UNPROCESSABLE if faults else _CONFLICT if refused else 200
+    status = _UNPROCESSABLE if faults else _CONFLICT if refused else status
     return page(request, "announcement_form", access.caller, values, status=status)
 
 
@@ -139,7 +132,7 @@ def _texts(form: Form, name: str) -> dict[str, str]:
     return {language: said for language in LANGUAGES if (said := form[f"{name}.{language}"].strip())}
 
 
-def typed_as(announcement: Incident, zone: str) -> Typed:
+def typed_as(announcement: Incident, zone: str) -> Fields:
     """Return the form filled with what is announced, its times in a zone."""
     facts, announced = announcement.facts, announcement.facts.announcement
     if announced is None:
@@ -157,4 +150,4 @@ def typed_as(announcement: Incident, zone: str) -> Typed:
         fields |= {f"{name}.{language}": said for language, said in texts}
     for item in announced.items:
         fields |= {f"item.{item.id}.{language}": said for language, said in item.text.texts}
-    return Typed(fields, [str(each) for each in announced.customers])
+    return Fields({name: [said] for name, said in fields.items()} | {"customers": list(map(str, announced.customers))})

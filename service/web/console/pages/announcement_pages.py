@@ -1,4 +1,4 @@
-"""The pages of announcements: the list, the form by the kind's own items, one announcement, and its previews."""
+"""The pages of announcements: the list, one announcement, its change, and its previews."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -22,7 +22,6 @@ from notifications.use_cases.announcements.announce import (
     cancel_announcement,
     carry_out_announcement,
     change_announcement,
-    declare_announcement,
     open_announcement,
 )
 from notifications.use_cases.audit_context import AuditContext
@@ -37,22 +36,23 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import override_finding
+from service.ports.drafts import DraftKind
 from service.ports.store import AccessTransaction
 from service.web.api.announcements.announcement_schemas import AnnouncementInFull, announcement_in_full
 from service.web.api.notices.notices import log_overrides
 from service.web.api.requests import ApiContext, Context, Cursor
+from service.web.console.draft_listing import drafts_for
+from service.web.console.facts_form import fields_of
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, stated_version, write_once
 from service.web.console.listing import access_under, following_path
 from service.web.console.pages.announcement_form import (
     LONGEST_FIELD,
-    Typed,
     announcement_form,
     items_of,
     kinds_of,
     stated_announcement,
     typed_as,
-    typed_in,
 )
 from service.web.console.rendering import page, reader_language, reader_zone
 
@@ -68,37 +68,18 @@ _SHOWN, _SEE_OTHER = 50, 303
 
 @router.get("")
 async def list_page(request: Request, context: Context, access: MayRead, cursor: Cursor = None) -> Response:
-    """Show announcements, newest first."""
+    """Show announcements, newest first, and drafts that the reader can go on with."""
     found, following = await access.read(lambda tx: tx.incidents.page(access.page(_SHOWN, cursor), announcements=True))
+    language = reader_language(request, access.caller)
+    kept = () if cursor else await drafts_for(access, context.secret_box, language, (DraftKind.ANNOUNCEMENT,))
     values = {
         "announcements": found,
+        "drafts": kept,
         "state_of": lambda item: announcement_state(item.facts.announcement, is_open=item.state == "open"),
         "kinds": kinds_of(context.agreements),
         "following": following_path(request, access.next_cursor(following)),
     }
     return page(request, "announcements", access.caller, values)
-
-
-@router.get("/new")
-async def new_page(request: Request, context: Context, access: MayChange, kind: str = "") -> Response:
-    """Show the choice of a kind, or the form of the chosen one."""
-    return await announcement_form(request, context, access, Typed({"kind": kind}, ()))
-
-
-@router.post("/new")
-async def declare(request: Request, context: Context, access: MayChange) -> Response:
-    """Declare the announcement of the form, once for each time that the form was shown."""
-    form = await form_of(request, LONGEST_FIELD)
-
-    def work(tx: AccessTransaction, act: AuditContext) -> str:
-        facts = stated_announcement(form, context, access).to_domain(context)
-        made = declare_announcement(tx, act, facts, context.agreements)
-        return f"/announcements/{made.announcement.id}"
-
-    try:
-        return await write_once(access, form, work)
-    except InvalidInputError as error:
-        return await announcement_form(request, context, access, typed_in(form), faults=error.faults)
 
 
 @router.get("/{announcement_id}")
@@ -134,7 +115,7 @@ async def change(request: Request, context: Context, access: MayChange, announce
     except (StateConflictError, VersionMismatchError) as error:
         refused = _refused(error)
     found = await access.read(lambda tx: tx.incidents.require_announcement(announcement_id))
-    typed = typed_in(form)
+    typed = fields_of(form)
     return await announcement_form(request, context, access, typed, faults=faults, refused=refused, changing=found)
 
 

@@ -3,44 +3,48 @@
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import resources
 from types import MappingProxyType
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from notifications.canonical_json import timestamp_text
 from notifications.customer.records import Customer
-from notifications.errors import InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
+from notifications.errors import InvalidInputError
 from notifications.incident import IncidentFacts, PossibleDuplicate
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.dry_run import duplicates_of
 from notifications.use_cases.incidents.record_incident import record_incident
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
-from service.drafts.drafts import (
-    DraftContent,
-    close_declared,
-    content_of,
-    drafts_of,
-    is_same_page,
-    is_visible,
-    put_draft,
-)
-from service.ports.drafts import IncidentDraft
+from service.drafts.drafts import DraftContent, close_declared, content_of, open_draft
+from service.ports.drafts import Draft, DraftKind
 from service.ports.store import AccessTransaction
 from service.web.api.requests import ApiContext, Context
 from service.web.console.confirmed import Confirmed
 from service.web.console.consequence import Consequence, classified, foreseen
-from service.web.console.draft_listing import DraftDifference, ShownDraft, differences, shown_draft
 from service.web.console.facts_checks import FactsRefusedError, stated_facts, usable_facts, worded_faults
 from service.web.console.facts_form import Entered, Fields, Worded, facts_to_fields, fields_of, parse_fields
 from service.web.console.facts_view import facts_form
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, new_form_id, see_other, write_once
+from service.web.console.form_draft import (
+    Conflict,
+    DraftConflictError,
+    DraftOfForm,
+    DraftRefusedError,
+    conflict_over,
+    draft_of,
+    draft_or_none,
+    draft_values,
+    new_draft,
+    save_draft,
+    verify_draft,
+    with_names,
+)
+from service.web.console.forms import form_of, new_form_id, write_once
 from service.web.console.listing import access_under
 from service.web.console.moments import zone_of_form
 from service.web.console.rendering import page, reader_language
@@ -53,6 +57,7 @@ MayDeclare = Annotated[Access, Depends(Requires(Permission.INCIDENT_DECLARE))]
 #: Characters that one field gives back when it is shown again; more than any fact may have.
 LONGEST_FIELD = 200_000
 _CONFLICT, _UNPROCESSABLE = 409, 422
+_KIND = DraftKind.INCIDENT
 
 #: Name -> the fields that it fills.
 PICTURES: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -68,33 +73,6 @@ class PossibleDuplicatesError(Exception):
         super().__init__(f"{len(duplicates)} possible duplicates")
 
 
-class DraftConflictError(Exception):
-    """The draft was changed by somebody else since the page was opened; None: it is gone."""
-
-    def __init__(self, standing: IncidentDraft | None) -> None:
-        self.standing = standing
-        super().__init__("the draft was changed")
-
-
-@dataclass(frozen=True, slots=True)
-class DraftOfForm:
-    """The draft that a shown form belongs to."""
-
-    id: UUID
-    #: the version that was read; 0 where nothing is saved yet
-    version: int
-    #: the opened page
-    page_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """What another person saved, beside what was typed here."""
-
-    standing: ShownDraft | None
-    differences: Sequence[DraftDifference]
-
-
 @router.get("")
 async def ask(
     request: Request,
@@ -108,28 +86,22 @@ async def ask(
     if draft is None:
         named = await confirmed.ids(access)
         return await _shown(request, context, access, Fields({"customers": named} if named else {}))
-    found = await access.read(lambda tx: _draft_or_none(tx, draft, access.caller.account_id))
+    found = await access.read(lambda tx: draft_or_none(tx, draft, access.caller.account_id, _KIND))
     if found is None:
         # A session that ended before the first save leads here: the form keeps the identifier.
-        of_form = DraftOfForm(draft, 0, new_form_id())
+        of_form = replace(new_draft(access, _KIND), id=draft)
         return await _shown(request, context, access, Fields({}), of_form=of_form, said="gone")
-    content = content_of(context.secret_box, found)
-    language = reader_language(request, access.caller)
-    fields = (
-        facts_to_fields(content.facts, zone_of_form(access.caller.time_zone, language))
-        if content.fields is None
-        else Fields(content.fields)
-    )
-    of_form = DraftOfForm(found.id, found.version, new_form_id())
-    said = "saved" if saved else ""
-    return await _shown(request, context, access, fields, of_form=of_form, said=said, standing=found)
+    zone = zone_of_form(access.caller.time_zone, reader_language(request, access.caller))
+    fields = _fields_in(content_of(context.secret_box, found), zone)
+    of_form = DraftOfForm(_KIND, found.id, found.version, new_form_id())
+    return await _shown(request, context, access, fields, of_form=of_form, said="saved" if saved else "")
 
 
 @router.post("")
 async def declare(request: Request, context: Context, access: MayDeclare) -> Response:
     """Declare the incident once, and go to its page; what is refused is shown again with everything that was typed."""
     form = await form_of(request, LONGEST_FIELD)
-    fields, of_form = fields_of(form), _draft_of(form, access)
+    fields, of_form = fields_of(form), draft_of(form, access, _KIND)
     before = await _facts_of_draft(context, access, of_form.id)
     entered = parse_fields(fields, access.clock.now(), await customers_of(access), before)
     confirmed = set(form["another_than"].split()) if form["is_another"] == "yes" else set()
@@ -137,10 +109,10 @@ async def declare(request: Request, context: Context, access: MayDeclare) -> Res
         facts = stated_facts(entered, context.agreements.reference, access.clock.now(), context.default_language)
 
         def work(tx: AccessTransaction, act: AuditContext) -> str:
-            _verify_draft(tx, act, context, of_form, access.caller.account_id)
+            verify_draft(tx, act, context.secret_box, of_form, access.caller.account_id)
             exercise = fields["exercise"] == "yes"
             incident_id = _declared(tx, act, context, facts, confirmed, exercise=exercise)
-            close_declared(tx, act, context.secret_box, of_form.id, access.caller.account_id, incident_id)
+            close_declared(tx, act, context.secret_box, of_form.id, access.caller.account_id, _KIND, incident_id)
             return f"/incidents/{incident_id}"
 
         return await write_once(access, form, work)
@@ -162,74 +134,32 @@ def _declared(
     confirmed: set[str],
     *,
     exercise: bool,
-) -> str:
+) -> UUID:
     """Declare the incident and return its identifier; raises PossibleDuplicatesError, InvalidInputError."""
     duplicates = duplicates_of(tx, facts, exercise=exercise)
     if any(str(found.incident.id) not in confirmed for found in duplicates):
         raise PossibleDuplicatesError(duplicates)
     random_ticket = context.settings.provider.random_tickets
     result = record_incident(tx, act, facts, context.agreements, exercise=exercise, random_ticket=random_ticket)
-    return str(result.incident.id)
-
-
-def _verify_draft(
-    tx: AccessTransaction, act: AuditContext, context: ApiContext, of_form: DraftOfForm, account_id: UUID
-) -> None:
-    """Raise DraftConflictError where somebody else changed, declared or discarded the draft since it was read."""
-    if not of_form.version:
-        return
-    standing = _draft_or_none(tx, of_form.id, account_id)
-    if standing is None:
-        raise DraftConflictError(None)
-    if standing.version != of_form.version:
-        content = content_of(context.secret_box, standing)
-        if not is_same_page(standing, content, act, of_form.page_id):
-            raise DraftConflictError(standing)
-
-
-def _draft_or_none(tx: AccessTransaction, draft_id: UUID, account_id: UUID) -> IncidentDraft | None:
-    """Return a draft, or None where there is none; raises NotFoundError for another's."""
-    draft = tx.drafts.get(draft_id)
-    if draft is not None and not is_visible(draft, account_id):
-        raise NotFoundError("draft", draft_id)
-    return None if draft is None or draft.closed_at is not None else draft
+    return result.incident.id
 
 
 @router.post("/draft")
 async def save(request: Request, context: Context, access: MayDeclare) -> Response:
     """Keep what was typed, whatever it is. The module gets the new version; a person gets the form again."""
     form = await form_of(request, LONGEST_FIELD)
-    fields, of_form = fields_of(form), _draft_of(form, access)
-    if not form["draft_id"]:
-        raise NotFoundError("draft", "")
-    now = access.clock.now()
+    fields, of_form = fields_of(form), draft_of(form, access, _KIND)
     before = await _facts_of_draft(context, access, of_form.id)
-    entered = parse_fields(fields, now, await customers_of(access), before)
+    entered = parse_fields(fields, access.clock.now(), await customers_of(access), before)
     # A person who goes on with the draft, also by the API, must not make an incident of an exercise.
     facts = {**entered.facts, "exercise": True} if fields["exercise"] == "yes" else entered.facts
     content = DraftContent(facts, fields.values, page_id=of_form.page_id)
-    account_id = access.caller.account_id
     try:
-        draft = await access.write(
-            lambda tx, act: put_draft(tx, act, context.secret_box, of_form.id, account_id, of_form.version, content)
-        )
-    except (VersionMismatchError, NotFoundError, StateConflictError) as error:
-        if form["fragment"]:
-            return JSONResponse({"conflict": not isinstance(error, StateConflictError)}, _CONFLICT)
-        if isinstance(error, StateConflictError):
-            return await _shown(request, context, access, fields, of_form=of_form, said="too_many", status=_CONFLICT)
-        standing = await access.read(lambda tx: tx.drafts.get(of_form.id))
-        is_there = standing is not None and standing.closed_at is None and is_visible(standing, account_id)
-        visible = standing if is_there else None
-        return await _conflict(request, context, access, fields, of_form, visible)
-    except InvalidInputError:
-        if form["fragment"]:
-            return JSONResponse({"conflict": False}, _CONFLICT)
-        return await _shown(request, context, access, fields, of_form=of_form, said="too_large", status=_UNPROCESSABLE)
-    if form["fragment"]:
-        shape = {"version": draft.version, "saved_at": timestamp_text(draft.changed_at)}
-        return JSONResponse(shape)
-    return see_other(f"/incidents/new?draft={draft.id}&saved=1")
+        return await save_draft(access, context.secret_box, form, of_form, content)
+    except DraftConflictError as error:
+        return await _conflict(request, context, access, fields, of_form, error.standing)
+    except DraftRefusedError as error:
+        return await _shown(request, context, access, fields, of_form=of_form, said=error.said, status=error.status)
 
 
 @router.post("/consequence")
@@ -246,33 +176,23 @@ async def consequence(request: Request, context: Context, access: MayDeclare) ->
             fields = with_statement(fields, context.statements, access.clock.now())
         except StatementRefusedError as error:
             refused = error.worded
+    of_form = draft_of(form, access, _KIND)
     if form["fragment"]:
-        values = await _consequence_values(request, context, access, fields, _draft_of(form, access))
+        values = await _consequence_values(request, context, access, fields, of_form)
         return page(request, "consequence", access.caller, values)
-    return await _shown(request, context, access, fields, of_form=_draft_of(form, access), refused_statement=refused)
+    return await _shown(request, context, access, fields, of_form=of_form, refused_statement=refused)
 
 
 async def _facts_of_draft(context: ApiContext, access: Access, draft_id: UUID) -> Mapping[str, Any]:
     """Return the facts of the draft that a form goes on with: what they state of single customers has no field here."""
     account_id = access.caller.account_id
-    found = await access.read(lambda tx: tx.drafts.get(draft_id))
-    if found is None or found.closed_at is not None or not is_visible(found, account_id):
+    found = await access.read(lambda tx: open_draft(tx, draft_id, account_id, _KIND))
+    if found is None:
         return {}
     facts = content_of(context.secret_box, found).facts
     stated = facts.get("affected_customers")
     named = [each for each in stated if isinstance(each, Mapping) and "customer_id" in each] if stated else []
     return {**facts, "affected_customers": named}
-
-
-def _draft_of(form: Form, access: Access) -> DraftOfForm:
-    """Return the draft that a form names; a new one for a form of no page of ours."""
-    version, page_id = form["draft_version"], form["form_id"][:40] or new_form_id()
-    try:
-        draft_id = UUID(form["draft_id"])
-    except ValueError:
-        return DraftOfForm(access.identifiers.new_id(), 0, page_id)
-    is_number = version.isascii() and version.isdigit() and len(version) < 12  # noqa: PLR2004 - no version is that long
-    return DraftOfForm(draft_id, int(version) if is_number else 0, page_id)
 
 
 async def _conflict(
@@ -281,28 +201,25 @@ async def _conflict(
     access: Access,
     fields: Fields,
     of_form: DraftOfForm,
-    standing: IncidentDraft | None,
+    standing: Draft | None,
 ) -> Response:
-    """Show both texts. What is sent next replaces the other text, for it has been seen now."""
-    if standing is None:
-        # The draft is gone: what was typed goes into a new one.
-        following = DraftOfForm(access.identifiers.new_id(), 0, of_form.page_id)
-        return await _shown(
-            request, context, access, fields, of_form=following, conflict=Conflict(None, ()), status=_CONFLICT
-        )
-    following = DraftOfForm(of_form.id, standing.version, of_form.page_id)
-    content = content_of(context.secret_box, standing)
-    theirs = (
-        facts_to_fields(content.facts, fields["time_zone"] or "UTC")
-        if content.fields is None
-        else Fields(content.fields)
+    """Show both texts."""
+    zone, language = fields["time_zone"] or "UTC", reader_language(request, access.caller)
+    customers = await customers_of(access)
+    conflict, following = await conflict_over(
+        access,
+        context.secret_box,
+        of_form,
+        standing,
+        with_names(fields, customers),
+        lambda theirs: with_names(_fields_in(theirs, zone), customers),
+        language,
     )
-    language = reader_language(request, access.caller)
-    shown = await access.read(lambda tx: shown_draft(tx, context.secret_box, standing, language))
-    conflict = Conflict(shown, differences(fields, theirs))
-    return await _shown(
-        request, context, access, fields, of_form=following, conflict=conflict, standing=standing, status=_CONFLICT
-    )
+    return await _shown(request, context, access, fields, of_form=following, conflict=conflict, status=_CONFLICT)
+
+
+def _fields_in(content: DraftContent, zone: str) -> Fields:
+    return facts_to_fields(content.facts, zone) if content.fields is None else Fields(content.fields)
 
 
 async def _consequence_values(
@@ -353,35 +270,19 @@ async def _shown(
     faults: Mapping[str, Worded] | None = None,
     duplicates: Sequence[PossibleDuplicate] = (),
     conflict: Conflict | None = None,
-    standing: IncidentDraft | None = None,
     said: str = "",
     refused_statement: Worded | None = None,
     status: int = 200,
 ) -> Response:
     customers = await customers_of(access)
     language = reader_language(request, access.caller)
-    account_id = access.caller.account_id
-    of_form = of_form or DraftOfForm(access.identifiers.new_id(), 0, new_form_id())
-
-    def work(tx: AccessTransaction) -> tuple[IncidentDraft | None, list[ShownDraft]]:
-        kept = standing or _draft_or_none(tx, of_form.id, account_id)
-        others = [draft for draft in drafts_of(tx, account_id) if draft.id != of_form.id]
-        return kept, [shown_draft(tx, context.secret_box, draft, language) for draft in others]
-
-    kept, others = await access.read(work)
+    of_form = of_form or new_draft(access, _KIND)
     shown = facts_form(fields, faults or {}, context.agreements, customers, language, access.caller.time_zone)
     values: dict[str, Any] = {
         "facts_form": shown,
-        "of_form": of_form,
-        "alert": {} if kept is None else content_of(context.secret_box, kept).alert,
-        "kept": None
-        if kept is None
-        else await access.read(lambda tx: shown_draft(tx, context.secret_box, kept, language)),
-        "drafts": others,
+        **await draft_values(access, context.secret_box, of_form, language, conflict, said),
         "pictures": {name: json.dumps(dict(filled)) for name, filled in PICTURES.items()},
         "duplicates": duplicates,
-        "conflict": conflict,
-        "said": said,
         "exercise": fields["exercise"] == "yes",
         "picker": statement_picker(fields, context.statements, language, refused_statement),
         **await _consequence_values(request, context, access, shown.fields, of_form, customers),
