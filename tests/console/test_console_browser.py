@@ -15,6 +15,7 @@ from playwright.async_api import expect
 from service.auth.authentication import SESSION_COOKIE
 from service.auth.sign_in.sessions import DEVICE_COOKIE
 from service.ports.accounts import Role
+from service.web.console.catalogues import text
 from support.browsed_site import BrowsedSite, browsed_site
 from support.chromium import unfold
 from support.people import act_of, person
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PASSWORD = "lantern otter velvet quarry"
 PHONE = {"width": 360, "height": 740}
+AT_PROVIDER = (Role.ANALYST, Role.APPROVER, Role.ADMINISTRATOR, Role.AUDITOR)
 
 
 @dataclass
@@ -195,6 +197,37 @@ async def test_no_page_is_wider_than_a_phone_in_any_language(site):
             assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], (language, path)
         assert [text for text in page.complaints if "404" not in text] == []
         await page.context.close()
+
+
+ROWS = """() => new Set([...document.querySelectorAll("header nav :is(li, summary)")]
+    .filter(each => each.checkVisibility()).map(each => each.getBoundingClientRect().top)).size"""
+
+
+@pytest.mark.parametrize("language", ["fr", "en", "de"])
+async def test_the_menu_takes_two_rows_at_most_and_opens_by_keyboard_without_scripts(site, language):
+    reader = await person(site.service, f"Menu{language}", *((role, None) for role in AT_PROVIDER), language=language)
+    page = await site.page(reader, viewport=PHONE, locale=language, java_script_enabled=False)
+    await page.goto("/customers")
+    navigation = page.get_by_role("navigation", name=text("layout.navigation", language))
+    here = navigation.get_by_role("link", name=text("layout.customers", language), exact=True)
+    assert await page.evaluate(ROWS) == 1
+    # Where the reader is stands on the closed menu too.
+    await expect(navigation.locator("summary")).to_contain_text(text("layout.customers", language))
+    await expect(here).to_be_hidden()
+    await page.locator("header .own button").last.focus()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(here).to_be_visible()
+    await expect(here).to_have_attribute("aria-current", "page")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text(text("home.title", language))
+    for width in (600, 768, 769, 1024, 1280):
+        await page.set_viewport_size({"width": width, "height": 740})
+        assert await page.evaluate(ROWS) <= 2, width
+    await expect(here).to_be_visible()
+    assert await navigation.get_by_role("link").count() == await here.locator("xpath=../../li").count()
+    await page.context.close()
 
 
 async def test_sealed_words_stand_in_a_frame_that_can_do_nothing(site):

@@ -153,11 +153,12 @@ async def begun(day, name, area):
     """A person goes to an area of pages by the navigation; returns the page."""
     page = day.people[name]
     await page.goto("/")
-    await (
-        page.get_by_role("navigation", name=day.t("layout.navigation"))
-        .get_by_role("link", name=day.t(f"layout.{area}"), exact=True)
-        .click()
-    )
+    navigation = page.get_by_role("navigation", name=day.t("layout.navigation"))
+    menu = navigation.get_by_text(day.t("layout.menu"))
+    # On a phone the areas are folded.
+    if await menu.is_visible():
+        await menu.click()
+    await navigation.get_by_role("link", name=day.t(f"layout.{area}"), exact=True).click()
     return page
 
 

@@ -48,6 +48,17 @@ async def test_the_table_is_filtered_while_somebody_types_and_only_what_is_seen_
     assert (breaches.count("suspected"), breaches.count("no")) == (2, 10)
 
 
+@pytest.mark.parametrize("language", ["fr", "en", "de"])
+async def test_its_sections_stand_in_one_row_where_there_is_room(site, language):
+    begun, _, incident = site
+    reader = await person(begun.service, f"Wide{language}", (Role.ANALYST, None), language=language)
+    async with begun.opened(reader, viewport={"width": 1280, "height": 900}, locale=language) as page:
+        await page.goto(f"/incidents/{incident['id']}")
+        items = await page.locator("nav.sections li").all()
+        assert len(items) == 9
+        assert len({(await each.bounding_box())["y"] for each in items}) == 1
+
+
 async def test_a_draft_is_reviewed_and_released_by_keyboard(site):
     begun, whom, incident = site
     draft = next(each for each in await notices(begun.api, incident) if each["state"] == "draft")

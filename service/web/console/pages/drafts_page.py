@@ -1,6 +1,6 @@
 """The page that lists drafts: one's own, and those that alerts made for every analyst.
 
-Whoever may declare incidents has it under ``/drafts``, whoever may declare announcements under
+A person who may declare incidents has it under ``/drafts``, one who may declare announcements under
 ``/announcements/drafts``; each lists every draft that the reader may work on.
 """
 
