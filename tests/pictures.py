@@ -8,10 +8,13 @@ Long German words, texts of 10,000 characters and a name that is read from right
 import argparse
 import asyncio
 import io
+import re
 import tempfile
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
+from uuid import uuid4
 
 import httpx2
 import structlog
@@ -23,6 +26,7 @@ from service.system.logging import configure_logging
 from support.announcements import announce, bound, released
 from support.chromium import opened_page, started_chromium
 from support.page_tour import HARD_WORDS, LONG_NAME, LONG_TEXT, RIGHT_TO_LEFT, Stop, add_waiting_work, tour_of
+from support.people import browser
 from support.records import make_binding, make_contact, make_customer
 from support.scenario import change, ok
 from support.world import World, build_world
@@ -59,6 +63,15 @@ async def _add_announcements(api, world):
     world.own["announcement_id"] = (await announce(api, "planned_work", **texts))["id"]
 
 
+async def _add_drafts(running, analyst):
+    """Let the analyst leave a draft of an incident and one of an announcement."""
+    async with browser(running, analyst) as pages:
+        for page in ("/incidents/new", "/announcements/new"):
+            fields = {"title.fr": LONG_TEXT[:190], "text.fr": LONG_TEXT, "kind": "planned_work"}
+            form = analyst.form(draft_id=str(uuid4()), draft_version="0", **fields)
+            await pages.post(f"{page}/draft", data=form)
+
+
 def _add(tx, customers):
     for each in customers:
         tx.customers.add(each, b"\1" * 32)
@@ -66,8 +79,8 @@ def _add(tx, customers):
         tx.customers.add_contact(make_contact(each))
 
 
-async def pictures(folder, customers, language, schemes):
-    """Write one picture for each page, width and colour scheme."""
+async def pictures(folder, customers, language, looks, only):
+    """Write one picture for each page and look, a pair of width and colour scheme; ``only``: of names that match."""
     structlog.reset_defaults()
     configure_logging(io.StringIO())
     with bound_socket("127.0.0.1", 0) as free:
@@ -88,15 +101,17 @@ async def pictures(folder, customers, language, schemes):
         stops = await tour_of(running, world, language)
         analyst = next(stop.whom for stop in stops if stop.name == "analyst-home")
         month = month_of(datetime.now(UTC), "Europe/Paris")
+        await _add_drafts(running, analyst)
         stops += [
             Stop("analyst-announcements-form", "/announcements/new?kind=planned_work", analyst),
             Stop("analyst-reports-running", f"/reports/{month}", analyst),
         ]
-        for width, viewport in WIDTHS.items():
-            for scheme in schemes:
-                place = folder / f"{language}-{customers}-{width}-{scheme}"
-                place.mkdir(parents=True, exist_ok=True)
-                await _taken(chromium, origin, stops, place, {"viewport": viewport, "color_scheme": scheme}, language)
+        stops = [stop for stop in stops if re.search(only, stop.name)]
+        for width, scheme in looks:
+            place = folder / f"{language}-{customers}-{width}-{scheme}"
+            place.mkdir(parents=True, exist_ok=True)
+            look = {"viewport": WIDTHS[width], "color_scheme": scheme}
+            await _taken(chromium, origin, stops, place, look, language)
 
 
 async def _taken(chromium, origin, stops, place, look, language):
@@ -118,9 +133,11 @@ def main():
     parser.add_argument("--customers", type=int, default=3, help="customers in all; 0 for an empty service")
     parser.add_argument("--language", choices=("fr", "en", "de"), default="en")
     parser.add_argument("--schemes", default="light,dark", help="colour schemes, separated by commas")
+    parser.add_argument("--widths", default=",".join(WIDTHS), help="widths, separated by commas")
+    parser.add_argument("--only", default="", help="a regular expression for names of pages, such as analyst-notices")
     arguments = parser.parse_args()
-    schemes = arguments.schemes.split(",")
-    asyncio.run(pictures(arguments.folder, arguments.customers, arguments.language, schemes))
+    looks = list(product(arguments.widths.split(","), arguments.schemes.split(",")))
+    asyncio.run(pictures(arguments.folder, arguments.customers, arguments.language, looks, arguments.only))
 
 
 if __name__ == "__main__":

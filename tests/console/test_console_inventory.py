@@ -57,7 +57,7 @@ async def test_a_file_is_reported_then_confirmed_once(running, api, customers, a
         again = await confirmed(pages, ada, report.text)
         assert first.headers["location"] == again.headers["location"] == "/inventory/import?changed=3"
         shown = (await pages.get("/inventory")).text
-        assert "3 resources of 2 customers" in shown
+        assert "Resources: 3, customers: 2" in shown
         assert "&lt;b&gt;Dossiers" in shown
 
 
@@ -87,7 +87,7 @@ async def test_a_snapshot_says_how_many_end(running, api, customers, ada):
         assert "<strong>2 of 3</strong>" in report.text
         assert "More than a tenth" in report.text
         await confirmed(pages, ada, report.text)
-        assert "1 resources of 1 customers" in (await pages.get("/inventory")).text
+        assert "Resources: 1, customers: 1" in (await pages.get("/inventory")).text
         older = await uploaded(pages, ada, HEADER + ROWS, snapshot_at="2026-01-15T00:00")
         assert older.status_code == 422
         assert 'value="2026-01-15T00:00"' in older.text
@@ -101,7 +101,7 @@ async def test_a_failure_is_looked_up_and_a_person_takes_over_whom_it_concerns(r
         found = await pages.post("/inventory/lookup", data=ada.form(form_id=value_of(asked, "form_id"), **form))
         assert found.status_code == 303
         shown = (await pages.get(found.headers["location"])).text
-        assert "2 customers with 2 resources." in shown
+        assert "Customers: 2, resources: 2." in shown
         assert shown.count("checked") == 2
         nobody = await pages.post(f"{found.headers['location']}/confirmation", data=ada.form())
         assert nobody.status_code == 422
