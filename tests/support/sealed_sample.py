@@ -61,17 +61,21 @@ def write_signer(
     days=(-1, 30),
     authority=False,
     digital_signature=True,
-    intermediate=False,
+    intermediates=(),
 ):
-    """Write a key and a chain issued by the office's CA, with the given properties; return a signer that uses them."""
+    """Write a key and a chain issued by the office's CA, with the given properties; return a signer that uses them.
+
+    ``intermediates`` has the purposes of each authority between, the upper first; without purposes it is for all.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     ca_key = load_private_key(office.files.ca_key, None)
     issuer = x509.load_pem_x509_certificate((office.files.trust / "ca.pem").read_bytes())
     chain = []
-    if intermediate:
+    for number, purposes in enumerate(intermediates):
         between = ec.generate_private_key(ec.SECP256R1())
-        issuer = _certificate(office, between, "between", issuer, ca_key, (), days, authority=True)
-        chain, ca_key = [issuer], between
+        limits = [x509.ExtendedKeyUsage(purposes)] if purposes else []
+        issuer = _certificate(office, between, f"between {number}", issuer, ca_key, limits, days, authority=True)
+        chain, ca_key = [issuer, *chain], between
     names = [x509.SubjectAlternativeName([x509.RFC822Name(address)])] if address else []
     extensions = (*names, *([x509.ExtendedKeyUsage(usages)] if usages else []))
     leaf = _certificate(
