@@ -5,7 +5,8 @@
 # One would guess: yes. It is the point of LMTP: after the message there is one reply for each recipient that was accepted,
 #   in their order (RFC 2033, 4.2), so that one mailbox can fail without the other.
 # What happens: the class LMTP changes the greeting only. There is one reply, and the next line that the client gets is the
-#   answer to its next command. A mail server that waits for the second reply takes that recipient as not delivered.
+#   answer to its next command. A mail server that waits for the second reply takes that recipient as not delivered. (Open at
+#   aiosmtpd as issue 517.)
 # The product: service/channels/bounce_listener.py (handle_RCPT) takes one recipient a message and answers 452 to a further
 #   one, which its sender then sends by itself; tests/adapters/test_bounce_listener.py shows it.
 set -euo pipefail
