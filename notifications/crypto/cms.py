@@ -35,6 +35,8 @@ MALFORMED_CERTIFICATE = (
     UnsupportedAlgorithm,
     CryptographyDeprecationWarning,
 )
+#: Purposes of an authority that may issue certificates for mail.
+_FOR_MAIL = frozenset({ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def verify_chain(signed: VerifiedSignature, roots: Sequence[x509.Certificate], a
             .store(Store(list(roots)))
             .time(at)
             .max_chain_depth(5)
-            .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_leaf_policy())
+            .extension_policies(ca_policy=_authority_policy(), ee_policy=_leaf_policy())
             .build_client_verifier()
         )
         chain = verifier.verify(signed.certificate, list(signed.others)).chain
@@ -136,6 +138,15 @@ def verify_chain(signed: VerifiedSignature, roots: Sequence[x509.Certificate], a
         raise VerificationError(step, f"the certificate does not hold at {at:%Y-%m-%d %H:%M:%S} UTC: {error}") from None
     if any(certificate not in chain for certificate in signed.others):
         raise VerificationError(step, "holds a certificate that is no link of the chain")
+
+
+def _authority_policy() -> ExtensionPolicy:
+    """Return the policy for an authority's certificate: if it is limited to purposes, mail is one (RFC 5280, 4.2.1.12).
+
+    Authorities for S/MIME are limited to e-mail protection. The library's own policy would demand TLS clients.
+    """
+    policy = ExtensionPolicy.webpki_defaults_ca()
+    return policy.may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _for_mail_if_limited)
 
 
 def _leaf_policy() -> ExtensionPolicy:
@@ -152,6 +163,11 @@ def _leaf_policy() -> ExtensionPolicy:
 def _for_mail(_policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage) -> None:
     if ExtendedKeyUsageOID.EMAIL_PROTECTION not in usage:
         raise ValueError("the certificate is not for e-mail protection")
+
+
+def _for_mail_if_limited(_policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
+    if usage is not None and _FOR_MAIL.isdisjoint(usage):
+        raise ValueError("the certificate's authority is not for e-mail protection")
 
 
 def _for_signatures(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:

@@ -4,16 +4,17 @@ Everything that the signature does not cover must have its one expected value. S
 changed unnoticed. This module only parses; ``cms.verify_detached`` verifies the signature.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import lru_cache
 
 from notifications.errors import Fault, InvalidInputError
 
 _SEQUENCE, _SET, _OID, _INTEGER, _OCTETS, _BITS = 0x30, 0x31, 0x06, 0x02, 0x04, 0x03
-_UTF8 = 0x0C
+_UTF8, _GENERALIZED_TIME = 0x0C, 0x18
 _CONTEXT_0 = 0xA0
-#: A first length byte from this value on gives the number of length bytes that follow; here at most four (4 GiB).
 #: directoryName of a GeneralName
 _DIRECTORY_NAME = 0xA4
 #: sets of SignedData: digest algorithms, certificates, revocation lists
@@ -41,6 +42,9 @@ _TOKEN_ALGORITHMS = frozenset({
     RSA_ENCRYPTION, RSA_WITH_SHA256, "1.2.840.113549.1.1.12", "1.2.840.113549.1.1.13", "1.2.840.113549.1.1.10",
     ECDSA_WITH_SHA256, "1.2.840.10045.4.3.3", "1.2.840.10045.4.3.4", "1.3.101.112",
 })  # fmt: skip
+
+#: genTime of a token (RFC 3161, 2.4.2), with the digits after the full stop
+_TIME_WITH_FRACTION = re.compile(rb"\d{14}\.(\d+)Z")
 
 _MAX_CERTIFICATES = 10
 
@@ -99,6 +103,8 @@ class TimestampReply:
     certificates: tuple[bytes, ...] = ()
     #: what each signing-certificate attribute names; the signer's certificate comes first
     signing_certificates: tuple[tuple[CertificateId, ...], ...] = ()
+    #: how much later than its whole second the token's time is, in whole microseconds
+    fraction: timedelta = timedelta()
     #: the reply with status *granted* and its sets in DER order, which the signature does not cover; None without token
     strict_form: bytes | None = None
 
@@ -167,7 +173,7 @@ def parse_timestamp_reply(data: bytes) -> TimestampReply:
     1. The status. A reply without a token has nothing else.
     2. What the signature does not cover and libraries do not check: versions (RFC 5652, 5.1 and 5.3), the name of the
        signature algorithm.
-    3. The certificates, and the signing-certificate attributes among the signed ones.
+    3. The certificates, the signing-certificate attributes among the signed ones, the fraction of the time's second.
     4. The same reply as strict parsers take it: status *granted*, sets in DER order (X.690, 11.6).
     """
     # 1. TimeStampResp ::= SEQUENCE { status, ContentInfo { SignedData [0] } OPTIONAL }
@@ -208,6 +214,7 @@ def parse_timestamp_reply(data: bytes) -> TimestampReply:
         said,
         certificates=tuple(certificates),
         signing_certificates=tuple(named),
+        fraction=_fraction(parts),
         strict_form=_with_body(reply, status.whole + token),
     )
 
@@ -243,6 +250,18 @@ def _certificate_id(item: _Item, kind: str) -> CertificateId:
         issuer=_only(issuer.body, _DIRECTORY_NAME).body,
         serial=int.from_bytes(serial.body, "big", signed=True),
     )
+
+
+def _fraction(parts: Sequence[_Item]) -> timedelta:
+    """Return the fraction of a second of a token's time; zero where there is none, or no TSTInfo of a known shape."""
+    # EncapsulatedContentInfo ::= SEQUENCE { OID, [0] { OCTET STRING { TSTInfo } } }
+    found = [item for part in parts if part.tag == _SEQUENCE for item in _items(part.body) if item.tag == _CONTEXT_0]
+    for _ in range(3):
+        found = [inner for item in found for inner in _items(item.body)]
+    for item in found:
+        if item.tag == _GENERALIZED_TIME and (time := _TIME_WITH_FRACTION.fullmatch(item.body)) is not None:
+            return timedelta(microseconds=int(time[1][:6].ljust(6, b"0")))
+    return timedelta()
 
 
 def _in_order(item: _Item) -> bytes:

@@ -2,7 +2,8 @@
 
 The library takes strict DER and the status *granted* only. Authorities also answer *grantedWithMods* (RFC 3161, 2.4.2),
 and many write the certificates of a token in another order than that of DER. The signature covers neither. So the
-library gets the reply in its strict form, and the service keeps and serves the authority's own bytes.
+library gets the reply in its strict form, and the service keeps and serves the authority's own bytes. The library also
+leaves out the fraction of the second that a token states, which is read here.
 """
 
 import contextlib
@@ -82,8 +83,8 @@ def certificates_of_token(reply: bytes) -> list[bytes]:
 
 def token_time(reply: bytes) -> datetime:
     """Return the time that a timestamp reply states, unverified; raises InvalidInputError."""
-    at: datetime = _decoded(parse_timestamp_reply(reply)).tst_info.gen_time
-    return at
+    parsed = parse_timestamp_reply(reply)
+    return _time(_decoded(parsed), parsed)
 
 
 def token_statement(reply: bytes) -> tuple[datetime, str | None]:
@@ -91,10 +92,11 @@ def token_statement(reply: bytes) -> tuple[datetime, str | None]:
 
     The authority is the name in the token, or that of the signer's certificate in it, or None.
     """
-    response = _decoded(parse_timestamp_reply(reply))
-    name = response.tst_info.name
+    parsed = parse_timestamp_reply(reply)
+    response = _decoded(parsed)
+    at, name = _time(response, parsed), response.tst_info.name
     if isinstance(name, x509.DirectoryName):
-        return response.tst_info.gen_time, name.value.rfc4514_string()
+        return at, name.value.rfc4514_string()
     (signer,) = response.signed_data.signer_infos
     for data in response.signed_data.certificates:
         try:
@@ -102,8 +104,8 @@ def token_statement(reply: bytes) -> tuple[datetime, str | None]:
         except MALFORMED_CERTIFICATE:
             continue
         if (certificate.issuer, certificate.serial_number) == (signer.issuer, signer.serial_number):
-            return response.tst_info.gen_time, certificate.subject.rfc4514_string()
-    return response.tst_info.gen_time, None
+            return at, certificate.subject.rfc4514_string()
+    return at, None
 
 
 def verify_timestamp(
@@ -153,7 +155,7 @@ def verify_timestamp(
     if fault is not None:
         raise _not_held(step, fault)
     authority = name.value.rfc4514_string() if isinstance(name, x509.DirectoryName) else "an unnamed authority"
-    return VerifiedTimestamp(stated.gen_time, _accuracy(stated.accuracy), authority)
+    return VerifiedTimestamp(_time(response, parsed), _accuracy(stated.accuracy), authority)
 
 
 def _not_held(step: str, reason: str) -> VerificationError:
@@ -172,6 +174,11 @@ def _decoded(parsed: TimestampReply) -> Any:
                 "timestamp", "the token is not in the form of RFC 3161 (strict DER), or of a kind that is not supported"
             )
         ) from None
+
+
+def _time(response: Any, parsed: TimestampReply) -> datetime:
+    at: datetime = response.tst_info.gen_time + parsed.fraction
+    return at
 
 
 def _in_words(error: str) -> str:

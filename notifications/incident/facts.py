@@ -203,8 +203,15 @@ class AffectedCustomer:
     effect: LocalizedText | None = None
 
 
+class _CustomerIndex:
+    """Has the statements of facts by customer, made with the first look-up: no field, so it is never stored."""
+
+    __slots__ = ("_by_customer",)
+    _by_customer: dict[UUID, AffectedCustomer]
+
+
 @dataclass(frozen=True, slots=True)
-class IncidentFacts:
+class IncidentFacts(_CustomerIndex):
     """One version of the facts of an incident. Times are aware UTC."""
 
     title: LocalizedText
@@ -251,7 +258,12 @@ class IncidentFacts:
 
     def for_customer(self, customer_id: UUID) -> AffectedCustomer | None:
         """Return what the facts state about one customer, or None if they do not list it."""
-        return next((stated for stated in self.affected_customers if stated.customer_id == customer_id), None)
+        try:
+            by_customer = self._by_customer
+        except AttributeError:
+            by_customer = {stated.customer_id: stated for stated in self.affected_customers}
+            object.__setattr__(self, "_by_customer", by_customer)
+        return by_customer.get(customer_id)
 
     def with_customers(self, stated: Sequence[AffectedCustomer], unlisted: Collection[UUID] = ()) -> "IncidentFacts":
         """Return the facts with these statements about customers; each replaces an earlier one about the same customer.

@@ -123,9 +123,9 @@ def create_demo_keys(
     ca = _root(ca_key, _name(provider_name, DEMO_CA), now, _CA_DAYS)
     signing_key = ec.generate_private_key(ec.SECP256R1())
     signing = _signing_certificate(signing_key, ca_key, ca, address, provider_name, now)
-    tsa_root_key = rsa.generate_private_key(65537, 3072)
+    tsa_root_key = ec.generate_private_key(ec.SECP256R1())
     tsa_root = _root(tsa_root_key, _name(provider_name, " demo timestamp root"), now, _CA_DAYS)
-    tsa_key = rsa.generate_private_key(65537, 3072)
+    tsa_key = ec.generate_private_key(ec.SECP256R1())
     tsa = _timestamp_certificate(tsa_key, tsa_root_key, tsa_root, provider_name, now)
 
     write_new(files.ca_key, private_pem(ca_key, passphrase), 0o600)
@@ -231,7 +231,7 @@ def _signing_certificate(
 
 
 def _timestamp_certificate(
-    key: rsa.RSAPrivateKey, issuer_key: _CertificateKey, issuer: x509.Certificate, provider_name: str, now: datetime
+    key: _CertificateKey, issuer_key: _CertificateKey, issuer: x509.Certificate, provider_name: str, now: datetime
 ) -> x509.Certificate:
     # RFC 3161, 2.3: the extended key usage is critical and has no other value.
     name = _name(provider_name, " timestamps (not independent)")

@@ -1,7 +1,8 @@
 """Timestamp tokens (RFC 3161) of the embedded authority, encoded as DER in the one form that it issues.
 
-RSA PKCS #1 v1.5 with SHA-256; the authority's certificate is in the token and bound to it (RFC 5816); the only optional
-parts are the nonce and the authority's name. Another implementation verifies every token before it is used.
+ECDSA, or RSA PKCS #1 v1.5, with SHA-256; the authority's certificate is in the token and bound to it (RFC 5816); the
+only optional parts are the nonce and the authority's name. Another implementation verifies every token before it is
+used.
 """
 
 import hashlib
@@ -10,8 +11,11 @@ from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+
+#: Kinds of key that the authority signs with.
+TimestampKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 #: Policy of the embedded authority, which promises nothing. Anybody may use a UUID below 2.25 (ITU-T X.667).
 POLICY = "2.25.204126937340410923405018436372741917733"
@@ -31,7 +35,7 @@ def timestamp_reply(
     nonce: int | None,
     at: datetime,
     certificate: x509.Certificate,
-    key: rsa.RSAPrivateKey,
+    key: TimestampKey,
 ) -> bytes:
     """Return a granted TimeStampResp (DER) over a SHA-256 digest.
 
@@ -65,7 +69,7 @@ def timestamp_reply(
             "1.2.840.113549.1.9.16.2.47", _der(_SEQUENCE, _der(_SEQUENCE, _der(_SEQUENCE, certificate_digest)))
         ),
     ]))  # fmt: skip
-    signature = key.sign(_der(_SET, attributes), padding.PKCS1v15(), hashes.SHA256())
+    algorithm, signature = _signature(key, _der(_SET, attributes))
     # 3.
     signer = _der(
         _SEQUENCE,
@@ -73,7 +77,7 @@ def timestamp_reply(
         _der(_SEQUENCE, issuer, _integer(certificate.serial_number)),
         sha256,
         _der(_CONTEXT_0, attributes),
-        _der(_SEQUENCE, _oid("1.2.840.113549.1.1.1"), _der(_NULL)),
+        algorithm,
         _der(_OCTETS, signature),
     )
     signed_data = _der(
@@ -86,6 +90,14 @@ def timestamp_reply(
     )
     token = _der(_SEQUENCE, _oid("1.2.840.113549.1.7.2"), _der(_CONTEXT_0, signed_data))
     return _der(_SEQUENCE, _der(_SEQUENCE, _integer(0)), token)
+
+
+def _signature(key: TimestampKey, attributes: bytes) -> tuple[bytes, bytes]:
+    """Return the algorithm of the signature (RFC 5754, 3) and the signature over the attributes."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        algorithm = _der(_SEQUENCE, _oid("1.2.840.113549.1.1.1"), _der(_NULL))
+        return algorithm, key.sign(attributes, padding.PKCS1v15(), hashes.SHA256())
+    return _der(_SEQUENCE, _oid("1.2.840.10045.4.3.2")), key.sign(attributes, ec.ECDSA(hashes.SHA256()))
 
 
 def _attribute(kind: str, value: bytes) -> bytes:

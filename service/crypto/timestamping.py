@@ -11,7 +11,6 @@ from pathlib import Path
 
 import httpx2
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 from rfc3161_client import HashAlgorithm, TimeStampRequest, TimestampRequestBuilder
 
 from notifications.crypto.der import parse_timestamp_reply
@@ -25,7 +24,7 @@ from notifications.errors import (
 )
 from notifications.ports import Clock
 from service.crypto.key_files import Passphrases, load_chain, load_private_key
-from service.crypto.timestamp_token import timestamp_reply
+from service.crypto.timestamp_token import TimestampKey, timestamp_reply
 from service.settings.signing import AHEAD_SECONDS
 from service.system.logging import SystemClock
 
@@ -41,8 +40,10 @@ class EmbeddedTimestampAuthority:
 
     def __init__(self, key_file: Path, chain_file: Path, passphrases: Passphrases) -> None:
         key = load_private_key(key_file, passphrases)
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise SealingUnavailableError(f"key {key_file} of the embedded timestamp authority must be RSA")
+        if not isinstance(key, TimestampKey):
+            raise SealingUnavailableError(
+                f"key {key_file} of the embedded timestamp authority is neither ECDSA nor RSA"
+            )
         leaf, *roots = load_chain(chain_file)
         self._roots = roots
         self._key = key

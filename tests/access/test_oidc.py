@@ -158,6 +158,22 @@ async def test_the_other_algorithms_are_taken(world, algorithm):
     assert (await world.sign_in())[0].method == "oidc"
 
 
+FURTHER_KEYS = {
+    # RFC 7518, 6.2.1.1, permits further curves. joserfc 1.8.0 raises KeyError for a set with one.
+    "a curve that is not known": {"kty": "EC", "crv": "BP-256", "x": b64(b"x" * 32), "y": b64(b"y" * 32)},
+    "a curve that is not used": {"kty": "OKP", "crv": "X25519", "x": b64(b"x" * 32)},
+    "a key type that is not known": {"kty": "AKP", "alg": "ML-DSA-44", "pub": b64(b"x" * 1312)},
+    "a member that is missing": {"kty": "RSA", "e": "AQAB"},
+}
+
+
+@pytest.mark.parametrize("further", FURTHER_KEYS.values(), ids=FURTHER_KEYS)
+async def test_a_key_that_is_not_understood_leaves_the_others(world, key, further):
+    """RFC 7517, 5."""
+    world.provider.published = [further | {"kid": "further", "use": "sig"}, key]
+    assert (await world.sign_in())[0].method == "oidc"
+
+
 def public_pem(key):
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 

@@ -210,7 +210,7 @@ def test_every_step_passes_and_the_document_is_the_sealed_one(office, genuine):
 def test_with_resources_and_with_an_rsa_key_and_with_an_intermediate(office, tmp_path):
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    signer = write_signer(office, tmp_path, key=rsa.generate_private_key(65537, 2048), intermediate=True)
+    signer = write_signer(office, tmp_path, key=rsa.generate_private_key(65537, 2048), intermediates=[()])
     sealed = office.seal(signer=signer)
     content = made_by(office, signer, sealed)
     assert attached(content)["resources.csv"] == sealed.resources_csv

@@ -21,12 +21,13 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from notifications.crypto.cms import verify_chain, verify_detached
+from notifications.crypto.timestamps import verify_timestamp
 from notifications.errors import InvalidInputError, SealingUnavailableError, TimestampUnavailableError
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles, create_demo_keys
 from service.crypto.key_files import load_log_key
 from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority, verify_reply
-from support.sealed_sample import ADDRESS, ORIGIN, SetClock
+from support.sealed_sample import ADDRESS, ORIGIN, Office, SetClock
 from support.timestamp_responder import answering, http, web_server
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -409,9 +410,17 @@ async def test_the_embedded_authority_is_taken_by_an_independent_verifier(stampi
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_embedded_authority_takes_no_key_but_rsa(stamping):
-    with pytest.raises(SealingUnavailableError, match="must be RSA"):
-        EmbeddedTimestampAuthority(stamping.files.signing_key, stamping.files.timestamp_chain, None)
+async def test_the_embedded_authority_of_an_older_folder_signs_by_rsa(stamping, tmp_path):
+    office = Office(tmp_path)
+    older = EmbeddedTimestampAuthority(office.files.timestamp_key, office.files.timestamp_chain, None)
+    assert isinstance(older.certificate.public_key(), rsa.RSAPublicKey)
+    stated = verify_timestamp(await older.timestamp(CONTENT), CONTENT, office.trust.timestamp_roots, "step")
+    assert abs(stated.at - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_the_embedded_authority_takes_no_key_of_another_kind(stamping):
+    with pytest.raises(SealingUnavailableError, match="neither ECDSA nor RSA"):
+        EmbeddedTimestampAuthority(stamping.files.log_key, stamping.files.timestamp_chain, None)
 
 
 # -- an authority by HTTP

@@ -6,14 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import rfc3161_client
-from asn1crypto import tsp
+from asn1crypto import core, tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from notifications.crypto.timestamps import certificates_of_token, token_time, verify_timestamp
+from notifications.crypto.der import parse_timestamp_reply
+from notifications.crypto.timestamps import certificates_of_token, token_statement, token_time, verify_timestamp
 from notifications.errors import TimestampUnavailableError, VerificationError
 from notifications.evidence.bundle.signers import verify_token
 from service.crypto.timestamp_token import _der, timestamp_reply
@@ -112,6 +113,24 @@ def test_what_authorities_choose(tmp_path, options):
 def test_an_authority_with_an_ec_key(tmp_path):
     authority = OpensslAuthority(tmp_path, key=ec.generate_private_key(ec.SECP384R1()))
     both_take(authority, authority.reply(request_of().as_bytes()))
+
+
+@pytest.mark.parametrize("digits", ["5", "05", "263035", "2630351", "000001"])
+def test_a_fraction_of_a_second(authority, reply, digits):
+    """rfc3161-client leaves it out; openssl and asn1crypto read it."""
+
+    def dated(info):
+        whole = info["gen_time"].native.replace(microsecond=0)
+        info["gen_time"] = core.GeneralizedTime.load(
+            bytes([0x18, 16 + len(digits)]) + f"{whole:%Y%m%d%H%M%S}.{digits}Z".encode()
+        )
+
+    other = authority.resigned(reply, info=dated)
+    stated = both_take(authority, other)
+    assert stated.at.microsecond == int(digits[:6].ljust(6, "0"))
+    assert token_statement(other)[0] == stated.at
+    left = rfc3161_client.decode_timestamp_response(parse_timestamp_reply(other).strict_form).tst_info.gen_time
+    assert left == stated.at.replace(microsecond=0)
 
 
 @pytest.mark.parametrize("text", [None, "the policy was changed"])

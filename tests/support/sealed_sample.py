@@ -14,7 +14,7 @@ from asn1crypto import tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -36,8 +36,8 @@ from notifications.mail.mail import Envelope, assemble_mail, prepare_body, with_
 from notifications.notice.seal import SealedNotice, SealedRendering
 from service.cli.verify import load_trust
 from service.crypto.cms_signer import CmsSigner
-from service.crypto.demo_keys import KeyFiles, create_demo_keys
-from service.crypto.key_files import load_chain, load_log_key, load_private_key
+from service.crypto.demo_keys import KeyFiles, _name, _pem, _root, _timestamp_certificate, create_demo_keys
+from service.crypto.key_files import load_chain, load_log_key, load_private_key, private_pem
 
 ADDRESS = "soc@provider.example"
 ORIGIN = "provider.example/greffier"
@@ -61,17 +61,21 @@ def write_signer(
     days=(-1, 30),
     authority=False,
     digital_signature=True,
-    intermediate=False,
+    intermediates=(),
 ):
-    """Write a key and a chain issued by the office's CA, with the given properties; return a signer that uses them."""
+    """Write a key and a chain issued by the office's CA, with the given properties; return a signer that uses them.
+
+    ``intermediates`` has the purposes of each authority between, the upper first; without purposes it is for all.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     ca_key = load_private_key(office.files.ca_key, None)
     issuer = x509.load_pem_x509_certificate((office.files.trust / "ca.pem").read_bytes())
     chain = []
-    if intermediate:
+    for number, purposes in enumerate(intermediates):
         between = ec.generate_private_key(ec.SECP256R1())
-        issuer = _certificate(office, between, "between", issuer, ca_key, (), days, authority=True)
-        chain, ca_key = [issuer], between
+        limits = [x509.ExtendedKeyUsage(purposes)] if purposes else []
+        issuer = _certificate(office, between, f"between {number}", issuer, ca_key, limits, days, authority=True)
+        chain, ca_key = [issuer, *chain], between
     names = [x509.SubjectAlternativeName([x509.RFC822Name(address)])] if address else []
     extensions = (*names, *([x509.ExtendedKeyUsage(usages)] if usages else []))
     leaf = _certificate(
@@ -156,6 +160,16 @@ def _loaded_key(data, password):
     return load_der_private_key(data, password)
 
 
+def _give_rsa_authority(files, provider_name, now):
+    """Replace the timestamp authority by one that signs with RSA, because pyHanko's stamper has no other keys."""
+    key, root_key = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
+    root = _root(root_key, _name(provider_name, " RSA timestamp root"), now, 3650)
+    leaf = _timestamp_certificate(key, root_key, root, provider_name, now)
+    files.timestamp_key.write_bytes(private_pem(key, None))
+    files.timestamp_chain.write_bytes(_pem(leaf) + _pem(root))
+    (files.trust / "tsa.pem").write_bytes(_pem(root))
+
+
 class Office:
     """A provider's keys and log, and methods that seal with them."""
 
@@ -170,6 +184,7 @@ class Office:
             now=self.now - timedelta(days=40),
             passphrase=None,
         )
+        _give_rsa_authority(self.files, "Sovereign Cloud", self.now - timedelta(days=40))
         self.clock = SetClock(self.now)
         self.signer = CmsSigner(self.files.signing_key, self.files.signing_chain, None, self.clock)
         self.trust = load_trust(self.files.trust)

@@ -1,6 +1,7 @@
 """Four eyes: which rule asks for them, who is refused, and that a refusal releases nothing."""
 
 from dataclasses import replace
+from functools import partial
 from importlib import resources
 from uuid import uuid4
 
@@ -65,7 +66,8 @@ class Desk:
         return notice
 
     async def rule(self, notice, agreements=PLAIN):
-        return await self.store.read(lambda tx: four_eyes_rule(tx, notice, agreements))
+        work = partial(four_eyes_rule, customer_id=notice.customer_id, aware_at=self.incident.facts.aware_at)
+        return await self.store.read(lambda tx: work(tx, agreements=agreements))
 
     async def release(self, actor, agreements=PLAIN):
         return await self.store.write(lambda tx: release_drafts(tx, act(actor), self.incident.id, 1, agreements))

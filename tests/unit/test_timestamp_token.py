@@ -8,7 +8,7 @@ import rfc3161_client
 from asn1crypto import tsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,9 +20,10 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 DIGEST = hashlib.sha256(b"content").digest()
 
 
-@pytest.fixture(scope="module")
-def authority():
-    key = rsa.generate_private_key(65537, 2048)
+@pytest.fixture(scope="module", params=["ECDSA", "RSA"])
+def authority(request):
+    of_ecdsa = request.param == "ECDSA"
+    key = ec.generate_private_key(ec.SECP256R1()) if of_ecdsa else rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Stämpelställe")])
     certificate = (
         x509.CertificateBuilder()

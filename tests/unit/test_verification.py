@@ -35,6 +35,9 @@ from notifications.mail.signed_mail import parse_signed_mail
 from service.crypto.key_files import load_chain, load_log_key, load_private_key
 from support.sealed_sample import Office, files_of, refused, steps_of_files, steps_of_mail, write_signer
 
+MAIL, TLS_CLIENT = ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.CLIENT_AUTH
+ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory):
@@ -117,11 +120,23 @@ class TestGenuine:
         assert len(steps_of_mail(carried, office.trust)) == 9
 
     def test_a_chain_with_an_intermediate_holds(self, office, tmp_path):
-        signer = write_signer(office, tmp_path, intermediate=True)
+        signer = write_signer(office, tmp_path, intermediates=[()])
         # The demo root allows no authority below it; taken as a root itself, the intermediate holds.
         refused(CERTIFICATE, steps_of_files, files_of(office.seal(signer=signer)), office.trust)
         between = replace(office.trust, ca=tuple(load_chain(tmp_path / "signer.pem")[1:]))
         assert len(steps_of_files(files_of(office.seal(signer=signer)), between)) == 6
+
+    @pytest.mark.parametrize("limits", [(MAIL,), (MAIL, TLS_CLIENT), (ANY_PURPOSE,)], ids=str)
+    def test_an_authority_that_is_limited_to_mail(self, office, tmp_path, limits):
+        """As those that browsers and mail programs trust for S/MIME; the library's own policy demands TLS clients."""
+        signer, trust = below_an_authority(office, tmp_path, limits)
+        assert len(steps_of_files(files_of(office.seal(signer=signer)), trust)) == 6
+
+    @pytest.mark.parametrize("limits", [(TLS_CLIENT,), (ExtendedKeyUsageOID.TIME_STAMPING,)], ids=str)
+    def test_an_authority_that_is_limited_to_something_else(self, office, tmp_path, limits):
+        signer, trust = below_an_authority(office, tmp_path, limits)
+        reason = refused(CERTIFICATE, steps_of_files, files_of(office.seal(signer=signer)), trust)
+        assert "authority is not for e-mail protection" in reason
 
     def test_an_rsa_key_signs_as_well(self, office, tmp_path):
         signer = write_signer(office, tmp_path, key=rsa.generate_private_key(65537, 2048))
@@ -139,6 +154,13 @@ class TestGenuine:
         carried = office.mail(sealed, sender_name=name, recipient_name=name)
         assert parse_signed_mail(carried).sender == "soc@provider.example"
         assert len(steps_of_mail(carried, office.trust)) == 9
+
+
+def below_an_authority(office, folder, limits):
+    """Return a signer below an authority with the given purposes, and the trust in the root above that authority."""
+    signer = write_signer(office, folder, intermediates=[(), limits])
+    *_, upper = load_chain(folder / "signer.pem")
+    return signer, replace(office.trust, ca=(upper,))
 
 
 class TestMailSignature:

@@ -5,7 +5,9 @@ The override skips this rule in an emergency, for example if no approver is avai
 audit entry, and must be reviewed by a second person.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -36,19 +38,19 @@ class FourEyesError(StateConflictError):
     """The notice must be released by a person other than its last author. Nothing was released."""
 
 
-def four_eyes_rule(tx: Transaction, notice: Notice, agreements: Agreements) -> FourEyesRule | None:
-    """Return what requires four eyes for a notice, or None.
+def four_eyes_rule(
+    tx: Transaction, customer_id: UUID, aware_at: datetime, agreements: Agreements
+) -> FourEyesRule | None:
+    """Return what requires four eyes for the notices of a customer, or None.
 
     The agreement is the one in force for the customer when the provider became aware, as for the decision.
     """
     if agreements.four_eyes:
         return FourEyesRule.SETTING
-    customer, incident = tx.customers.get(notice.customer_id), tx.incidents.get(notice.incident_id)
+    customer = tx.customers.get(customer_id)
     if customer is not None and customer.four_eyes:
         return FourEyesRule.CUSTOMER
-    if incident is None:
-        raise NotFoundError("incident", notice.incident_id)
-    binding = binding_in_force(tx.customers.bindings(notice.customer_id), incident.facts.aware_at)
+    binding = binding_in_force(tx.customers.bindings(customer_id), aware_at)
     agreement_id = agreements.reference_id if binding is None else binding.agreement_id
     return FourEyesRule.AGREEMENT if agreements.by_id[agreement_id].four_eyes else None
 
@@ -151,14 +153,24 @@ def _drafts(tx: Transaction, incident: Incident, expected_version: int) -> list[
 
 
 def _release(tx: Transaction, act: AuditContext, drafts: list[Notice], agreements: Agreements) -> list[Notice]:
+    aware_at = _read_ahead(tx, drafts)
     own = [draft for draft in drafts if draft.drafted_by == act.actor]
-    refused = [draft for draft in own if four_eyes_rule(tx, draft, agreements) is not None]
+    refused = [draft for draft in own if four_eyes_rule(tx, draft.customer_id, aware_at, agreements) is not None]
     if refused:
         raise FourEyesError(
             f"{len(refused)} of {len(drafts)} notice(s), for {_names(tx, refused)}, must be released by somebody else"
             " than you, who wrote them last: ask another approver, or state a reason for an emergency override"
         )
     return _released(tx, act, drafts, None)
+
+
+def _read_ahead(tx: Transaction, notices: Sequence[Notice]) -> datetime:
+    """Read the customers of an incident's notices together; return when the provider became aware of the incident."""
+    tx.customers.load({notice.customer_id for notice in notices})
+    incident = tx.incidents.get(notices[0].incident_id)
+    if incident is None:
+        raise NotFoundError("incident", notices[0].incident_id)
+    return incident.facts.aware_at
 
 
 def _names(tx: Transaction, drafts: list[Notice]) -> str:
@@ -173,6 +185,7 @@ def _override(
 ) -> list[Notice]:
     if not reason.strip():
         raise InvalidInputError(Fault("reason", "state why the release cannot wait for another person"))
+    aware_at = _read_ahead(tx, drafts)
     released = _released(tx, act, drafts, reason)
     tx.audit.append([
         act.entry(
@@ -180,7 +193,7 @@ def _override(
             subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
             detail={
                 "sequence": notice.sequence,
-                "rule": four_eyes_rule(tx, notice, agreements),
+                "rule": four_eyes_rule(tx, notice.customer_id, aware_at, agreements),
                 "own_draft": notice.drafted_by == act.actor,
             },
             private={"reason": reason},

@@ -22,7 +22,7 @@ from service.store.tables import ContactRow, table
 
 _contacts = table(ContactRow).c
 #: Number of customers in one statement; both engines take more than twice as many parameters.
-_CUSTOMERS_AT_ONCE = 500
+CUSTOMERS_AT_ONCE = 500
 
 #: The columns of a contact, in the order of its fields; also read together with a due delivery.
 CONTACT = (
@@ -163,8 +163,8 @@ class ContactRecords(Records):
         """Return the contacts of some customers, each sorted as by ``contacts``; a customer without one is missing."""
         found: dict[UUID, list[Contact]] = {}
         asked = list(customer_ids)
-        for start in range(0, len(asked), _CUSTOMERS_AT_ONCE):
-            some = [each.bytes for each in asked[start : start + _CUSTOMERS_AT_ONCE]]
+        for start in range(0, len(asked), CUSTOMERS_AT_ONCE):
+            some = [each.bytes for each in asked[start : start + CUSTOMERS_AT_ONCE]]
             for row in self._session.all(_contacts_of(len(some)), some):
                 contact = contact_of_row(*row)
                 found.setdefault(contact.customer_id, []).append(contact)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from notifications.audit.entry import pseudonym
 from notifications.customer.records import AgreementBinding, Contact, Customer, ProfileVersion
-from service.store.incidents.contacts import CONTACT, IN_ORDER, ContactRecords, contact_of_row
+from service.store.incidents.contacts import CONTACT, CUSTOMERS_AT_ONCE, IN_ORDER, ContactRecords, contact_of_row
 from service.store.incidents.customers import (
     BINDING,
     PROFILE,
@@ -42,8 +42,10 @@ class LoadedCustomers(CustomerRecords, ContactRecords):
     def load(self, customer_ids: Collection[UUID]) -> None:
         """Read these customers with their contacts, bindings, profiles and pseudonyms."""
         wanted = [each for each in customer_ids if each not in self._customers]
-        if not wanted:
-            return
+        for start in range(0, len(wanted), CUSTOMERS_AT_ONCE):
+            self._load(wanted[start : start + CUSTOMERS_AT_ONCE])
+
+    def _load(self, wanted: Sequence[UUID]) -> None:
         keys, count = [each.bytes for each in wanted], len(wanted)
         self._customers |= {customer.id: customer for customer in self.some(wanted)}
         for key, salt in self._session.all(among(_SALTS, _salts.customer_id, count), keys):

@@ -121,7 +121,8 @@ def listed(
             found.append(ListedNotice(notice, customer, author, released_by))
             continue
         foreign = _foreign(tx, standing.incident.facts, customer)
-        rule, own = four_eyes_rule(tx, notice, context.agreements), notice.drafted_by == access.actor
+        rule = four_eyes_rule(tx, customer.id, standing.incident.facts.aware_at, context.agreements)
+        own = notice.drafted_by == access.actor
         found.append(ListedNotice(notice, customer, author, released_by, rule, own, foreign))
     return found
 

@@ -199,8 +199,11 @@ def next_step(tx: AccessTransaction, access: Access, context: ApiContext, standi
     drafts = standing.drafts
     # 1.
     if drafts:
+        aware_at = standing.incident.facts.aware_at
         can_release = access.may(Permission.NOTICE_RELEASE) and any(
-            each.drafted_by != access.actor or four_eyes_rule(tx, each, context.agreements) is None for each in drafts
+            each.drafted_by != access.actor
+            or four_eyes_rule(tx, each.customer_id, aware_at, context.agreements) is None
+            for each in drafts
         )
         return NextStep("release" if can_release else "ask_release", f"{path}/notices", len(drafts))
     # 2.
