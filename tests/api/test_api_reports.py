@@ -294,6 +294,17 @@ async def it_is_signed_and_dated(running, content, folder):
     assert status.timestamp_validity.valid
     assert status.timestamp_validity.trusted
     assert signature.docmdp_level is MDPPerm.NO_CHANGES
+    for changed, exit_code, verdict in (
+        (content, 0, "\nGENUINE: signed by the provider"),
+        (content.replace(b"/Title", b"/Titel", 1), 1, "\nNOT GENUINE: step "),
+        (content + b"%", 1, "\nNOT GENUINE: step 1, structure"),
+    ):
+        (folder / "report.pdf").write_bytes(changed)
+        command = ["verify", str(folder / "report.pdf"), "--trust", str(running.trust_dir)]
+        answer = await asyncio.to_thread(CliRunner().invoke, cli, command)
+        assert answer.exit_code == exit_code, answer.output
+        assert verdict in answer.output
+        assert (hashlib.sha256(attached(content)["report.json"]).hexdigest() in answer.output) == (exit_code == 0)
     code, said = await asyncio.to_thread(run, folder, content, "pdfsig", "-nocert", output=None)
     assert code == 0
     assert "Signature is Valid." in said

@@ -110,7 +110,7 @@ async def test_an_incident_shows_what_another_agreement_of_customers_gives(runni
         ("de", "Ohne Priorität nach Servicevereinbarung SecNumCloud, V2"),
     ],
 )
-async def test_on_the_board_another_priority_stands_beside_that_of_the_reference(running, api, language, said):
+async def test_on_the_board_another_priority_is_beside_that_of_the_reference(running, api, language, said):
     bound = {"agreement_id": NEW, "effective_at": "2026-05-01T00:00:00Z"}
     rows = [
         affected(await customer(api, f"{name} {language}", agreement=bound | {"products": products}))
