@@ -73,6 +73,12 @@ def fault_of(parse, *arguments):
             "data_protection.1.from",
             "no DPA holds between",
         ),
+        (
+            'dpa = "dpa_2026_01_09"\nfrom = 2026-01-09\n',
+            'dpa = "dpa_2026_01_09"\nfrom = 2026-04-18\n',
+            "data_protection.0.from",
+            "no DPA holds between 2026-04-17, the first day of the agreement, and 2026-04-18",
+        ),
         ('authoritative_language = "fr"', 'authoritative_language = "la"', "authoritative_language", "'la' is not one"),
         ('channels = ["registered_letter"]', 'channels = ["pigeon"]', "notices.4.channels", "'pigeon'"),
         ('lead = { binding = "no_number" }', 'lead = { binding = "soft" }', "notices.0.lead.binding", "is 'soft'"),
@@ -177,6 +183,10 @@ def together(**changes):
         (
             {"dpa_2025_01_15": changed(DPA, "until = 2025-09-30", "until = 2025-10-01")},
             "dpa_2025_01_15.toml", "validity.until", "'dpa_2025_10' is in force from 2025-10-01",
+        ),
+        (
+            {"dpa_2025_01_15": changed(DPA, "until = 2025-09-30", "until = 2025-09-29")},
+            "dpa_2025_01_15.toml", "validity.until", "no version is in force between 2025-09-29 and 2025-10-01",
         ),
         (
             {"secnumcloud_2026": changed(SECOND, 'dpa = "dpa_2026_01_09"', 'dpa = "dpa_2027"')},
