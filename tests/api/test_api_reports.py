@@ -317,6 +317,27 @@ def roots(running, name):
     return [asn1_x509.Certificate.load(each.public_bytes(Encoding.DER)) for each in certificates]
 
 
+async def test_the_report_of_a_customer_of_paas_only_says_nothing_of_a_priority(running, api, tmp_path):
+    bound = {"agreement_id": "secnumcloud_2026", "effective_at": "2026-05-01T00:00:00Z"}
+    paas, infra = [
+        await scenario.customer(api, name, agreement=bound | {"products": [name]}) for name in ("paas", "iaas")
+    ]
+    rows = [affected(each, data_harm=harm(confidentiality="yes")) for each in (paas, infra)]
+    incident = await scenario.declare(api, **GRAVE, affected_customers=rows)
+    await scenario.release(api, incident)
+    name = month()
+    await issue(running, name)
+    for of, words in ((paas, False), (infra, True)):
+        asked = {"customer_id": of["id"], "language": "en"}
+        paper = words_shown(tmp_path, await ok_bytes(api, f"/reports/monthly/{name}.pdf", **asked))
+        content = await ok_bytes(api, f"/reports/monthly/{name}.xlsx", **asked)
+        with zipfile.ZipFile(io.BytesIO(content)) as book:
+            texts = "".join(ET.fromstring(book.read("xl/sharedStrings.xml")).itertext())
+        for said in (paper, texts):
+            assert ("riority" in said, "GTI" in said) == (words, words)
+            assert incident["ticket"] in said
+
+
 async def test_a_customer_that_needed_no_notice_after_all_gets_a_correction(running, api, tmp_path):
     owner = await scenario.customer(api)
     entry = affected(owner, data_harm=harm(confidentiality="yes"))
