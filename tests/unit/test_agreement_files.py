@@ -129,6 +129,12 @@ def fault_of(parse, *arguments):
         ('id = "event_logs"\nclause = "9.3"', 'id = "event_logs"\nclause = "5.9"', "retention.0.clause", "'5.9'"),
         ('profile = "6.1.3"', 'profile = "6.1.9"', "references.profile", "'6.1.9' is not among"),
         ('profile = "6.1.3"', 'other = "6.1.3"', "references.other", "not a known key"),
+        (
+            'any = [{ normal_operation_disrupted = ["yes"] }',
+            "any = [{}",
+            "definitions.2.limbs.0.when.any.0",
+            "names no",
+        ),
         ('may_cause = ["yes"]', 'might_cause = ["yes"]', "definitions.2.limbs.3.when.might_cause", "not a fact"),
         (
             'nature = "event"\n',
