@@ -214,8 +214,9 @@ class _Binding:
             deadlines=deadlines,
             references=MappingProxyType(self._references(references)),
             products=tuple(product for product in own.products if product.id in self._ordered),
-            support_hours=own.support_hours
-            and replace(own.support_hours, clause=self._clause(own.support_hours.clause, "support_hours.clause")),
+            support_hours=None
+            if own.support_hours is None or not self._holds(own.support_hours.products)
+            else replace(own.support_hours, clause=self._clause(own.support_hours.clause, "support_hours.clause")),
             retention=self._cited(own.retention, "retention"),
             service_levels=self._cited(own.service_levels, "service_levels"),
             notices=self._cited(own.notices, "notices"),

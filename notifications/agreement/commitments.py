@@ -59,6 +59,7 @@ class SupportHours:
     time_zone: str
     #: country whose public holidays are no support days, ISO 3166-1 alpha-2
     holidays: str
+    products: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

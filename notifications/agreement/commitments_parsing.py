@@ -41,6 +41,7 @@ def support_hours(root: Table, parts: Parts) -> SupportHours | None:
         until_at=table.clock_time("until"),
         time_zone=table.words("time_zone"),
         holidays=table.words("holidays"),
+        products=parts.only_for(table),
     )
     if hours.time_zone not in time_zone_names():
         table.fail("time_zone", f"{hours.time_zone!r} is not a time zone, such as Europe/Paris")

@@ -115,6 +115,8 @@ def parse_condition(
         fail(key, "must be a table of facts and the answers they accept")
     if depth > _DEPTH_MAX:
         fail(key, f"conditions are nested more than {_DEPTH_MAX} deep")
+    if depth and not table:
+        fail(key, "names no fact: within a group it would always hold")
     parts: list[Condition] = []
     for name, stated in table.items():
         here = f"{key}.{name}"

@@ -1,6 +1,7 @@
 """parse_dpa(data, file): read the file of a data-protection annex (DPA) and check every key of it."""
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from itertools import pairwise
 
 from notifications.agreement.commitments import DayCount
@@ -62,7 +63,7 @@ def _other_time(table: Table, parts: Parts) -> OtherTime:
 
 
 def verify_dates_apart(dpas: Iterable[Dpa], files: Mapping[str, str]) -> None:
-    """Raise AgreementError if two versions of one DPA are in force on the same day.
+    """Raise AgreementError if two versions of one DPA are in force on the same day, or none on a day between two.
 
     ``files``: id of a DPA to the name of its file. A version without a last day is in force until the next one is.
     """
@@ -72,4 +73,7 @@ def verify_dates_apart(dpas: Iterable[Dpa], files: Mapping[str, str]) -> None:
             continue
         if from_on == earlier.validity.from_on or (until_on is not None and until_on >= from_on):
             reason = f"{later.id!r} is in force from {from_on}, when {earlier.id!r} still is"
+            raise AgreementError(files[earlier.id], "validity.until", reason)
+        if until_on is not None and until_on + timedelta(days=1) < from_on:
+            reason = f"no version is in force between {until_on} and {from_on}, the first day of {later.id!r}"
             raise AgreementError(files[earlier.id], "validity.until", reason)

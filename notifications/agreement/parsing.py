@@ -22,6 +22,7 @@ from notifications.agreement.terms import (
     Products,
     ScaleLevel,
 )
+from notifications.errors import AgreementError
 
 #: Version 1 is read for the files of customers' own agreements that exist. It has no products and contains its DPA.
 SCHEMA_1, SCHEMA_2 = "greffier.agreement/1", "greffier.agreement/2"
@@ -94,6 +95,11 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
         doubts=named(root, "doubts", lambda table: _doubt(table, parts), optional=True) if second else (),
     )
     root.finish()
+    if dpa_periods and agreement.validity is not None:
+        first_day, from_on = agreement.validity.from_on, dpa_periods[0].validity.from_on
+        if first_day < from_on:
+            reason = f"no DPA holds between {first_day}, the first day of the agreement, and {from_on}"
+            raise AgreementError(file, "data_protection.0.from", reason)
     verify_complete(agreement, file)
     return agreement
 

@@ -3,7 +3,7 @@
 Pure: every moment is an argument. The data says from when each duty holds; nothing in code knows one by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 
@@ -49,19 +49,25 @@ __all__ = [
 _SECTORS, _NOT_ACTS = "sectors.toml", frozenset({"sectors.toml", "significance.toml", "dora_report.toml"})
 
 
-def parse_law(files: Mapping[str, bytes], sectors: Mapping[str, Sector]) -> Law:
-    """Return the acts in some files, by name; raises AgreementError on the first fault, also for an act twice."""
+def parse_law(files: Mapping[str, bytes], sectors: Mapping[str, Sector], others: Iterable[Act] = ()) -> Law:
+    """Return the acts in some files, by name, and the other acts that none of them replaces by its id.
+
+    Raises AgreementError on the first fault, also for an act or a duty that is there twice.
+    """
     acts: dict[str, Act] = {}
-    owner_of: dict[str, str] = {}
+    files_of: dict[str, str] = {}
     for name, data in sorted(files.items()):
         act = parse_act(data, name, sectors)
         if act.id in acts:
             raise AgreementError(name, "id", f"{act.id!r} is also the id of another file")
+        acts[act.id], files_of[act.id] = act, name
+    kept = [act for act in others if act.id not in acts]
+    owner_of = {duty.id: act.id for act in kept for duty in act.duties}
+    for act in acts.values():
         for duty in act.duties:
             if owner_of.setdefault(duty.id, act.id) != act.id:
-                raise AgreementError(name, "duties", f"{duty.id!r} is also a duty of {owner_of[duty.id]!r}")
-        acts[act.id] = act
-    return Law(tuple(acts.values()), sectors)
+                raise AgreementError(files_of[act.id], "duties", f"{duty.id!r} is also a duty of {owner_of[duty.id]!r}")
+    return Law((*acts.values(), *kept), sectors)
 
 
 @cache

@@ -31,7 +31,7 @@ class PdfFile:
 
 
 class PdfMaker(Protocol):
-    """Makes PDFs from letters."""
+    """Makes PDFs from letters, and signs PDFs."""
 
     async def make(self, letter: Letter, files: Sequence[PdfFile], *, author: str, at: datetime) -> bytes:
         """Return a tagged PDF/A-3 with the words of the letter and the files, signed as PAdES B-T.
@@ -40,4 +40,8 @@ class PdfMaker(Protocol):
         shown by its name, such as ``⟨U+E000⟩``. Raises SealingUnavailableError without a usable key, and
         TimestampUnavailableError if the authority gives no timestamp. Never returns a PDF without both.
         """
+        ...
+
+    async def sign(self, content: bytes) -> bytes:
+        """Return a PDF signed as PAdES B-T, with no change allowed; raises like ``make``."""
         ...

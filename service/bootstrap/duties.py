@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from notifications.customer.legal_profile import Entity
-from notifications.duties import Law, bundled_law, parse_law, validate_entity
+from notifications.duties import bundled_law, parse_law, validate_entity
 from notifications.errors import Fault, InvalidInputError
 from notifications.use_cases.legal_duties import LegalDuties
 from service.settings.duties import DutySettings
@@ -18,9 +18,7 @@ def load_duties(settings: DutySettings) -> LegalDuties:
         path.name: path.read_bytes() for path in sorted((settings.folder or Path("/nonexistent")).glob("*.toml"))
     }  # fmt: skip
     if files:
-        own = parse_law(files, law.sectors)
-        replaced = {act.id for act in own.acts}
-        law = Law((*own.acts, *(act for act in law.acts if act.id not in replaced)), law.sectors)
+        law = parse_law(files, law.sectors, law.acts)
     provider = Entity(settings.member_state, settings.region, frozenset(settings.sectors))
     try:
         validate_entity(provider, law.sectors)

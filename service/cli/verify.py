@@ -29,10 +29,13 @@ _EXIT_CODES = {Verdict.GENUINE: 0, Verdict.NOT_GENUINE: 1, Verdict.CHANGED_OUTSI
 _GENUINE = {
     "mail": "signed by the provider, timestamped as shown, and held by its audit log",
     "bundle": "every part is what the provider's audit log commits to",
+    "report": "signed by the provider and timestamped as shown; greffier report compares the SHA-256 with the log",
     "PDF": "signed by the provider, timestamped as shown, and the notice in it is held by its audit log",
 }
 #: The notice in a PDF is genuine, and nothing around it was checked.
 _PDF_NOT_CHECKED = 5
+#: The name of the embedded document of a report, as it is in the PDF.
+_REPORT_INSIDE = b"(report.json)"
 
 
 def load_trust(folder: Path) -> Trust:
@@ -139,7 +142,7 @@ def _line(console: Console, number: int, state: tuple[str, str], step: str, find
     help="Trust policy (c2sp.org/tlog-policy) that the checkpoint of a bundle must meet.",
 )
 def verify_command(file: Path, trust_dir: Path, policy_file: Path | None) -> None:
-    """Verify a saved notice mail, a notice.pdf or an evidence bundle, offline.
+    """Verify a saved notice mail, a notice.pdf, the PDF of a report or an evidence bundle, offline.
 
     Each step says what is true of it. The verdict is the last line and the exit code:
 
@@ -150,8 +153,8 @@ def verify_command(file: Path, trust_dir: Path, policy_file: Path | None) -> Non
     3  the signed content is genuine, but the copy was changed outside it;
        the verdict names what not to believe
     4  not readable as saved; the verdict says what to save instead
-    5  the notice in the PDF is genuine, and the PDF around it was not
-       checked: that needs the optional extra pdf
+    5  the PDF was not checked: that needs the optional extra pdf; a notice
+       in it is genuine
     """  # noqa: D301 - click keeps the lines of a list as they are after this character
     trust, policy, archive = load_trust(trust_dir), load_policy(policy_file), _is_archive(file)
     if policy is not None and not archive:
@@ -187,9 +190,15 @@ def _verify_pdf(content: bytes, trust: Trust, console: Console) -> Verdict:
     from service.notice_pdf.installation import ADVICE, is_installed  # noqa: PLC0415 - only bundles and PDFs need it
 
     if is_installed():
-        from service.notice_pdf.verification import PDF_STEPS, verify_notice_pdf  # noqa: PLC0415 - needs the extra
+        from service.notice_pdf.verification import PDF_STEPS, REPORT, REPORT_STEPS, verify_pdf  # noqa: PLC0415 - needs the extra
 
-        return _print(judge(verify_notice_pdf(content, trust)), PDF_STEPS, "PDF", console)
+        judgement = judge(verify_pdf(content, trust))
+        if any(step.step == REPORT for step in judgement.steps):
+            return _print(judgement, REPORT_STEPS, REPORT, console)
+        return _print(judgement, PDF_STEPS, "PDF", console)
+    if _REPORT_INSIDE in content:
+        _verdict(console, f"NOT CHECKED: it is a report, and {ADVICE}", "bold yellow")
+        raise click.exceptions.Exit(_PDF_NOT_CHECKED)
     judgement = judge(_steps_of_embedded(content, trust))
     if judgement.verdict is not Verdict.GENUINE:
         return _print(judgement, (STRUCTURE, *FILE_STEPS), "PDF", console)

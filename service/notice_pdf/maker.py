@@ -17,16 +17,23 @@ class SignedPdfMaker:
 
     async def make(self, letter: Letter, files: Sequence[PdfFile], *, author: str, at: datetime) -> bytes:
         """Return the signed PDF; see the port."""
-        content = await asyncio.to_thread(_typeset, letter, files, author=author, at=at)
+        return await self.sign(await asyncio.to_thread(_typeset, letter, files, author=author, at=at))
+
+    async def sign(self, content: bytes) -> bytes:
+        """Return the PDF signed; see the port."""
+        await asyncio.to_thread(_load_signer)
         # Imported here, as in ``_typeset``: Typst and pyHanko take longer to load than the rest of a start.
         from service.crypto.pdf_signer import sign_pdf  # noqa: PLC0415 - loaded for the first PDF
 
         return await sign_pdf(content, self._signer, self._authority)
 
 
+def _load_signer() -> None:
+    # In a thread, so that the event loop does not wait for the import.
+    from service.crypto import pdf_signer  # noqa: F401, PLC0415 - loaded for the first PDF
+
+
 def _typeset(letter: Letter, files: Sequence[PdfFile], *, author: str, at: datetime) -> bytes:
-    # The signer is loaded here too, outside the event loop.
-    from service.crypto import pdf_signer  # noqa: F401, PLC0415
     from service.notice_pdf.typesetting import typeset  # noqa: PLC0415 - loaded for the first PDF
 
     return typeset(letter, files, author=author, at=at)

@@ -1,12 +1,15 @@
-"""Verify a notice's PDF offline, in numbered steps: its signature by pyHanko, and the embedded notice by our verifier.
+"""Verify a PDF of the provider offline, in numbered steps: its signature by pyHanko, and the embedded notice or report.
 
 As for a mail, the caller must get the trust anchors separately. *Not* checked: whether a certificate was revoked; the
 rules of PDF/A; that the words on the pages are those of the document, which the provider's signature over both states.
 """
 
+import hashlib
 import io
+import json
 import logging
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -44,22 +47,30 @@ logging.getLogger("pyhanko_certvalidator").setLevel(logging.CRITICAL)
 PDF_TIMESTAMP, PDF_SIGNATURE = "PDF timestamp", "PDF signature"
 #: The steps in the order in which they run.
 PDF_STEPS = (STRUCTURE, PDF_TIMESTAMP, PDF_SIGNATURE, *FILE_STEPS)
+#: The last step for the PDF of a report; the log is not here, so the step only says what to compare with it.
+REPORT = "report"
+REPORT_STEPS = (STRUCTURE, PDF_TIMESTAMP, PDF_SIGNATURE, REPORT)
+_REPORT_NAME, _CORRECTION_NAME = "report.json", re.compile(r"correction-[1-9][0-9]*\.json")
 _PADES = "/ETSI.CAdES.detached"
 _NAMES = (DOCUMENT_NAME, SIGNATURE_NAME, TIMESTAMP_NAME, PROOF_NAME, RESOURCES_NAME)
 
 
-def verify_notice_pdf(content: bytes, trust: Trust) -> Iterator[VerifiedStep]:
+def verify_pdf(content: bytes, trust: Trust) -> Iterator[VerifiedStep]:
     """Run the steps in order; raises VerificationError with the step's name at the first that fails.
 
     The library starts an event loop of its own, so a caller that has one runs this in a thread.
 
-    1. Structure: one PAdES signature, which certifies the whole file and allows no change, and the files of a notice.
+    1. Structure: one PAdES signature, which certifies the whole file and allows no change, and the files of a notice
+       or of a report.
     2. PDF timestamp: an RFC 3161 token over this signature, under the authority's root.
     3. PDF signature: intact, by a certificate for mail that chains to the CA and was valid at the time of step 2.
-    4. to 9.: the steps of ``verify_notice_files`` for the embedded notice, which the same address must have signed.
+    4. to 9.: the steps of ``verify_notice_files`` for the embedded notice, which the same address must have signed. Of
+       a report there is only 4.: its SHA-256, to be found in the log.
     """
     # 1.
-    signature, files = _opened(content)
+    signature, found = _opened(content)
+    is_report = _REPORT_NAME in found
+    files = None if is_report else _notice_files(found)
     yield VerifiedStep(1, STRUCTURE, f"PAdES, over the whole file of {len(content)} bytes, allows no change")
     # 2.
     reply, value = _token(signature)
@@ -69,13 +80,16 @@ def verify_notice_pdf(content: bytes, trust: Trust) -> Iterator[VerifiedStep]:
     addresses = _verify_signature(signature, trust, stamped.at)
     yield VerifiedStep(3, PDF_SIGNATURE, f"by {', '.join(addresses)}, valid at {stamped.at:%Y-%m-%d %H:%M:%S} UTC")
     # 4. to 9.
+    if files is None:
+        yield VerifiedStep(4, REPORT, _report_finding(found[_REPORT_NAME]))
+        return
     for step in verify_notice_files(files, trust):
         if step.number == 1 and step.finding not in {f"by {each}" for each in addresses}:
             raise VerificationError(step.step, f"is {step.finding}, and the PDF is by {', '.join(addresses)}")
         yield replace(step, number=step.number + 3)
 
 
-def _opened(content: bytes) -> tuple[EmbeddedPdfSignature, NoticeFiles]:
+def _opened(content: bytes) -> tuple[EmbeddedPdfSignature, dict[str, bytes]]:
     try:
         reader = PdfFileReader(io.BytesIO(content), strict=True)
         signatures = list(reader.embedded_signatures)
@@ -117,16 +131,24 @@ def _is_exact(content: bytes, signature: EmbeddedPdfSignature) -> bool:
     return padding >= 0 and place in forms
 
 
-def _embedded(reader: PdfFileReader) -> NoticeFiles:
+def _embedded(reader: PdfFileReader) -> dict[str, bytes]:
     listed = reader.root["/Names"]["/EmbeddedFiles"]["/Names"]
     found: dict[str, bytes] = {}
     # By index: only then does the library follow a reference.
     for place in range(0, len(listed), 2):
-        name, specification = listed[place], listed[place + 1]
-        if name not in _NAMES or name in found:
-            raise VerificationError(STRUCTURE, f"embeds {name}, which no notice has, or has it twice")
+        name, specification = str(listed[place]), listed[place + 1]
+        if name in found:
+            raise VerificationError(STRUCTURE, f"embeds {name} twice")
         file: EmbeddedFileObject = specification["/EF"]["/F"]
-        found[str(name)] = bytes(file.data)
+        found[name] = bytes(file.data)
+    is_report = _REPORT_NAME in found
+    for name in found.keys() - {_REPORT_NAME}:
+        if not (_CORRECTION_NAME.fullmatch(name) if is_report else name in _NAMES):
+            raise VerificationError(STRUCTURE, f"embeds {name}, which no {REPORT if is_report else 'notice'} has")
+    return found
+
+
+def _notice_files(found: Mapping[str, bytes]) -> NoticeFiles:
     for name in (DOCUMENT_NAME, SIGNATURE_NAME, TIMESTAMP_NAME, PROOF_NAME):
         if name not in found:
             raise VerificationError(STRUCTURE, f"lacks the embedded file {name}")
@@ -137,6 +159,15 @@ def _embedded(reader: PdfFileReader) -> NoticeFiles:
         proof=found[PROOF_NAME],
         resources_csv=found.get(RESOURCES_NAME),
     )
+
+
+def _report_finding(document: bytes) -> str:
+    try:
+        stated = json.loads(document)
+        schema, period = str(stated["schema"]), str(stated["period"])
+    except (ValueError, KeyError, TypeError):
+        raise VerificationError(REPORT, f"{_REPORT_NAME} is no report") from None
+    return f"{schema} of {period}, SHA-256 {hashlib.sha256(document).hexdigest()}; the log has it in report.issued"
 
 
 def _token(signature: EmbeddedPdfSignature) -> tuple[bytes, bytes]:

@@ -27,6 +27,22 @@ class IssuedReport:
     issued_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ReportPdf:
+    """The signed PDF of an issued report, as it was made for its first reader. The log has its SHA-256."""
+
+    period: str
+    #: the customer's pseudonym; empty for the report on all customers
+    customer: str
+    #: that of the last document that the PDF shows: 1 for the report only, a higher one with corrections beside it;
+    #: 0 if there was nothing to report on the customer
+    number: int
+    language: str
+    content: bytes
+    #: the entry ``report.pdf_made``
+    entry_id: UUID
+
+
 class ReportRepository(Protocol):
     """Issued reports. They are never changed."""
 
@@ -36,6 +52,14 @@ class ReportRepository(Protocol):
 
     def of_period(self, period: str, customer: str) -> Sequence[IssuedReport]:
         """Return the report of a period on one customer, or (empty) on all customers, and then its corrections."""
+        ...
+
+    def add_pdf(self, pdf: ReportPdf) -> None:
+        """Store a PDF; raises StateConflictError if there is one."""
+        ...
+
+    def pdf(self, period: str, customer: str, number: int, language: str) -> bytes | None:
+        """Return the bytes of a PDF that was made."""
         ...
 
     def periods(self) -> Sequence[str]:

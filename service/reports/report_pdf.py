@@ -1,9 +1,11 @@
 """A report as a tagged PDF/A-3 by Typst, with the charts and tables of the page. Needs the optional extra ``pdf``.
 
-It is not signed: what proves a report is its digest in the log, which the PDF states.
+The documents whose digests the log has are embedded. The PDF is not signed here: ``signed_pdf`` signs that of a report
+which is issued, and numbers that are not issued stay unsigned.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.resources import files
 
@@ -15,6 +17,8 @@ from service.reports.wording import cell_text, report_text
 _TEMPLATE = (files(__package__) / "report.typ").read_bytes()
 #: Rows of one table on paper; the files have all.
 _ROWS_MAX = 500
+#: As in the PDF of a notice, in English for every reader.
+_EMBEDDED = "The document whose SHA-256 is in the log"
 _NARROW, _WIDE, _WIDE_CHARACTERS = 10, 20, 13
 
 
@@ -27,8 +31,12 @@ def report_pdf(
     language: str,
     zone: str,
     made_at: datetime,
+    documents: Mapping[str, bytes],
 ) -> bytes:
-    """Return the PDF; the same report gives the same bytes. ``about``: as ``about_lines``, its first line the title."""
+    """Return the PDF; the same report gives the same bytes.
+
+    ``about``: as ``about_lines``, its first line the title. ``documents``: the embedded JSON by the name of its file.
+    """
     data = {
         "language": language,
         "title": about[0][1],
@@ -39,8 +47,11 @@ def report_pdf(
         "tables": [_table(condensed(table), language, zone) for table in tables],
         "about_title": report_text("report.about", language),
         "about": about[1:],
+        "files": [{"name": name, "description": _EMBEDDED} for name in documents],
     }
-    return compiled_pdf({"main.typ": _TEMPLATE}, "report.json", json.dumps(data, ensure_ascii=False), at=made_at)
+    return compiled_pdf(
+        {"main.typ": _TEMPLATE, **documents}, "page.json", json.dumps(data, ensure_ascii=False), at=made_at
+    )
 
 
 def _bar(bar: ReportBar, chart: ReportChart) -> dict[str, str | int]:

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from notifications.canonical_json import canonicalize
+from notifications.errors import NotFoundError
 from notifications.reporting.corrections import Correction, corrections_of
 from notifications.reporting.report import PeriodReport, report_json
 from service.ports.reports import IssuedReport
@@ -59,6 +60,20 @@ class ShownReport:
     def customer(self) -> str:
         """The pseudonym; empty for the report on all customers."""
         return str(self.stated["customer"] or "")
+
+    @property
+    def number(self) -> int:
+        """The number of the last document that is shown; 0 if there is none."""
+        documents = [*([] if self.issued is None else [self.issued]), *(each.issued for each in self.corrections)]
+        return documents[-1].number if documents else 0
+
+    def as_it_was(self, number: int) -> "ShownReport":
+        """Return the report with the corrections up to the document of a number; raises NotFoundError."""
+        corrections = [each for each in self.corrections if each.issued.number <= number]
+        found = replace(self, corrections=corrections, unissued_changes=())
+        if found.number != number:
+            raise NotFoundError(f"document {number} of the report", self.stated["period"])
+        return found
 
     @property
     def issued_at(self) -> datetime | None:

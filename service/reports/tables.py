@@ -1,8 +1,8 @@
 """The tables of a report in a reader's language: the page, the XLSX file and the PDF show the same ones."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from notifications.reporting.corrections import Correction, Figure
 from service.reports.shown_report import ShownReport
@@ -96,6 +96,10 @@ class TableWords:
         return tuple(self.say(f"report.column.{column}") for column in columns)
 
 
+#: Columns of the incidents that say nothing where no agreement gives a priority: that of a customer of PaaS only.
+_OF_LEVELS = frozenset({1, 3, 5, 6})
+
+
 def tables_of(shown: ShownReport, words: TableWords) -> list[ReportTable]:
     """Return the tables of a report in the order of their importance; those without a row are left out."""
     stated, figures = shown.stated, shown.stated["figures"]
@@ -105,7 +109,12 @@ def tables_of(shown: ShownReport, words: TableWords) -> list[ReportTable]:
         _timeliness(figures["timeliness"], words),
         _customers(stated.get("customers", ()), words),
         _incidents(stated["incidents"], words),
-        _statistics(stated["statistics"], words, of_one=bool(shown.customer)),
+        _statistics(
+            stated["statistics"],
+            words,
+            of_one=bool(shown.customer),
+            without=() if figures["service_levels"] or not shown.customer else ("by_priority",),
+        ),
     ]
     found += [
         _corrections(f"corrections_{each.issued.number}", each.changes, words, number=each.issued.number)
@@ -252,15 +261,29 @@ def _incidents(incidents: Sequence[Mapping[str, Any]], words: TableWords) -> Rep
     if not any("outcome" in item for item in incidents):
         # In the report on all customers an incident has many notices.
         head, rows = head[:-2], [row[:-2] for row in rows]
-    return _without_one_agreement(_table("incidents", words, head, rows), 1)
+    table = _table("incidents", words, head, rows)
+    if not any(item["service_levels"] for item in incidents):
+        return _without(table, _OF_LEVELS)
+    return _without_one_agreement(table, 1)
 
 
-def _statistics(statistics: Mapping[str, Any], words: TableWords, *, of_one: bool) -> ReportTable:
+def _without(table: ReportTable, columns: Collection[int]) -> ReportTable:
+    head, *rows = (
+        tuple(cell for column, cell in enumerate(row) if column not in columns) for row in (table.head, *table.rows)
+    )
+    return replace(table, head=cast("tuple[str, ...]", head), rows=tuple(rows))
+
+
+def _statistics(
+    statistics: Mapping[str, Any], words: TableWords, *, of_one: bool, without: Collection[str] = ()
+) -> ReportTable:
     rows: list[tuple[Cell, ...]] = [
         (words.say(f"report.statistics.{name}"), "", statistics[name])
         for name in (("incidents",) if of_one else ("incidents", "customers_notified"))
     ]
     for name in ("by_nature", "by_priority", "by_rsit_class", "by_personal_data_breach", "by_significance"):
+        if name in without:
+            continue
         rows += [
             (words.say(f"report.statistics.{name}"), words.code(name, item["code"]), item["incidents"])
             # Reports that were issued before an account of this kind was kept do not have it.

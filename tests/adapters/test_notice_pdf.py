@@ -36,7 +36,7 @@ from service.notice_pdf import installation, typesetting
 from service.notice_pdf.embedded import embedded_notice
 from service.notice_pdf.maker import SignedPdfMaker
 from service.notice_pdf.typesetting import typeset
-from service.notice_pdf.verification import PDF_STEPS, verify_notice_pdf
+from service.notice_pdf.verification import PDF_STEPS, verify_pdf
 from support.notice_samples import compose, plain_facts
 from support.read_pdf import attached, faults_of_pdf_a_3, opened, squeezed, tags_of, words_shown
 from support.sealed_sample import Office, files_of, write_signer
@@ -106,7 +106,7 @@ def genuine(office):
 
 def refusal(content, trust):
     with pytest.raises(VerificationError) as refused:
-        list(verify_notice_pdf(content, trust))
+        list(verify_pdf(content, trust))
     return refused.value.step, refused.value.reason
 
 
@@ -201,7 +201,7 @@ def test_the_structure_has_headings_lists_tables_and_languages(genuine):
 
 
 def test_every_step_passes_and_the_document_is_the_sealed_one(office, genuine):
-    steps = list(verify_notice_pdf(genuine, office.trust))
+    steps = list(verify_pdf(genuine, office.trust))
     assert [step.step for step in steps] == list(PDF_STEPS)
     assert [step.number for step in steps] == list(range(1, 10))
     assert not any(step.pending or step.partial or step.changed for step in steps)
@@ -215,7 +215,7 @@ def test_with_resources_and_with_an_rsa_key_and_with_an_intermediate(office, tmp
     content = made_by(office, signer, sealed)
     assert attached(content)["resources.csv"] == sealed.resources_csv
     # The demonstration CA allows no CA below it: that is for the verifier of the notice to say, after the PDF's steps.
-    assert [step.step for step in islice(verify_notice_pdf(content, office.trust), 3)] == list(PDF_STEPS[:3])
+    assert [step.step for step in islice(verify_pdf(content, office.trust), 3)] == list(PDF_STEPS[:3])
     assert faults_of_pdf_a_3(content) == []
 
 

@@ -45,6 +45,7 @@ from support.records import (
     make_resource,
     make_sealed,
 )
+from support.report_records import make_issued_report, make_report_pdf
 from support.serving_records import (
     make_acknowledgement,
     make_call_record,
@@ -326,6 +327,28 @@ async def test_an_erasure_changes_nothing_else_of_the_provider_s_duties(place, s
         direct(address, begin, (statement, ()))
 
 
+async def test_pdfs_of_reports_that_name_the_customer_go_and_the_numbers_stay(place):
+    store, _ = place
+    gone, stays = await store.write(two_houses)
+    keys = [
+        ("2026-03", gone.pseudonym), ("2026-03", ""), ("2026-03", stays.pseudonym), ("2026-04", ""),
+        ("2026-04", stays.pseudonym), ("2026", ""), ("2025", ""),
+    ]  # fmt: skip
+
+    def work(tx):
+        for period, customer in keys:
+            tx.reports.add(make_issued_report(period=period, customer=customer))
+            tx.reports.add_pdf(make_report_pdf(period=period, customer=customer))
+
+    await store.write(work)
+    await noticed(store, gone)
+    await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    kept = [key for key in keys if await store.read(lambda tx, key=key: tx.reports.pdf(*key, 1, "fr"))]
+    assert kept == [keys[2], keys[3], keys[4], keys[6]]
+    for key in keys:
+        assert await store.read(lambda tx, key=key: tx.reports.of_period(*key))
+
+
 async def test_an_open_letter_is_an_obstacle(place):
     store, _ = place
     gone, _ = await store.write(two_houses)
@@ -385,6 +408,7 @@ async def test_the_engine_itself_refuses_what_no_erasure_lets(place):
     _, address = place
     store = place[0]
     gone, stays = await store.write(two_houses)
+    await store.write(lambda tx: tx.reports.add_pdf(make_report_pdf()))
     await noticed(store, gone)
     begin = ("UPDATE erasure_orders SET begun_at = noticed_at + 1814400000000", ())
     for statements in (
@@ -394,6 +418,8 @@ async def test_the_engine_itself_refuses_what_no_erasure_lets(place):
         [begin, ("DELETE FROM decisions WHERE customer_id = ?", (stays.customer.id.bytes,))],
         [begin, ("DELETE FROM call_records WHERE spoke_to = ?", (stays.word,))],
         [begin, ("DELETE FROM sent_messages", ())],
+        [("DELETE FROM report_pdfs", ())],
+        [begin, ("UPDATE report_pdfs SET content = ?", (b"x",))],
         [begin, ("UPDATE sealed_notices SET document = ?", (b"x",))],
         [begin, ("UPDATE incident_facts SET version = version + 1", ())],
         [begin, ("DELETE FROM incident_facts", ())],

@@ -1,11 +1,13 @@
 """The contract of first interventions and issued reports."""
 
+from dataclasses import replace
+
 import pytest
 
 from notifications.errors import StateConflictError
 from support.opened_store import opened_store
 from support.records import NOBODY, after, make_incident
-from support.report_records import make_intervention, make_issued_report
+from support.report_records import make_intervention, make_issued_report, make_report_pdf
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -47,3 +49,20 @@ async def test_a_report_is_kept_with_its_corrections_and_never_replaced(database
     assert list(await database.read(lambda tx: tx.reports.periods())) == ["2026-03", "2026-04"]
     with pytest.raises(StateConflictError):
         await database.write(lambda tx: tx.reports.add(make_issued_report(content=b"forged")))
+
+
+async def test_a_pdf_of_a_report_is_kept_by_language_and_number_and_never_replaced(database):
+    first = make_report_pdf()
+    others = [
+        make_report_pdf(**each)
+        for each in ({"language": "de"}, {"number": 2}, {"customer": "a" * 64}, {"period": "2026-04"})
+    ]
+    others = [replace(each, content=bytes([number])) for number, each in enumerate(others)]
+    for pdf in (first, *others):
+        await database.write(lambda tx, pdf=pdf: tx.reports.add_pdf(pdf))
+    for pdf in (first, *others):
+        key = (pdf.period, pdf.customer, pdf.number, pdf.language)
+        assert await database.read(lambda tx, key=key: tx.reports.pdf(*key)) == pdf.content
+    assert await database.read(lambda tx: tx.reports.pdf("2026-03", "", 3, "fr")) is None
+    with pytest.raises(StateConflictError):
+        await database.write(lambda tx: tx.reports.add_pdf(make_report_pdf(content=b"forged")))

@@ -104,3 +104,36 @@ async def test_a_cursor_is_of_its_own_order(api):
     first = await ok(api.get("/incidents", params={"limit": 1, "order": "due"}))
     answer = await api.get("/incidents", params={"limit": 1, "cursor": first["next_cursor"]})
     assert answer.status_code == 422
+
+
+async def test_the_board_says_where_affected_customers_have_another_priority(api):
+    bound = {"agreement_id": "secnumcloud_2026", "effective_at": "2026-05-01T00:00:00Z"}
+    first = await customer(api, "First")
+    second = await customer(api, "Second", agreement=bound)
+    platform = await customer(api, "Platform", agreement=bound | {"products": ["paas"]})
+    moving = await customer(api, "Moving")
+    await ok(api.post(f"/customers/{moving['id']}/agreements", json=bound | {"effective_at": ago(hours=1)}))
+    v2, none = ("secnumcloud_2026", "P6", ("P6",)), ("secnumcloud_2026", None, ())
+    for aware_at, of, unlisted, expected in (
+        (ago(minutes=5), [first], "not_affected", set()),
+        (ago(minutes=5), [first, second], "not_affected", {v2}),
+        (ago(minutes=5), [platform], "not_affected", {none}),
+        (ago(minutes=5), [moving], "not_affected", {v2}),
+        # What bound a customer at the moment of awareness counts.
+        (ago(hours=2), [moving], "not_affected", set()),
+        (ago(minutes=5), [first], "unknown", {v2, none}),
+    ):
+        rows = [affected(each) for each in of]
+        stated = {"aware_at": aware_at, "unlisted_customers": unlisted, "affected_customers": rows}
+        incident = await declare(api, impact="I3", criticality="C3", **stated)
+        (item,) = [each for each in (await board(api))["items"] if each["id"] == incident["id"]]
+        assert item["priority"] == "P5"
+        found = item["other_priorities"]
+        assert {
+            (each["agreement_id"], each["priority"], tuple(each["possible_priorities"])) for each in found
+        } == expected
+    # A customer that is known not to be affected does not count.
+    rows = [affected(second) | {"affected": "no"}, affected(platform) | {"affected": "no"}]
+    incident = await declare(api, impact="I3", criticality="C3", unlisted_customers="unknown", affected_customers=rows)
+    (item,) = [each for each in (await board(api))["items"] if each["id"] == incident["id"]]
+    assert {each["priority"] for each in item["other_priorities"]} == {"P6"}  # of the one that moved

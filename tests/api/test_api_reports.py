@@ -13,8 +13,15 @@ from uuid import UUID, uuid4
 from xml.etree import ElementTree as ET
 
 import httpx2
-import pikepdf
+from asn1crypto import x509 as asn1_x509
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.fields import MDPPerm
+from pyhanko.sign.validation import KeyUsageConstraints, async_validate_pdf_signature
+from pyhanko.sign.validation.status import SignatureCoverageLevel
+from pyhanko_certvalidator import ValidationContext
 
 from notifications.audit.tiles import parse_entry_bundle, tiles_of
 from notifications.canonical_json import canonicalize
@@ -26,6 +33,7 @@ from service.reports.issuing import ReportIssue
 from service.settings.reports import ReportSettings
 from support import scenario
 from support.clocks import TurnedClock
+from support.read_pdf import attached, faults_of_pdf_a_3, opened, run, squeezed, words_shown
 from support.scenario import affected, ago, harm, ok
 from support.world import account, at_customer
 
@@ -206,10 +214,33 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
     # The PDF is the same bytes each time, tagged and PDF/A-3.
     paper = (await api.get(f"/reports/monthly/{name}.pdf", params={"language": "de"})).content
     assert paper == (await api.get(f"/reports/monthly/{name}.pdf", params={"language": "de"})).content
-    with pikepdf.open(io.BytesIO(paper)) as opened:
-        assert opened.Root.MarkInfo.Marked
-        assert opened.Root.Lang == "de"
-        assert opened.open_metadata()["pdfaid:part"] == "3"
+    assert faults_of_pdf_a_3(paper) == []
+    with opened(paper) as pdf:
+        assert pdf.Root.Lang == "de"
+    assert attached(paper) == {"report.json": content}
+    await it_is_signed_and_dated(running, paper, tmp_path)
+    # Numbers that are not issued are nobody's statement.
+    present = (await api.get(f"/reports/monthly/{name}.pdf", params={"current": "true"})).content
+    assert not PdfFileReader(io.BytesIO(present)).embedded_signatures
+    own = (await member.get(f"/reports/monthly/{name}.pdf", params={"language": "fr"})).content
+    await it_is_signed_and_dated(running, own, tmp_path)
+    assert attached(own)["report.json"] == (await member.get(f"/reports/monthly/{name}.json")).content
+    assert squeezed("=Alpha()") in words_shown(tmp_path, own)
+    # Of three first readers at once, one makes it.
+    asked = (ok_bytes(api, f"/reports/monthly/{name}.pdf", customer_id=stranger["id"]) for _ in range(3))
+    nothing, *same = await asyncio.gather(*asked)
+    assert same == [nothing, nothing]
+    await it_is_signed_and_dated(running, nothing, tmp_path)
+    await until(running, lambda tx: not tx.audit.pending(1))
+    entries = (await ok(api.get("/audit/entries", params={"type": "report.pdf_made", "limit": 200})))["items"]
+    made = [each["leaf"] for each in entries]
+    assert [leaf["detail"]["pdf_sha256"] for leaf in made] == [
+        hashlib.sha256(each).hexdigest() for each in (paper, own, nothing)
+    ]
+    assert [(leaf["detail"]["period"], leaf["detail"]["number"], leaf["detail"]["language"]) for leaf in made] == [
+        (name, 1, "de"), (name, 1, "fr"), (name, 0, "fr"),
+    ]  # fmt: skip
+    assert [list(leaf["subjects"]) for leaf in made] == [[], ["customer"], ["customer"]]
 
     # What is found later changes nothing of it: the present numbers say it, and the next report issues it.
     await ok(api.post(f"/incidents/{incidents[1]['id']}/interventions", json={}))
@@ -225,6 +256,15 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
     assert correction["number"] == 2
     changes = {(each["table"], each["customer"], each["measure"]): each["after"] for each in correction["changes"]}
     assert changes["service_levels", None, "in_time"] == 2
+    # So does the PDF, and the one before keeps its address and its bytes.
+    beside = await ok_bytes(api, f"/reports/monthly/{name}.pdf", language="de")
+    assert set(attached(beside)) == {"report.json", "correction-1.json"}
+    assert attached(beside)["report.json"] == content
+    assert beside == await ok_bytes(api, f"/reports/monthly/{name}.pdf", language="de", number=2)
+    assert paper == await ok_bytes(api, f"/reports/monthly/{name}.pdf", language="de", number=1)
+    for number, status in ((3, 404), (0, 404), (-1, 422)):
+        answer = await api.get(f"/reports/monthly/{name}.pdf", params={"number": number})
+        assert answer.status_code == status
     # Only the customer that it is about has a correction.
     assert (await ok(member.get(f"/reports/monthly/{name}")))["corrections"] == []
     await member.aclose()
@@ -234,6 +274,70 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
     assert await running.parts.store.read(lambda tx: tx.log.size()) == before
 
     await the_export_says_the_same(running, report, tmp_path)
+
+
+async def ok_bytes(client, path, **params):
+    answer = await client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+async def it_is_signed_and_dated(running, content, folder):
+    """Let pyHanko and poppler judge: PAdES B-T by the provider over the whole file, without a place for changes."""
+    (signature,) = PdfFileReader(io.BytesIO(content)).embedded_signatures
+    status = await async_validate_pdf_signature(
+        signature,
+        signer_validation_context=ValidationContext(trust_roots=roots(running, "ca.pem"), allow_fetching=False),
+        ts_validation_context=ValidationContext(trust_roots=roots(running, "tsa.pem"), allow_fetching=False),
+        key_usage_settings=KeyUsageConstraints(key_usage={"digital_signature"}),
+    )
+    assert status.bottom_line, status.pretty_print_details()
+    assert status.coverage is SignatureCoverageLevel.ENTIRE_FILE
+    assert status.timestamp_validity.valid
+    assert status.timestamp_validity.trusted
+    assert signature.docmdp_level is MDPPerm.NO_CHANGES
+    for changed, exit_code, verdict in (
+        (content, 0, "\nGENUINE: signed by the provider"),
+        (content.replace(b"/Title", b"/Titel", 1), 1, "\nNOT GENUINE: step "),
+        (content + b"%", 1, "\nNOT GENUINE: step 1, structure"),
+    ):
+        (folder / "report.pdf").write_bytes(changed)
+        command = ["verify", str(folder / "report.pdf"), "--trust", str(running.trust_dir)]
+        answer = await asyncio.to_thread(CliRunner().invoke, cli, command)
+        assert answer.exit_code == exit_code, answer.output
+        assert verdict in answer.output
+        assert (hashlib.sha256(attached(content)["report.json"]).hexdigest() in answer.output) == (exit_code == 0)
+    code, said = await asyncio.to_thread(run, folder, content, "pdfsig", "-nocert", output=None)
+    assert code == 0
+    assert "Signature is Valid." in said
+    assert "Total document signed" in said
+    assert "ETSI.CAdES.detached" in said
+
+
+def roots(running, name):
+    certificates = x509.load_pem_x509_certificates((running.trust_dir / name).read_bytes())
+    return [asn1_x509.Certificate.load(each.public_bytes(Encoding.DER)) for each in certificates]
+
+
+async def test_the_report_of_a_customer_of_paas_only_says_nothing_of_a_priority(running, api, tmp_path):
+    bound = {"agreement_id": "secnumcloud_2026", "effective_at": "2026-05-01T00:00:00Z"}
+    paas, infra = [
+        await scenario.customer(api, name, agreement=bound | {"products": [name]}) for name in ("paas", "iaas")
+    ]
+    rows = [affected(each, data_harm=harm(confidentiality="yes")) for each in (paas, infra)]
+    incident = await scenario.declare(api, **GRAVE, affected_customers=rows)
+    await scenario.release(api, incident)
+    name = month()
+    await issue(running, name)
+    for of, words in ((paas, False), (infra, True)):
+        asked = {"customer_id": of["id"], "language": "en"}
+        paper = words_shown(tmp_path, await ok_bytes(api, f"/reports/monthly/{name}.pdf", **asked))
+        content = await ok_bytes(api, f"/reports/monthly/{name}.xlsx", **asked)
+        with zipfile.ZipFile(io.BytesIO(content)) as book:
+            texts = "".join(ET.fromstring(book.read("xl/sharedStrings.xml")).itertext())
+        for said in (paper, texts):
+            assert ("riority" in said, "GTI" in said) == (words, words)
+            assert incident["ticket"] in said
 
 
 async def test_a_customer_that_needed_no_notice_after_all_gets_a_correction(running, api, tmp_path):

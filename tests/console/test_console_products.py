@@ -1,11 +1,13 @@
 """What binds a customer, on its page: products and DPA are chosen and shown; a wrong choice is said at its field."""
 
+import re
+
 import pytest
 import pytest_asyncio
 
 from service.ports.accounts import Role
 from support.people import browser, person, visible_text
-from support.scenario import customer, declare, ok
+from support.scenario import affected, customer, declare, ok
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -98,3 +100,29 @@ async def test_an_incident_shows_what_another_agreement_of_customers_gives(runni
     assert "Other agreements of customers" in shown
     assert "V2 of 17 April 2026" in shown
     assert "P6 no guaranteed time" in shown
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("fr", "Sans priorité selon Convention de service SecNumCloud, V2"),
+        ("en", "No priority by SecNumCloud service agreement, V2"),
+        ("de", "Ohne Priorität nach Servicevereinbarung SecNumCloud, V2"),
+    ],
+)
+async def test_on_the_board_another_priority_is_beside_that_of_the_reference(running, api, language, said):
+    bound = {"agreement_id": NEW, "effective_at": "2026-05-01T00:00:00Z"}
+    rows = [
+        affected(await customer(api, f"{name} {language}", agreement=bound | {"products": products}))
+        for name, products in (("Machines", ["iaas"]), ("Platform", ["paas"]))
+    ]
+    incident = await declare(api, impact="I3", criticality="C1", affected_customers=rows)
+    ada = await person(running, "Ada", (Role.ANALYST, None), language=language, email=f"ada@{language}.example")
+    async with browser(running, ada) as pages:
+        page = (await pages.get("/incidents", params={"q": incident["ticket"]})).text
+    (marks,) = [each for each in re.findall(r'<p class="marks">.*?</p>', page, re.DOTALL) if incident["ticket"] in each]
+    shown = visible_text(marks)
+    assert " P3 " in shown
+    assert said in shown
+    assert "P4 " in shown
+    assert shown.count("V2") == 2

@@ -13,7 +13,7 @@ from service.bootstrap import core as core_module
 from service.bootstrap import delivery as delivery_module
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust
-from service.notice_pdf.verification import verify_notice_pdf
+from service.notice_pdf.verification import verify_pdf
 from service.ports.accounts import Role
 from support.people import browser, person
 from support.scenario import affected, customer, declare, harm, release
@@ -63,7 +63,7 @@ async def test_only_a_mail_with_the_whole_notice_carries_it(data_folder, service
         (content,) = pdfs_in(full)
         trust = load_trust(running.trust_dir)
         assert len(list(verify_notice_mail(full, trust))) == 9
-        assert len(await asyncio.to_thread(lambda: list(verify_notice_pdf(content, trust)))) == 9
+        assert len(await asyncio.to_thread(lambda: list(verify_pdf(content, trust)))) == 9
         assert content == (await api.get(f"/notices/{notice['id']}/notice.pdf?language=fr")).content
 
 

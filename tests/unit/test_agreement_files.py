@@ -73,6 +73,12 @@ def fault_of(parse, *arguments):
             "data_protection.1.from",
             "no DPA holds between",
         ),
+        (
+            'dpa = "dpa_2026_01_09"\nfrom = 2026-01-09\n',
+            'dpa = "dpa_2026_01_09"\nfrom = 2026-04-18\n',
+            "data_protection.0.from",
+            "no DPA holds between 2026-04-17, the first day of the agreement, and 2026-04-18",
+        ),
         ('authoritative_language = "fr"', 'authoritative_language = "la"', "authoritative_language", "'la' is not one"),
         ('channels = ["registered_letter"]', 'channels = ["pigeon"]', "notices.4.channels", "'pigeon'"),
         ('lead = { binding = "no_number" }', 'lead = { binding = "soft" }', "notices.0.lead.binding", "is 'soft'"),
@@ -120,9 +126,15 @@ def fault_of(parse, *arguments):
             "notices.software_change",
             "no clause of '3.9.4' holds for paas",
         ),
-        ('id = "event_logs"\nclause = "5.3"', 'id = "event_logs"\nclause = "5.9"', "retention.0.clause", "'5.9'"),
+        ('id = "event_logs"\nclause = "9.3"', 'id = "event_logs"\nclause = "5.9"', "retention.0.clause", "'5.9'"),
         ('profile = "6.1.3"', 'profile = "6.1.9"', "references.profile", "'6.1.9' is not among"),
         ('profile = "6.1.3"', 'other = "6.1.3"', "references.other", "not a known key"),
+        (
+            'any = [{ normal_operation_disrupted = ["yes"] }',
+            "any = [{}",
+            "definitions.2.limbs.0.when.any.0",
+            "names no",
+        ),
         ('may_cause = ["yes"]', 'might_cause = ["yes"]', "definitions.2.limbs.3.when.might_cause", "not a fact"),
         (
             'nature = "event"\n',
@@ -177,6 +189,10 @@ def together(**changes):
         (
             {"dpa_2025_01_15": changed(DPA, "until = 2025-09-30", "until = 2025-10-01")},
             "dpa_2025_01_15.toml", "validity.until", "'dpa_2025_10' is in force from 2025-10-01",
+        ),
+        (
+            {"dpa_2025_01_15": changed(DPA, "until = 2025-09-30", "until = 2025-09-29")},
+            "dpa_2025_01_15.toml", "validity.until", "no version is in force between 2025-09-29 and 2025-10-01",
         ),
         (
             {"secnumcloud_2026": changed(SECOND, 'dpa = "dpa_2026_01_09"', 'dpa = "dpa_2027"')},
@@ -279,12 +295,27 @@ def test_the_other_notices_of_the_second_agreement():
 
 
 def test_retention_and_support_hours():
-    for agreement, until in (("secnumcloud_iaas_3_0", 18), ("secnumcloud_2026", 19)):
-        found = bundled_agreements()[agreement]
-        assert {each.id: each.months for each in found.retention} == {
-            "event_logs": 6, "console_activity_logs": 18, "contact_data": 60, "contracts": 120,
-        }  # fmt: skip
-        assert (found.support_hours.from_at.hour, found.support_hours.until_at.hour) == (8, until)
+    first, second = (bundled_agreements()[each] for each in ("secnumcloud_iaas_3_0", "secnumcloud_2026"))
+    # The text of version 3.0 names no retention.
+    assert first.retention == ()
+    assert {each.id: (each.clause, each.months) for each in second.retention} == {
+        "event_logs": ("9.3", 6), "console_activity_logs": ("9.3", 18), "contact_data": ("9.3", 60),
+        "contracts": ("9.3", 120),
+    }  # fmt: skip
+    for found, clause, until in ((first, "7.6.2", 18), (second, "3.9.2", 19)):
+        hours = found.support_hours
+        assert (hours.clause, hours.from_at.hour, hours.until_at.hour) == (clause, 8, until)
+    of_paas = bound_terms(second, bundled_dpas()["dpa_2026_01_09"], frozenset({"paas"}))
+    assert of_paas.support_hours is None
+
+
+def test_the_precedence_of_the_documents():
+    first, second = (bundled_agreements()[each] for each in ("secnumcloud_iaas_3_0", "secnumcloud_2026"))
+    assert [each.id for each in first.documents] == [
+        "general_terms", "iaas_agreement", "open_iaas_agreement", "paas_agreement", "bare_metal_agreement",
+        "special_agreement", "pas", "particular_conditions", "dpa",
+    ]  # fmt: skip
+    assert [each.id for each in second.documents] == ["general_terms", "service_agreement", "pas", "dpa"]
 
 
 # -- version 1 of the schema

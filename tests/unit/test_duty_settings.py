@@ -25,6 +25,14 @@ def test_a_file_of_the_folder_takes_the_place_of_the_bundled_act(tmp_path):
     assert (clock.due_at - aware_at).total_seconds() == 96 * 3600
 
 
+def test_a_duty_of_the_folder_that_a_bundled_act_has_already_is_a_fault(tmp_path):
+    # With the same id as the bundled act it takes its place; with another id there would be two clocks of one name.
+    text = resources.files("notifications.duties").joinpath("dora.toml").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(text.replace('id = "dora"', 'id = "mine"', 1), encoding="utf-8")
+    with pytest.raises(AgreementError, match=r"mine\.toml: duties: 'dora_initial' is also a duty of 'dora'"):
+        load_duties(DutySettings(folder=tmp_path))
+
+
 def test_a_fault_of_an_own_file_names_file_key_and_reason(tmp_path):
     (tmp_path / "mine.toml").write_text(GDPR.replace('start = "high_risk"', 'start = "rumour"'), encoding="utf-8")
     with pytest.raises(AgreementError, match=r"mine\.toml: duties\.2\.start: 'rumour' is none of"):

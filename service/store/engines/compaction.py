@@ -22,7 +22,7 @@ COMPACTED = (
     "legal_profiles", "letter_tasks",
     "links", "membership_offers", "notice_openings", "notice_pdfs", "notice_subjects", "notices",
     "owed_evidence", "passkeys", "passwords", "pending_sign_ins", "profiles", "questions", "reachability_checks",
-    "recovery_codes", "report_drafts",
+    "recovery_codes", "report_drafts", "report_pdfs",
     "resource_lookups", "resources", "returned_messages", "seal_proofs", "seal_timestamps", "sealed_notices",
     "search_documents", "sent_messages", "service_mails", "sessions", "stored_responses", "totps",
     "webhook_endpoints", "webhook_secrets",

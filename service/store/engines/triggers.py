@@ -32,6 +32,7 @@ APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
     "profiles": (("position",), ("id",), ("customer_id", "version")),
     "reachability_checks": (("position",), ("id",)),
     "report_drafts": (("position",), ("incident_id", "duty_id", "version")),
+    "report_pdfs": (("position",), ("period", "customer", "number", "language")),
     "report_submissions": (("position",), ("id",)),
     "returned_messages": (("position",), ("id",)),
     "seal_proofs": (("notice_id",),),
@@ -60,6 +61,8 @@ ERASABLE: dict[str, str] = {
     "notice_pdfs": _OF_NOTICE,
     "profiles": _OF_CUSTOMER,
     "reachability_checks": _OF_CUSTOMER,
+    # One of the report on all customers names several of them.
+    "report_pdfs": _BEGUN,
     # A bounce without a delivery may still name a person, so any erasure may delete it.
     "returned_messages": f"{_OF_DELIVERY} UNION ALL {_BEGUN} AND OLD.delivery_id IS NULL",
     "seal_proofs": _OF_NOTICE,

@@ -138,6 +138,14 @@ _OPENINGS_OF_NOBODY = (
     "(SELECT 1 FROM audit_subjects s WHERE s.kind = 'customer' AND s.position = o.position) "
     "ORDER BY o.position, o.name LIMIT ?"
 )
+#: PDFs of reports that name the customer: its own, and those on all customers of a period in which it has one.
+_REPORT_PDFS = (
+    "DELETE FROM report_pdfs WHERE customer = ?",
+    (
+        "DELETE FROM report_pdfs WHERE customer = '' AND EXISTS (SELECT 1 FROM issued_reports i WHERE i.customer = ? "
+        "AND (i.period = report_pdfs.period OR substr(i.period, 1, 4) = report_pdfs.period))"
+    ),
+)
 _DROP_OPENING = "DELETE FROM audit_openings WHERE position = ? AND name = ?"
 _FACTS = "SELECT incident_id, version, facts FROM incident_facts WHERE facts LIKE ?"
 _BLANK_FACTS = "UPDATE incident_facts SET facts = ? WHERE incident_id = ? AND version = ?"
@@ -219,6 +227,8 @@ class ErasureRecords(Records):
             self._session.execute(statement, (key, verdict))
         for statement in _ROWS_OF_CUSTOMER:
             rows += self._count(statement, (key,))
+        for statement in _REPORT_PDFS:
+            rows += self._count(statement, (pseudonym,))
         for account_id, _, _ in accounts:
             for statement in _ROWS_OF_ACCOUNT:
                 rows += self._count(statement, (account_id,))

@@ -61,6 +61,7 @@ from service.store.tables.log import (
     LogCheckpointRow,
     LogLeafRow,
     LogNodeRow,
+    ReportPdfRow,
 )
 from service.store.tables.messages import AlertRow, ServiceMailRow
 from service.store.tables.notices import (
@@ -151,6 +152,7 @@ __all__ = [
     "ReachabilityCheckRow",
     "RecoveryCodeRow",
     "ReportDraftRow",
+    "ReportPdfRow",
     "ReportSubmissionRow",
     "ResourceLookupRow",
     "ResourceRow",

@@ -54,7 +54,7 @@ class AuditOpeningRow(SQLModel, table=True):
 
 
 class IssuedReportRow(SQLModel, table=True):
-    """``notifications.ports.reports.IssuedReport``: the report of a period, as it was issued; its digest is in the log.
+    """``service.ports.reports.IssuedReport``: the report of a period, as it was issued; its digest is in the log.
 
     ``customer`` is a pseudonym, or empty for the report on all customers.
     """
@@ -70,6 +70,24 @@ class IssuedReportRow(SQLModel, table=True):
     content: bytes = columns.binary()
     entry_id: bytes = columns.identifier()
     issued_at: int = columns.integer()
+
+
+class ReportPdfRow(SQLModel, table=True):
+    """``service.ports.reports.ReportPdf``. It names customers, so that an erasure deletes it."""
+
+    __tablename__ = "report_pdfs"
+    __table_args__ = (
+        Index(
+            "uq_report_pdfs_period_customer_number_language", "period", "customer", "number", "language", unique=True
+        ),
+    )
+    position: int | None = columns.position()
+    period: str = columns.text()
+    customer: str = columns.text()
+    number: int = columns.integer()
+    language: str = columns.text()
+    content: bytes = columns.binary()
+    entry_id: bytes = columns.identifier()
 
 
 class LogLeafRow(SQLModel, table=True):

@@ -14,6 +14,7 @@ from notifications.classification import Classification, Nature, classify
 from notifications.incident import Incident, IncidentState
 from notifications.ports import IncidentOverview
 from notifications.use_cases.incidents.customer_decider import Agreements
+from notifications.use_cases.incidents.other_agreements import OtherClassification, TermsOfCustomers
 from service.auth.route_guard import Access
 from service.ports.board import BoardState, IncidentFigures, IncidentFilters, ListedIncident
 from service.ports.store import AccessTransaction
@@ -30,7 +31,9 @@ NEXT_ACTIONS = get_args(NextAction)
 
 #: The filters of lists of incidents, as parameters of a query.
 NatureFilter = Annotated[Nature | None, Query(description="The nature if settled, else the most protective one.")]
-PriorityFilter = Annotated[str | None, Query(max_length=20, description="`none` for those without a priority yet.")]
+PriorityFilter = Annotated[
+    str | None, Query(max_length=20, description="By the reference agreement; `none` for those without a priority yet.")
+]
 MineFilter = Annotated[bool, Query(description="Only what the caller declared.")]
 ServiceFilter = Annotated[Code | None, Query(description="A service that the facts name.")]
 RegionFilter = Annotated[Code | None, Query(description="A region that the facts name.")]
@@ -74,6 +77,14 @@ class BoardItem:
     figures: IncidentFigures
     overdue: bool
     next_action: NextAction
+    #: the classification by the terms of customers to whom other ones apply
+    others: Sequence[OtherClassification] = ()
+
+    @property
+    def other_priorities(self) -> Sequence[OtherClassification]:
+        """The terms of affected customers that give another priority than the reference, or none."""
+        shown = self.classification.possible_priorities
+        return [each for each in self.others if each.classification.possible_priorities != shown]
 
     @property
     def pending(self) -> int:
@@ -130,27 +141,43 @@ def read_board(
     now = access.clock.now()
     listed, following = tx.board.page(access.page(limit, cursor), filters, by_due=by_due)
     figures = tx.board.figures([item.incident.id for item in listed])
-    items = [_item(each, figures[each.incident.id], agreements, now) for each in listed]
-    return Board(items, most_urgent(tx, access, agreements), following)
+    terms = terms_of_customers(tx, access, agreements)
+    items = [_item(each, figures[each.incident.id], agreements, now, terms) for each in listed]
+    return Board(items, most_urgent(tx, access, agreements, terms), following)
 
 
-def most_urgent(tx: AccessTransaction, access: Access, agreements: Agreements) -> BoardItem | None:
+def terms_of_customers(tx: AccessTransaction, access: Access, agreements: Agreements) -> TermsOfCustomers | None:
+    """Return what bound the customers, at the provider; None for others, who read no list over all customers."""
+    return TermsOfCustomers(tx.customers.bindings(), agreements) if access.scope.at_provider else None
+
+
+def most_urgent(
+    tx: AccessTransaction, access: Access, agreements: Agreements, terms: TermsOfCustomers | None = None
+) -> BoardItem | None:
     """Return the incident with the nearest deadline of all; None where nothing is due."""
     nearest, _ = tx.board.page(access.page(1, None), IncidentFilters(state="active"), by_due=True)
     figures = tx.board.figures([each.incident.id for each in nearest])
-    items = (_item(each, figures[each.incident.id], agreements, access.clock.now()) for each in nearest)
+    items = (_item(each, figures[each.incident.id], agreements, access.clock.now(), terms) for each in nearest)
     return next((item for item in items if item.figures.due_at is not None), None)
 
 
-def _item(listed: ListedIncident, figures: IncidentFigures, agreements: Agreements, now: datetime) -> BoardItem:
+def _item(
+    listed: ListedIncident,
+    figures: IncidentFigures,
+    agreements: Agreements,
+    now: datetime,
+    terms: TermsOfCustomers | None,
+) -> BoardItem:
     incident = listed.incident
+    classification = classify(incident.facts, agreements.reference)
     return BoardItem(
         incident=incident,
-        classification=classify(incident.facts, agreements.reference),
+        classification=classification,
         overview=listed.overview,
         figures=figures,
         overdue=figures.due_at is not None and figures.due_at < now,
         next_action=next_action(incident, listed.overview, figures),
+        others=() if terms is None else terms.other(incident.facts, classification),
     )
 
 
@@ -172,6 +199,15 @@ def next_action(incident: Incident, overview: IncidentOverview | None, figures: 
 # -- the API
 
 
+class OtherPriorityOut(Out):
+    """The priority by the terms of customers that the incident affects or may affect."""
+
+    agreement_id: str
+    priority: str | None = Field(description="Null while it is open, and for products without a matrix.")
+    possible_priorities: list[str] = Field(description="Empty for products without a matrix.")
+    gti_seconds: int | None
+
+
 class BoardItemOut(Out):
     """An incident with its deadline, its numbers and the next thing to do."""
 
@@ -185,8 +221,12 @@ class BoardItemOut(Out):
     nature: str
     provisional: bool
     possible_natures: list[str]
-    priority: str | None
+    priority: str | None = Field(description="By the provider's reference agreement.")
     possible_priorities: list[str]
+    other_priorities: list[OtherPriorityOut] = Field(
+        description="Where the agreement or the products of affected customers give another priority, or none."
+        " Only at the provider."
+    )
     due_at: Moment | None = Field(
         description="The nearest deadline of a pending decision, an unsealed notice or a call; null: nothing is due."
     )
@@ -236,6 +276,15 @@ def _out(item: BoardItem) -> BoardItemOut:
         possible_natures=[nature.value for nature in classification.possible_natures],
         priority=classification.priority,
         possible_priorities=list(classification.possible_priorities),
+        other_priorities=[
+            OtherPriorityOut.model_construct(
+                agreement_id=other.agreement.id,
+                priority=other.classification.priority,
+                possible_priorities=list(other.classification.possible_priorities),
+                gti_seconds=other.classification.gti_seconds,
+            )
+            for other in item.other_priorities
+        ],
         due_at=figures.due_at,
         binding=figures.binding,
         overdue=item.overdue,

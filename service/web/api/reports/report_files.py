@@ -6,15 +6,15 @@ from uuid import UUID
 from starlette.responses import Response
 
 from notifications.canonical_json import parse_timestamp
-from notifications.errors import Fault, InvalidInputError
+from notifications.errors import Fault, InvalidInputError, PdfUnavailableError
 from service.auth.route_guard import Access
 from service.notice_pdf.installation import ADVICE, is_installed
 from service.reports.charts import charts_of
 from service.reports.files import csv_rows, xlsx_bytes
-from service.reports.shown_report import ShownReport
+from service.reports.shown_report import ReportState, ShownReport
+from service.reports.signed_pdf import signed_pdf
 from service.reports.tables import tables_of
 from service.reports.wording import about_lines, table_words
-from service.web.api.errors import HttpProblemError
 from service.web.api.requests import ApiContext
 from service.web.api.spreadsheets import line_of
 
@@ -65,14 +65,29 @@ async def xlsx_of(context: ApiContext, shown: ShownReport, language: str) -> Res
     return Response(content, media_type=_XLSX, headers=_download(shown, "xlsx"))
 
 
-async def pdf_of(context: ApiContext, shown: ShownReport, language: str) -> Response:
-    """Return a report as PDF; raises HttpProblemError 503 without the optional extra."""
+async def pdf_of(context: ApiContext, shown: ShownReport, language: str, number: int | None = None) -> Response:
+    """Return a report as PDF, signed if it is issued; raises PdfUnavailableError without the optional extra.
+
+    ``number``: that of the last document to show, for the bytes that were given out before a later correction.
+    """
+    if number is not None:
+        shown = shown.as_it_was(number)
+    if shown.state is ReportState.PROVISIONAL:
+        content = await _laid_out(context, shown, language)
+    else:
+        content = await signed_pdf(
+            context.unit_of_work, context.sealing, shown, language, lambda: _laid_out(context, shown, language)
+        )
+    return Response(content, media_type="application/pdf", headers=_download(shown, "pdf"))
+
+
+async def _laid_out(context: ApiContext, shown: ShownReport, language: str) -> bytes:
     if not is_installed():
-        raise HttpProblemError(503, ADVICE)
+        raise PdfUnavailableError(ADVICE)
     from service.reports.report_pdf import report_pdf  # noqa: PLC0415 - its imports are in the optional extra
 
     words = table_words(language, context.agreements.by_id, shown)
-    content = await asyncio.to_thread(
+    return await asyncio.to_thread(
         report_pdf,
         charts_of(shown, words, language),
         tables_of(shown, words),
@@ -81,8 +96,9 @@ async def pdf_of(context: ApiContext, shown: ShownReport, language: str) -> Resp
         language=language,
         zone=str(shown.stated["time_zone"]),
         made_at=parse_timestamp(shown.stated["as_of"]),
+        documents={"report.json": shown.content}
+        | {f"correction-{each.issued.number - 1}.json": each.issued.content for each in shown.corrections},
     )
-    return Response(content, media_type="application/pdf", headers=_download(shown, "pdf"))
 
 
 def _download(shown: ShownReport, ending: str) -> dict[str, str]:

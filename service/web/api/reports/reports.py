@@ -28,6 +28,15 @@ Current = Annotated[
     bool, Query(description="Compute the numbers from the log as it is now, also where a report is issued.")
 ]
 
+PdfNumber = Annotated[
+    int | None,
+    Query(
+        ge=0,
+        le=1_000_000,
+        description="Of the last document to show: the PDF as it was before later corrections. Without it: with all.",
+    ),
+]
+
 
 class ChangeOut(Out):
     """One number that differs from the report."""
@@ -111,10 +120,16 @@ async def monthly_pdf(
     customer_id: OfCustomer = None,
     current: Current = False,
     language: Language | None = None,
+    number: PdfNumber = None,
 ) -> Response:
-    """Return the charts and tables of the report as a tagged PDF/A-3; 503 without the optional extra `pdf`."""
+    """Return the charts and tables of the report as a tagged PDF/A-3, signed as PAdES B-T if the report is issued.
+
+    The first request in a language makes it, and later ones get the same bytes. Its SHA-256 is in the entry
+    `report.pdf_made` of the log, and the report itself is embedded. Numbers that are not issued are not signed. 501
+    without the optional extra `pdf`; 503 without a key or a timestamp.
+    """
     shown = await _found(context, access, month, customer_id, year=False, current=current)
-    return await pdf_of(context, shown, language or access.caller.language)
+    return await pdf_of(context, shown, language or access.caller.language, number)
 
 
 @router.get("/monthly/{month}.json", response_class=Response, summary="Monthly report, the exact bytes")
@@ -155,11 +170,16 @@ async def yearly_xlsx(
 
 @router.get("/yearly/{year}.pdf", response_class=Response, summary="Yearly statistics as PDF")
 async def yearly_pdf(
-    context: Context, access: MayReadReports, year: Year, current: Current = False, language: Language | None = None
+    context: Context,
+    access: MayReadReports,
+    year: Year,
+    current: Current = False,
+    language: Language | None = None,
+    number: PdfNumber = None,
 ) -> Response:
-    """Return the charts and tables of the year as a tagged PDF/A-3; 503 without the optional extra `pdf`."""
+    """Return the charts and tables of the year as a tagged PDF/A-3, signed and kept like that of a month."""
     shown = await _found(context, access, year, None, year=True, current=current)
-    return await pdf_of(context, shown, language or access.caller.language)
+    return await pdf_of(context, shown, language or access.caller.language, number)
 
 
 @router.get("/yearly/{year}.json", response_class=Response, summary="Yearly statistics, the exact bytes")

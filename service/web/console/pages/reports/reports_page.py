@@ -107,6 +107,7 @@ async def report_page(
         "shown_max": _SHOWN,
         "cell": lambda value: cell_text(value, language, zone),
         "files": _files(shown, of, current=current == "yes", language=language),
+        "is_signed": is_installed() and shown.state is not ReportState.PROVISIONAL,
         "is_provisional": shown.state is ReportState.PROVISIONAL,
         "can_be_current": access.scope.is_unlimited and shown.state is not ReportState.PROVISIONAL,
     }
@@ -136,13 +137,17 @@ def _files(shown: ShownReport, of: UUID | None, *, current: bool, language: str)
     asked = {} if of is None else {"customer_id": str(of)}
     asked |= {"current": "true"} if current else {}
     return [
-        (ending, f"/api/v1/reports/{kind}/{period}.{ending}?{urlencode(asked | _language(ending, language))}")
+        (ending, f"/api/v1/reports/{kind}/{period}.{ending}?{urlencode(asked | _choices(shown, ending, language))}")
         for ending in (*_FILES, *(("pdf",) if is_installed() else ()))
     ]
 
 
-def _language(ending: str, language: str) -> dict[str, str]:
-    return {"language": language} if ending in {"xlsx", "pdf"} else {}
+def _choices(shown: ShownReport, ending: str, language: str) -> dict[str, str]:
+    if ending not in {"xlsx", "pdf"}:
+        return {}
+    # With its number a kept link gives the same PDF also after a later correction.
+    is_kept = ending == "pdf" and shown.state is ReportState.ISSUED
+    return {"language": language} | ({"number": str(shown.number)} if is_kept else {})
 
 
 def _drawn(chart: ReportChart) -> ShownChart:
