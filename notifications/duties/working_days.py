@@ -41,7 +41,7 @@ _SEARCH_DAYS = 60
 @cache
 def regions(member_state: str) -> tuple[str, ...]:
     """Return the ISO 3166-2 codes of the regions with holidays of their own; none if a state has no such regions."""
-    supported = holidays.list_supported_countries().get(member_state, [])
+    supported = getattr(holidays, member_state).subdivisions
     return tuple(f"{member_state}-{code}" for code in supported if len(code) <= _CODE_CHARACTERS_MAX and code.isalnum())
 
 

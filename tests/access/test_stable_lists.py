@@ -4,7 +4,6 @@ Everything that a member can read is read twice, byte by byte: status, headers a
 Between the two, another customer is served, and drafts about this customer are made, changed and withdrawn.
 """
 
-import asyncio
 import re
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from test_matrix import filled
 
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
+from support.commits import until
 from support.matrix_rows import ROWS
 from support.people import browser, person
 from support.scenario import affected, change, customer, declare, harm, ok
@@ -75,9 +75,7 @@ async def settled(running, *notice_ids):
         proven = all(seal is not None and seal.timestamp and seal.log_proof for seal in seals)
         return proven and not queued and not tx.audit.pending(1)
 
-    async with asyncio.timeout(60):
-        while not await store.read(is_done):
-            pass
+    await until(store, lambda: store.read(is_done))
 
 
 async def test_nothing_that_a_customer_reads_changes_until_something_is_released_to_it(running, api, world):

@@ -1,6 +1,5 @@
 """``greffier fsck`` on a log that a whole service wrote: clean as it is; whatever is edited is found, and named."""
 
-import asyncio
 import json
 import os
 import re
@@ -30,6 +29,7 @@ from service.cli.main import cli
 from service.cli.verify import load_trust
 from service.settings import load_settings
 from service.system.logging import SystemIdentifiers
+from support.commits import until
 from support.postgresql_server import postgresql_server
 from support.scenario import affected, customer, declare, release
 
@@ -81,9 +81,7 @@ async def served(request, data_folder, service_log):
             )  # fmt: skip
             while (await store.read(lambda tx: tx.log.size())) < await store.read(_appended):
                 await running.parts.sequencer.sequence_pending()
-            async with asyncio.timeout(20):
-                while not await store.read(lambda tx: tx.log.timestamped_sizes()):
-                    continue
+            await until(store, lambda: store.read(lambda tx: tx.log.timestamped_sizes()), seconds=20)
     return Served(data_folder, address)
 
 

@@ -97,6 +97,8 @@ class House:
                 states = Counter(item["state"] for item in items)
                 if set(states) == {"sent"} and sum(item["channel"] == "email" for item in items) == count:
                     return items
+                # To ask without a pause would take the processor from those who are waited for.
+                await asyncio.sleep(0.05)
 
     # -- the log
 

@@ -108,6 +108,8 @@ def test_a_service_that_answers_healthz_has_loaded_no_page_no_other_command_and_
         process.kill()
     names = loaded(tmp_path)
     assert {name for name in names if name in NOT_TO_SERVE} == set()
+    # The holidays of a country are loaded when a day of it is asked for.
+    assert [name for name in names if name.startswith("holidays.countries.")] == []
     assert [name for name in names if name == "service.web" or name.startswith("service.web.")] == WEB
     commands = {name for name in names if name.startswith("service.cli.")}
     assert commands == {f"service.cli.{name}" for name in ("lazy_commands", "main", "options", "serve")}

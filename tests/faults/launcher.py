@@ -27,11 +27,13 @@ from pathlib import Path
 
 import click
 import uvloop
+from fastapi import FastAPI
 
 import service.audit_log.published_head
 import service.audit_log.sequencer
 import service.bootstrap.serve
 import service.bootstrap.work
+import service.store.engines.postgresql_opening
 from service.audit_log.sequencer import Sequencer
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp
@@ -49,6 +51,7 @@ from service.store.incidents.seals import SealRecords
 from service.store.log.tree import TreeRecords
 from service.system.http_server import bound_socket
 from service.system.logging import SystemClock, configure_logging
+from service.web.areas import API, Areas
 
 #: The numbered steps, and where each begins and ends, as calls of ports.
 IN_TRANSACTION = {
@@ -260,6 +263,9 @@ def ended():
 
 
 def main():
+    areas = Areas(FastAPI(), public_log=True)
+    for area in ("incidents", "customers"):
+        asyncio.run(areas.prepare(f"{API}/{area}"))
     # What is loaded stays: no process looks through it again, and its memory stays shared.
     gc.collect()
     gc.freeze()

@@ -19,6 +19,7 @@ from notifications.errors import GreffierError
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.crypto.log_keys import LogSigners
 from service.store import PostgresqlLimits, open_store
+from service.system.logging import configure_logging
 
 ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
@@ -76,5 +77,7 @@ def main():
     # Its wake-ups are no messages on a socket, as those to a server are.
     signal.alarm(30)
     faulthandler.dump_traceback_later(25)
+    # As the service does: else each failure is drawn with the values of all variables, which takes a second.
+    configure_logging()
     uvloop.run(sequence(database, head))
     os._exit(0)

@@ -97,7 +97,7 @@ async def filled(location):
 
 def at_once(strike, *arguments):
     """Return the results of calls, some of which are under way at any time: most of a call is waiting."""
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with ThreadPoolExecutor(max_workers=6) as pool:
         return list(pool.map(strike, *arguments))
 
 

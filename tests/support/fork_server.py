@@ -5,6 +5,7 @@ with what is to be run, its arguments, environment and working folder, and the d
 error. It is sent the process id, and the status once the process has ended. The server ends with its standard input.
 """
 
+import asyncio
 import contextlib
 import gc
 import importlib
@@ -60,15 +61,26 @@ def _tell(client, process):
 
 
 def _load():
+    """Import what every command needs, and what the service imports with its first requests."""
     import alembic.command
     import alembic.config  # noqa: F401
+    import uvicorn.lifespan.off  # noqa: F401
+    import uvloop  # noqa: F401
+    from fastapi import FastAPI
 
     import service.bootstrap.serve
     import service.bootstrap.work
-    import service.cli.main  # noqa: F401
+    import service.cli.main
+    import service.store.engines.postgresql_opening  # noqa: F401
+    from notifications.agreement import bundled_agreements
     from service.store.engines.migration import newest_revision
+    from service.web.areas import API, Areas
 
     newest_revision()
+    bundled_agreements()
+    areas = Areas(FastAPI(), public_log=True)
+    for area in ("incidents", "customers"):
+        asyncio.run(areas.prepare(f"{API}/{area}"))
     # What is loaded stays: no process looks through it again, and its memory stays shared.
     gc.collect()
     gc.freeze()

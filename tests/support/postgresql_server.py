@@ -17,6 +17,8 @@ from service.store import migrate_store
 
 _numbers = count(1)
 
+#: To copy the files takes half the processor time of writing each page to the write-ahead log.
+_STRATEGY = "STRATEGY FILE_COPY"
 #: A replica runs no trigger: neither those that refuse to remove rows, nor those that check keys.
 _EMPTY = """
 SET LOCAL session_replication_role = replica;
@@ -98,7 +100,7 @@ class PostgresqlServer:
     def copy_of(self, address):
         """Return the address of a copy of a database; nobody may be connected to the original."""
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {_name_in(address)}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {_name_in(address)} {_STRATEGY}")
         return self.address(name)
 
     def drop(self, address):
@@ -118,7 +120,7 @@ class PostgresqlServer:
             self.execute(f"CREATE DATABASE {self._template}")
             migrate_store(self.address(self._template))
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {self._template} {_STRATEGY}")
         return self.address(name)
 
     @contextmanager
@@ -135,27 +137,27 @@ class PostgresqlServer:
 
 
 def _new_server():
-    """Start a server; it stops with this process, and its folder is deleted."""
+    """Start a server; it stops with this process, and its folder is deleted.
+
+    It does not wait for the disk, because its data need not survive a failure of the machine: what a server wrote
+    before it was killed, the system has. It does not tidy up behind the tests either: it would visit the database of
+    each.
+    """
     folder = tempfile.mkdtemp(prefix="greffier-pg-")
     server = PostgresqlServer(folder, cleanup=None)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     # Immediately: the package's own stop would first write every database to disk.
     atexit.register(server.stop)
+    for setting in ("fsync", "full_page_writes", "autovacuum"):
+        server.execute(f"ALTER SYSTEM SET {setting} = off")
+    server.execute("SELECT pg_reload_conf()")
     return server
 
 
 @cache
 def postgresql_server():
-    """Return the server that the tests of this process share.
-
-    It does not wait for the disk, because its data need not survive a failure of the machine. It does not tidy up
-    behind the tests either: it would visit the database of each.
-    """
-    server = _new_server()
-    for setting in ("fsync", "full_page_writes", "autovacuum"):
-        server.execute(f"ALTER SYSTEM SET {setting} = off")
-    server.execute("SELECT pg_reload_conf()")
-    return server
+    """Return the server that the tests of this process share."""
+    return _new_server()
 
 
 _stoppable_server = cache(_new_server)

@@ -29,6 +29,7 @@ from notifications.incident import (
 )
 from support import oracle_agreement_v2 as oracle
 from support.oracle_agreement import CRITICALITIES, IMPACTS
+from support.rule_ways import ways
 
 AGREEMENT = bundled_agreements()["secnumcloud_2026"]
 CUSTOMER_ID = UUID(int=0xA)
@@ -83,50 +84,19 @@ def facts_of(point, impact="I3", criticality="C3", affected="yes", breach="no", 
 _YES = frozenset({"yes", "malicious"})
 
 
-class Unread(Exception):  # noqa: N818 - no error: a rule asks for a fact
-    """The rule reads a fact that is neither answered nor open yet."""
-
-
-class Partial(list):
-    """A state in which some facts have no value: whoever reads one of them is told so."""
-
-    def __getitem__(self, index):
-        value = super().__getitem__(index)
-        if value is Unread:
-            raise Unread(index)
-        return value
-
-
 def paths():
-    """Yield (value by index, outcome) for each way that the rule of the nature takes through its facts.
-
-    The rule reads one fact after the other, and each fact that it reads takes every state: its answers, and open. So
-    each point of the fact space takes exactly one of these ways, and what the way does not read cannot change the
-    outcome: the state has no value for it.
-    """
+    """Yield (value by index, outcome) for each way that the rule of the nature takes through its facts."""
     reading = reading_of(AGREEMENT)
-    waiting = [{}]
-    while waiting:
-        values = waiting.pop()
-        state = Partial([Unread] * len(FACTS))
-        for index, value in values.items():
-            state[index] = value
-        try:
-            outcome = reading.nature.evaluate(state)
-        except Unread as asked:
-            (index,) = asked.args
-            waiting += [values | {index: value} for value in (*reading.answers[index], None)]
-        else:
-            yield values, outcome
+    return ways(reading.nature.evaluate, reading.answers, given={})
 
 
 def point_of(values, unread):
     """Return the oracle's point; each fact without a value is in the state ``unread``."""
 
     def digit(name):
-        value = values.get(INDEX[name], Unread)
-        if value is Unread:
+        if INDEX[name] not in values:
             return unread
+        value = values[INDEX[name]]
         return oracle.OPEN if value is None else oracle.YES if value in _YES else oracle.NO
 
     def either(name):
