@@ -5,14 +5,14 @@ import re
 import pytest
 import pytest_asyncio
 
-from support.axe_source import DARK_AND_NARROW, PHONE, RULES, VIOLATIONS, WIDE, axe_source
+from support.axe_source import DARK_AND_NARROW, PHONE, RULES, VIOLATIONS, WIDE
 from support.browsed_site import browsed_site
 from support.chromium import hand_over, opened_page, unfold
 from support.page_tour import HARD_WORDS, LONG_NAME, RIGHT_TO_LEFT, add_waiting_work, people_of, taken_by, tour_of
 from support.people import browser
 from support.world import build_world
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 LANGUAGES = ("fr", "en", "de")
 FORM = re.compile(r'<form[^>]*method="post"[^>]*action="([^"]+)"[^>]*>(.*?)</form>', re.DOTALL)
@@ -28,6 +28,7 @@ SEND_EMPTY = """action => {
         field.value = ''
     HTMLFormElement.prototype.submit.call(form)
 }"""
+WIDER = "document.documentElement.scrollWidth > window.innerWidth"
 #: A wrong field says what is wrong with it.
 UNEXPLAINED = """() => [...document.querySelectorAll('[aria-invalid]')].filter(field =>
     !(field.getAttribute('aria-describedby') ?? '').split(' ')
@@ -35,16 +36,11 @@ UNEXPLAINED = """() => [...document.querySelectorAll('[aria-invalid]')].filter(f
     .map(field => field.outerHTML.slice(0, 160))"""
 
 
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    return axe_source(tmp_path_factory.mktemp("axe"))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(prepared_folder, tmp_path_factory):
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(prepared_folder, tmp_path_factory, chromium):
     """A service with the world, and a browser."""
     place = tmp_path_factory.mktemp("axe_site")
-    async with browsed_site(prepared_folder, place, access__requests_burst=20_000) as browsed:
+    async with browsed_site(chromium, prepared_folder, place, access__requests_burst=20_000) as browsed:
         running, api = browsed.service, browsed.api
         world = await build_world(running, api, customer_names=(LONG_NAME, RIGHT_TO_LEFT), **HARD_WORDS)
         await add_waiting_work(running, api, world)
@@ -63,20 +59,21 @@ async def test_no_page_has_a_violation_and_none_is_wider_than_a_phone(site, axe,
     wrong = []
     async with opened_page(chromium, origin, locale=language) as page:
         await page.context.add_init_script(axe)
+        # Each change of the look lays the page out anew: the next page begins as the last one ended.
+        looks = [("", "light", WIDE, RULES), ("dark, narrow: ", "dark", PHONE, DARK_AND_NARROW)]
         for stop in stops_in[language][LANGUAGES.index(language) :: len(LANGUAGES)]:
             await hand_over(page, stop.whom)
-            await page.emulate_media(color_scheme="light")
-            await page.set_viewport_size(WIDE)
             # A page with a stream of events is never idle.
             await page.goto(stop.path, wait_until="domcontentloaded")
             await unfold(page)
-            wrong += [_said(stop, violation) for violation in await page.evaluate(VIOLATIONS, RULES)]
-            await page.emulate_media(color_scheme="dark")
-            await page.set_viewport_size(PHONE)
-            found = await page.evaluate(VIOLATIONS, DARK_AND_NARROW)
-            wrong += [f"dark, narrow: {_said(stop, violation)}" for violation in found]
-            if await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
-                wrong.append(f"{stop.name}: wider than {PHONE['width']} px")
+            for look, scheme, size, rules in looks:
+                await page.emulate_media(color_scheme=scheme)
+                await page.set_viewport_size(size)
+                found = await page.evaluate(VIOLATIONS, rules)
+                wrong += [f"{look}{_said(stop, violation)}" for violation in found]
+                if size == PHONE and await page.evaluate(WIDER):
+                    wrong.append(f"{stop.name}: wider than {PHONE['width']} px")
+            looks.reverse()
             wrong += [f"{stop.name}: {text}" for text in page.complaints if "Content Security Policy" in text]
             page.complaints.clear()
     assert wrong == [], "\n".join(wrong)
@@ -100,7 +97,7 @@ async def test_no_answer_to_a_form_has_a_violation(site, axe, language):
             found = await page.evaluate(VIOLATIONS, RULES)
             wrong += [f"{action} sent empty: {_said(stop, violation)}" for violation in found]
             wrong += [f"{action} sent empty: not explained: {field}" for field in await page.evaluate(UNEXPLAINED)]
-            if await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            if await page.evaluate(WIDER):
                 wrong.append(f"{action} sent empty: wider than {PHONE['width']} px")
     assert wrong == [], "\n".join(wrong)
 

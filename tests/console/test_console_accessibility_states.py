@@ -7,25 +7,20 @@ from playwright.async_api import expect
 from service.ports.accounts import Role
 from service.web.console.catalogues import text
 from support.announcements import announce, bound, open_letter, released
-from support.axe_source import WIDE, axe_source, faults_of
+from support.axe_source import WIDE, faults_of
 from support.browsed_site import browsed_site
 from support.chromium import opened_page
 from support.people import person
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 LANGUAGES = ("fr", "en", "de")
 
 
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    return axe_source(tmp_path_factory.mktemp("axe_states"))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(prepared_folder, tmp_path_factory):
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(prepared_folder, tmp_path_factory, chromium):
     """A service with an announcement that was released and needs a letter, a browser, and an analyst per language."""
-    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("axe_states_site")) as browsed:
+    async with browsed_site(chromium, prepared_folder, tmp_path_factory.mktemp("axe_states_site")) as browsed:
         running, api = browsed.service, browsed.api
         await bound(api, "Valmont", "a@valmont.example")
         made = await announce(api, "loss_of_qualification")

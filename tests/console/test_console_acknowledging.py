@@ -19,7 +19,7 @@ from support.scenario import affected, customer, declare, harm, ok, release
 # A loaded machine takes its time.
 expect.set_options(timeout=30_000)
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PHONE = {"width": 360, "height": 740}
 LANGUAGES = ("en", "fr", "de")
@@ -52,9 +52,9 @@ class Site(BrowsedSite):
         return f"/notices/{self.notices[self.customers[at]['id']]}"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(prepared_folder, tmp_path_factory):
-    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(prepared_folder, tmp_path_factory, chromium):
+    async with browsed_site(chromium, prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         customers = [
             await customer(
                 begun.api,

@@ -20,7 +20,7 @@ from support.people import person
 
 expect.set_options(timeout=30_000)
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PHONE = {"width": 360, "height": 740}
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
@@ -44,9 +44,9 @@ class House(BrowsedSite):
 _NUMBERS = iter(range(10_000))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(prepared_folder, tmp_path_factory):
-    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def house(prepared_folder, tmp_path_factory, chromium):
+    async with browsed_site(chromium, prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         customers = [
             await scenario.customer(begun.api, name, contacts=((f"soc@{name.lower()}.example", "en"),))
             for name in ("Alpha", "Beta")
@@ -55,6 +55,19 @@ async def house(prepared_folder, tmp_path_factory):
         await scenario.release(begun.api, incident)
         await begun.service.sink.wait_for(2, timeout_seconds=60)
         yield House(**vars(begun), incident=incident, customers=customers)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def kept_page(house):
+    async with house.page() as page:
+        yield page
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(kept_page):
+    """A page for falsified answers, the same for each: a new profile costs more than ten pages."""
+    yield kept_page
+    await kept_page.unroute_all()
 
 
 async def checked(page, index=3):
@@ -129,33 +142,30 @@ def other_root(body):
         ("**/api/v1/audit/verifier-key", lambda _: b"", "Failed at the key of the log"),
     ],
 )
-async def test_what_was_falsified_on_the_way_is_found_and_its_step_is_named(pattern, change, step, house):
-    async with house.page() as page:
-        await falsify(page, pattern, change)
-        result = await checked(page)
-        await expect(result).to_contain_text("The proof does not hold.")
-        await expect(result).to_contain_text(step)
-        assert "is in the log of size" not in await result.inner_text()
+async def test_what_was_falsified_on_the_way_is_found_and_its_step_is_named(pattern, change, step, page):
+    await falsify(page, pattern, change)
+    result = await checked(page)
+    await expect(result).to_contain_text("The proof does not hold.")
+    await expect(result).to_contain_text(step)
+    assert "is in the log of size" not in await result.inner_text()
 
 
-async def test_a_page_that_was_falsified_itself_does_not_lead_to_the_head(house):
+async def test_a_page_that_was_falsified_itself_does_not_lead_to_the_head(house, page):
     """Page and entry agree on other bytes: then the proof does not lead from them to the root."""
-    async with house.page() as page:
-        leaf = await house.api.get("/audit/entries/3")
-        genuine = leaf.json()["leaf_base64"]
-        false = base64.b64encode(base64.b64decode(genuine).replace(b"system:", b"systom:"))
-        for pattern in ("**/audit/entries/3", "**/api/v1/audit/entries/3"):
-            await falsify(page, pattern, lambda body: body.replace(genuine.encode(), false))
-        assert genuine.encode() != false
-        result = await checked(page)
-        await expect(result).to_contain_text("Failed at inclusion")
+    leaf = await house.api.get("/audit/entries/3")
+    genuine = leaf.json()["leaf_base64"]
+    false = base64.b64encode(base64.b64decode(genuine).replace(b"system:", b"systom:"))
+    for pattern in ("**/audit/entries/3", "**/api/v1/audit/entries/3"):
+        await falsify(page, pattern, lambda body: body.replace(genuine.encode(), false))
+    assert genuine.encode() != false
+    result = await checked(page)
+    await expect(result).to_contain_text("Failed at inclusion")
 
 
-async def test_what_cannot_be_loaded_is_not_checked(house):
-    async with house.page() as page:
-        await page.route("**/api/v1/audit/entries/3/proof", lambda route: route.fulfill(status=503))
-        result = await checked(page)
-        await expect(result).to_contain_text("Not checked: something could not be loaded.")
+async def test_what_cannot_be_loaded_is_not_checked(page):
+    await page.route("**/api/v1/audit/entries/3/proof", lambda route: route.fulfill(status=503))
+    result = await checked(page)
+    await expect(result).to_contain_text("Not checked: something could not be loaded.")
 
 
 async def test_the_proofs_of_a_whole_page_are_checked(house):
@@ -244,26 +254,24 @@ def other_proof(body):
         ("consistency", lambda _: b'{"hashes":["!"]}', "Failed at consistency"),
     ],
 )
-async def test_a_falsified_head_or_proof_is_found_and_its_step_is_named(which, change, step, house):
+async def test_a_falsified_head_or_proof_is_found_and_its_step_is_named(which, change, step, house, page):
     sizes = await sizes_of(house)
     older, newer = sizes[2], sizes[-2]
     names = {"older": f"heads/{older}", "newer": f"heads/{newer}", "consistency": "consistency?*"}
-    async with house.page() as page:
-        await falsify(page, f"**/api/v1/audit/{names[which]}", change)
-        result = await compared(page, older, newer)
-        await expect(result).to_contain_text("The check does not hold.")
-        await expect(result).to_contain_text(step)
+    await falsify(page, f"**/api/v1/audit/{names[which]}", change)
+    result = await compared(page, older, newer)
+    await expect(result).to_contain_text("The check does not hold.")
+    await expect(result).to_contain_text(step)
 
 
-async def test_another_head_that_the_log_signed_is_not_taken_for_the_one_asked_for(house):
+async def test_another_head_that_the_log_signed_is_not_taken_for_the_one_asked_for(house, page):
     sizes = await sizes_of(house)
-    async with house.page() as page:
-        other = (await house.api.get(f"/audit/heads/{sizes[4]}")).content
-        await falsify(page, f"**/api/v1/audit/heads/{sizes[2]}", lambda _: other)
-        result = await compared(page, sizes[2], sizes[-1])
-        await expect(result).to_contain_text("Failed at the older head")
-        result = await compared(page, 10**9, sizes[-1])
-        await expect(result).to_contain_text("Not checked")
+    other = (await house.api.get(f"/audit/heads/{sizes[4]}")).content
+    await falsify(page, f"**/api/v1/audit/heads/{sizes[2]}", lambda _: other)
+    result = await compared(page, sizes[2], sizes[-1])
+    await expect(result).to_contain_text("Failed at the older head")
+    result = await compared(page, 10**9, sizes[-1])
+    await expect(result).to_contain_text("Not checked")
 
 
 async def test_without_scripts_there_are_the_files_of_both_heads_and_the_command(house):

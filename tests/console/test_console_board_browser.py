@@ -11,15 +11,15 @@ from support.scenario import affected, ago, customer, declare, release
 
 expect.set_options(timeout=30_000)
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(prepared_folder, tmp_path_factory):
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def house(prepared_folder, tmp_path_factory, chromium):
     """The service with one customer and two incidents, a browser, and the API."""
-    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+    async with browsed_site(chromium, prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         hospital = await customer(begun.api)
         late = await declare(
             begun.api, title={"en": "Late"}, **GRAVE, affected_customers=[affected(hospital)], aware_at=ago(hours=9)

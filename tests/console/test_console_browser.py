@@ -24,7 +24,7 @@ from support.scenario import affected, customer, declare, harm, release
 # A loaded machine takes its time.
 expect.set_options(timeout=30_000)
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PASSWORD = "lantern otter velvet quarry"
 PHONE = {"width": 360, "height": 740}
@@ -46,9 +46,9 @@ class Site(BrowsedSite):
         return f"/invitation/{secret}", invited.account.email
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(prepared_folder, tmp_path_factory):
-    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(prepared_folder, tmp_path_factory, chromium):
+    async with browsed_site(chromium, prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         customers = [
             await customer(begun.api, name, contacts=((f"soc@{name.lower()}.example", "en"),))
             for name in ("Alpha", "Beta")
@@ -244,7 +244,7 @@ async def test_sealed_words_stand_in_a_frame_that_can_do_nothing(site):
     assert (await download.value).suggested_filename == "notice.json"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def notice_files(site, tmp_path_factory):
     """The files of the notice as the API hands them out, with the log's key, and a document of somebody else."""
     folder = tmp_path_factory.mktemp("notice")

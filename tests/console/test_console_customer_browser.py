@@ -14,7 +14,7 @@ from support.scenario import affected, customer, declare, harm, ok, release
 
 expect.set_options(timeout=30_000)
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PHONE = {"width": 360, "height": 740}
 #: What is wrong with a page: identifiers twice, fields without a label, headings that skip, references to nothing.
@@ -42,9 +42,9 @@ class Site(BrowsedSite):
     notices: dict
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(prepared_folder, tmp_path_factory):
-    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(prepared_folder, tmp_path_factory, chromium):
+    async with browsed_site(chromium, prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         customers = [
             await customer(
                 begun.api, name, contacts=((f"soc@{name[:4].lower()}.example", "en"),), acknowledge_within_seconds=3600

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
-import pytest_asyncio
 from playwright.async_api import expect
 
 from notifications.wording import words
@@ -20,7 +19,7 @@ from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import AccountKind, Role
 from service.system.http_server import bound_socket
 from service.web.console.catalogues import text
-from support.chromium import opened_page, started_chromium
+from support.chromium import opened_page
 from support.commands import run_beside
 from support.people import person
 from support.scenario import AGREEMENT_ID, ago, ok
@@ -28,7 +27,7 @@ from support.world import account, at_provider
 
 expect.set_options(timeout=30_000)
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 OF_INCIDENT = re.compile(r"/incidents/[0-9a-f-]{36}$")
@@ -68,12 +67,6 @@ class Day:
         """Return the one incident of the day."""
         (incident,) = (await ok(self.api.get("/incidents")))["items"]
         return incident
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium():
-    async with started_chromium() as started:
-        yield started
 
 
 async def _customers(api, count, language):

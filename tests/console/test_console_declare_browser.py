@@ -24,7 +24,7 @@ from support.scenario import customer, ok
 
 expect.set_options(timeout=30_000)
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PASSWORD = "lantern otter velvet quarry"
 PHONE = {"width": 360, "height": 740}
@@ -37,9 +37,9 @@ async def give_session(context, whom):
     await context.add_cookies([cookie])
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(prepared_folder, tmp_path_factory):
-    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(prepared_folder, tmp_path_factory, chromium):
+    async with browsed_site(chromium, prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         for name, region in (("Alpha", "sbg"), ("Beta", "sbg"), ("Gamma", "gra")):
             await customer(begun.api, name, contacts=((f"soc@{name.lower()}.example", "en"),), regions=[region])
         yield begun

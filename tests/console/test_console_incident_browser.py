@@ -12,12 +12,12 @@ from support.scenario import affected, customer, declare, harm, notices, ok, rel
 
 expect.set_options(timeout=30_000)
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(prepared_folder, tmp_path_factory):
-    async with browsed_site(prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(prepared_folder, tmp_path_factory, chromium):
+    async with browsed_site(chromium, prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
         owners = [
             await customer(begun.api, f"Client {n:02d}", contacts=((f"c{n}@x.example", "en"),)) for n in range(12)
         ]

@@ -14,7 +14,7 @@ from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
 from service.ports.sessions import Session
 from service.system.http_server import bound_socket
-from support.chromium import opened_page, started_chromium
+from support.chromium import opened_page
 from support.desk import Desk
 from support.page_forms import form_on
 from support.page_tour import Stop, tour_of
@@ -22,7 +22,7 @@ from support.people import browser, person
 from support.scenario import ago, change, customer, declare, notices, ok, release
 from support.world import build_world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 _ACTION = re.compile(r"/incidents/new\?draft=[0-9a-f-]{36}(?=\")")
@@ -179,7 +179,7 @@ async def _drafted(running, author):
         return saved.headers["location"]
 
 
-async def test_markup_in_any_text_stays_text_on_every_page(prepared_folder, tmp_path):
+async def test_markup_in_any_text_stays_text_on_every_page(prepared_folder, tmp_path, chromium):
     shutil.copytree(prepared_folder, tmp_path / "data")
     with bound_socket("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
@@ -193,7 +193,6 @@ async def test_markup_in_any_text_stays_text_on_every_page(prepared_folder, tmp_
         httpx2.AsyncClient(
             base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.token}"}, timeout=30
         ) as api,
-        started_chromium() as chromium,
     ):
         world, others = await filled(running, api)
         stops = await tour_of(running, world) + others

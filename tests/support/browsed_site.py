@@ -8,7 +8,7 @@ import httpx2
 
 from service.cli.demo.environment import RunningService, embedded_service
 from service.system.http_server import bound_socket
-from support.chromium import new_page, opened_page, started_chromium
+from support.chromium import new_page, opened_page
 
 
 @dataclass
@@ -30,8 +30,8 @@ class BrowsedSite:
 
 
 @asynccontextmanager
-async def browsed_site(prepared_folder, place, **settings):
-    """Start a service on a copy of the prepared folder in a place, and a browser."""
+async def browsed_site(chromium, prepared_folder, place, **settings):
+    """Start a service on a copy of the prepared folder in a place, for a browser that others use too."""
     shutil.copytree(prepared_folder, place / "data")
     with bound_socket("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
@@ -42,6 +42,8 @@ async def browsed_site(prepared_folder, place, **settings):
         httpx2.AsyncClient(
             base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
         ) as api,
-        started_chromium() as chromium,
     ):
         yield BrowsedSite(service, api, origin, chromium)
+        # A page that stays open would look for its service as long as the browser runs.
+        for context in chromium.contexts:
+            await context.close()
