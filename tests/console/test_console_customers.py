@@ -426,8 +426,15 @@ async def test_a_first_customer_is_proposed_where_there_is_none(data_folder, ser
         adam = await person(service, "Adam", (Role.ADMINISTRATOR, None))
         async with browser(service, adam) as page:
             shown = (await page.get("/customers")).text
-    assert "No customers yet" in shown
-    assert 'class="filters"' not in shown
+        ada = await person(service, "Ada", (Role.ANALYST, None))
+        async with browser(service, ada) as page:
+            read = (await page.get("/customers")).text
+    for page in (shown, read):
+        assert "No customers yet" in page
+        assert 'class="filters"' not in page
+        assert "/customers/export" not in page
+    assert "Register the first one" in shown
+    assert "Register" not in read
 
 
 async def test_what_forms_do_stands_in_the_log_under_who_did_it(running, adam):

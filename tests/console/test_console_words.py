@@ -36,6 +36,11 @@ def test_every_key_stands_in_every_language_with_the_same_values():
             assert set(PLACEHOLDER.findall(message)) == set(PLACEHOLDER.findall(english[key])), (language, key)
 
 
+@pytest.mark.parametrize(("language", "written"), [("en", "10,001"), ("fr", "10\u202f001"), ("de", "10.001")])
+def test_a_count_has_the_digit_groups_of_the_language(language, written):
+    assert written in text("customers.count", language, count=10_001)
+
+
 def test_languages_differ():
     # A word that is the same in two languages is one of few, such as Service and Nature.
     for one, other in pairwise(["fr", "en", "de"]):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from notifications.incident import LANGUAGES
-from notifications.wording.formats import set_in_french
+from notifications.wording.formats import number, set_in_french
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -34,11 +34,13 @@ CATALOGUES: Mapping[str, Mapping[str, str]] = {language: _read(language) for lan
 
 
 def text(key: str, language: str, **values: object) -> str:
-    """Return the words for a key with its values filled in, unescaped.
+    """Return the words for a key with its values filled in, unescaped; a ``count`` has the digit groups of a language.
 
     Raises KeyError for a key that there is not: a page without its words is a defect.
     """
     message = CATALOGUES[language][key]
+    if isinstance(count := values.get("count"), int):
+        values["count"] = number(count, language)
     return message.format_map(values) if values else message
 
 
