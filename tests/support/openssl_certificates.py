@@ -1,6 +1,7 @@
 """Certificates of recipients that openssl makes: with names and keys that the cryptography library cannot write."""
 
 import subprocess
+from functools import cache
 
 
 def _der(tag, *parts):
@@ -37,6 +38,15 @@ def general_names(*names):
     return "DER:" + (bytes([0x30, *length]) + body).hex()
 
 
+@cache
+def _new_key(kind):
+    """Return a key (PEM), made once for all certificates of its kind: to find an RSA key takes longest."""
+    algorithm, *options = kind
+    chosen = [part for option in options for part in ("-pkeyopt", option)]
+    command = ["openssl", "genpkey", "-algorithm", algorithm, *chosen]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
 def made_by_openssl(folder, *, names=None, email=None, key=("RSA", "rsa_keygen_bits:2048"), more=""):
     """Return a certificate (PEM) for e-mail; its key stays in ``reader.key``.
 
@@ -48,9 +58,7 @@ def made_by_openssl(folder, *, names=None, email=None, key=("RSA", "rsa_keygen_b
     lines += ["[extensions]", "keyUsage = critical, digitalSignature, keyEncipherment"]
     lines += ["extendedKeyUsage = emailProtection"] + ([] if names is None else [f"subjectAltName = {names}"])
     (folder / "reader.cnf").write_text("\n".join([*lines, more, ""]), encoding="utf-8")
-    algorithm, *options = key
-    chosen = [part for option in options for part in ("-pkeyopt", option)]
-    req = "req -x509 -new -key reader.key -days 30 -config reader.cnf -extensions extensions -out reader.pem"
-    for command in (["genpkey", "-algorithm", algorithm, *chosen, "-out", "reader.key"], req.split()):
-        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
+    (folder / "reader.key").write_bytes(_new_key(key))
+    req = "openssl req -x509 -new -key reader.key -days 30 -config reader.cnf -extensions extensions -out reader.pem"
+    subprocess.run(req.split(), cwd=folder, check=True, capture_output=True)
     return (folder / "reader.pem").read_text()
