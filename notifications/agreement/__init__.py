@@ -82,7 +82,7 @@ def agreements_of(files: Iterable[tuple[str, bytes]]) -> tuple[Mapping[str, Agre
         else:
             found = parse_agreement(data, name)
         if found.id in read or found.id in dpas:
-            raise AgreementError(name, "id", f"{found.id!r} is also the id of another file")
+            raise AgreementError(name, "id", f"{found.id!r} is also the id in {file_of[found.id]}")
         file_of[found.id] = name
         if isinstance(found, Dpa):
             dpas[found.id] = found

@@ -59,7 +59,7 @@ def parse_law(files: Mapping[str, bytes], sectors: Mapping[str, Sector], others:
     for name, data in sorted(files.items()):
         act = parse_act(data, name, sectors)
         if act.id in acts:
-            raise AgreementError(name, "id", f"{act.id!r} is also the id of another file")
+            raise AgreementError(name, "id", f"{act.id!r} is also the id in {files_of[act.id]}")
         acts[act.id], files_of[act.id] = act, name
     kept = [act for act in others if act.id not in acts]
     owner_of = {duty.id: act.id for act in kept for duty in act.duties}

@@ -179,6 +179,11 @@ def test_a_fault_of_files_together_names_the_file_as_it_is_called():
     assert (file, key) == ("contract-of-may.toml", "data_protection.0.dpa")
 
 
+def test_an_id_that_two_files_have_names_both():
+    fault = fault_of(agreements_of, [*together(), ("own.toml", SECOND.encode())])
+    assert fault == ("secnumcloud_2026.toml", "id", "'secnumcloud_2026' is also the id in own.toml")
+
+
 def together(**changes):
     return [(name, changes.get(name.removesuffix(".toml"), text.encode())) for name, text in FILES.items()]
 

@@ -93,7 +93,7 @@ def test_a_circle_of_three_is_found():
 
 def test_an_act_or_a_duty_in_two_files_is_a_fault():
     data = text_of("dora.toml").encode()
-    with pytest.raises(AgreementError, match=r"b\.toml: id: 'dora' is also the id of another file"):
+    with pytest.raises(AgreementError, match=r"b\.toml: id: 'dora' is also the id in a\.toml"):
         parse_law({"a.toml": data, "b.toml": data}, LAW.sectors)
     renamed = data.replace(b'id = "dora"', b'id = "dora2"', 1)
     with pytest.raises(AgreementError, match=r"b\.toml: duties: 'dora_initial' is also a duty of 'dora'"):
