@@ -43,7 +43,7 @@ from support.records import (
     make_profile,
     make_sealed,
 )
-from support.report_records import make_intervention, make_issued_report
+from support.report_records import make_intervention, make_issued_report, make_report_pdf
 from support.serving_records import (
     make_acknowledgement,
     make_call_record,
@@ -143,6 +143,7 @@ class TestAppendOnly:
             tx.incidents.add(incident)
             tx.incidents.add_intervention(make_intervention(incident))
             tx.reports.add(make_issued_report())
+            tx.reports.add_pdf(make_report_pdf())
             tx.incidents.add_decisions([make_decision(incident, customer)])
             tx.notices.add([notice])
             tx.notices.add_seal(make_sealed(notice, timestamp=b"t", log_proof=b"p"), uuid4())
