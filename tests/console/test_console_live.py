@@ -15,6 +15,7 @@ from service.auth.authentication import session_digest
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Grant, Role
 from service.store import open_store
+from service.store.engines.postgresql import PostgresqlStore
 from service.store.log.events import EventRecords
 from service.web.live import STREAMS_PER_SESSION
 from support.clocks import SteppedClock
@@ -311,7 +312,7 @@ async def one_event(events, api):
     return data
 
 
-async def test_two_processes_that_commit_in_turn_leave_no_event_out_on_postgresql(tmp_path):
+async def test_two_processes_that_commit_in_turn_leave_no_event_out_on_postgresql(tmp_path, monkeypatch):
     """Positions are given as a transaction ends: what began first and ends last has the later one."""
     address = postgresql_server().database()
     async with embedded_service(tmp_path / "data", database__url=address) as running:
@@ -321,6 +322,16 @@ async def test_two_processes_that_commit_in_turn_leave_no_event_out_on_postgresq
             incident = await declare(api)
         other = open_store(address, migrate=False)
         has_begun, may_end = threading.Event(), threading.Event()
+        may_work_alone, plain_write = asyncio.Event(), PostgresqlStore.write
+
+        async def write_in_turn(self, work, *, concurrently=False):
+            if not concurrently:
+                await may_work_alone.wait()
+            return await plain_write(self, work, concurrently=concurrently)
+
+        # A task that works alone waits for what is open, and what comes later waits for it: none begins meanwhile.
+        monkeypatch.setattr(PostgresqlStore, "write", write_in_turn)
+        await plain_write(running.parts.store, lambda tx: None)
 
         def write(tx, name, *, slowly=False):
             tx.audit.append([make_entry({"incident": incident["id"]}, type=f"test.{name}")])
@@ -336,6 +347,7 @@ async def test_two_processes_that_commit_in_turn_leave_no_event_out_on_postgresq
             seen = await live.until("test.quick")
             may_end.set()
             await slow
+            may_work_alone.set()
             names = ["".join(pair) for pair in product("abcdefgh", repeat=2)]
             stores = (running.parts.store, other)
             await asyncio.gather(
