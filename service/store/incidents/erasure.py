@@ -52,6 +52,15 @@ _IN_THE_WAY = (
     ("queued_deliveries", "SELECT count(*) FROM deliveries WHERE customer_id = ? AND state = 'queued'"),
     ("open_letter_tasks", "SELECT count(*) FROM letter_tasks WHERE customer_id = ? AND state = 'open'"),
     ("open_call_tasks", "SELECT count(*) FROM call_tasks WHERE customer_id = ? AND state = 'open'"),
+    # A later notice says something else of the end of the contract than the one that the order rests on.
+    (
+        "later_notices",
+        (
+            "SELECT count(*) FROM erasure_orders o JOIN notices n ON n.id = o.notice_id JOIN notices l ON "
+            "l.incident_id = n.incident_id AND l.customer_id = n.customer_id AND l.sequence > n.sequence "
+            "WHERE o.customer_id = ? AND l.state = 'sealed'"
+        ),
+    ),
 )
 
 _NOTICES = "(SELECT id FROM notices WHERE customer_id = ?)"
