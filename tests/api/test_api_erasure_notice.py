@@ -238,7 +238,8 @@ async def turned(request, data_folder, service_log):
 async def test_it_is_erased_after_the_days_and_the_announced_moment_and_certified(turned):
     running, api, clock = turned
     own = await bound(api, "Leaving", "a@leaving.example")
-    _, notice = await ended(api, own, occurs_at=ahead(days=25))
+    named = {"fr": "Fin du contrat de Leaving", "en": "End of your contract"}
+    made, notice = await ended(api, own, occurs_at=ahead(days=25), title=named, text=named)
     await accepted(running, api, notice)
     said = json.loads((await api.get(f"/notices/{notice['id']}/document")).content)["announcement"]["erasure"]
     await ok(order(api, own, notice["id"]))
@@ -259,9 +260,14 @@ async def test_it_is_erased_after_the_days_and_the_announced_moment_and_certifie
     certificate = (await api.get(f"/erasures/{said['pseudonym']}/certificate.json")).json()
     assert (certificate["customer"], certificate["clauses"]) == (said["pseudonym"], ["9"])
     assert len(await entries(running, "customer.erasure_noticed")) == 1
+    # What was typed into the announcement names the customer no more, in the row and in what the log can open.
+    left = await ok(api.get(f"/announcements/{made['id']}"))
+    assert (left["title"], left["text"]) == ({"fr": "—", "en": named["en"]},) * 2
+    opened = await running.parts.store.read(lambda tx: tx._session.all("SELECT value FROM audit_openings"))
+    assert not [value for (value,) in opened if b"Leaving" in bytes(value)]
 
 
-async def test_a_later_notice_holds_the_erasure_until_the_order_is_given_anew(turned):
+async def test_a_later_notice_holds_the_erasure_until_the_order_is_given_again(turned):
     running, api, clock = turned
     own = await bound(api, "Leaving", "a@leaving.example")
     made, notice = await ended(api, own, occurs_at=ahead(days=22))

@@ -70,7 +70,7 @@ def announced_erasure(
 ) -> tuple[Notice, datetime]:
     """Return the sealed notice that an erasure can rest on, and the moment that it announced.
 
-    It must be the last sealed notice to this customer about an announcement of this kind that stands. Raises
+    It must be the last sealed notice to this customer about an announcement of this kind that is not cancelled. Raises
     InvalidInputError at ``notice_id``.
     """
     notice = tx.notices.get(notice_id)
@@ -95,7 +95,7 @@ def announced_erasure(
 
 
 def accepted_at(tx: ErasureTransaction, notice_id: UUID) -> datetime | None:
-    """Return when a mail server first accepted a mail of a notice; None if none did, or if all came back."""
+    """Return when a mail server first accepted a mail of a notice; None if none did, or if all bounced."""
     return min(
         (
             each.sent_at
