@@ -1,5 +1,6 @@
 """The end of a contract as an announcement: declared, released, sealed and served; an order to erase rests on it."""
 
+import asyncio
 import json
 import re
 from datetime import datetime, timedelta
@@ -8,7 +9,9 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from notifications.use_cases.customers.erase_customer import notice_served
 from service.cli.demo.environment import embedded_service
+from service.customers import erasure
 from service.ports.accounts import Role
 from support.announcements import V2, act_on, ahead, announce, announced, bound, released
 from support.clocks import TurnedClock
@@ -151,6 +154,27 @@ async def test_the_days_begin_when_the_mail_of_the_notice_was_accepted_and_not_b
     (begun,) = await entries(running, "customer.erasure_noticed")
     assert begun["detail"]["noticed_at"] == since
     assert begun["detail"]["not_before"] == shown["not_before"]
+
+
+async def test_a_crash_while_the_begin_is_recorded_loses_nothing_and_records_nothing_twice(running, api, monkeypatch):
+    own = await bound(api, "Leaving", "a@leaving.example")
+    _, notice = await ended(api, own)
+    since = await accepted(running, api, notice)
+
+    def crashing(*arguments):
+        notice_served(*arguments)
+        raise InterruptedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(erasure, "notice_served", crashing)
+        await ok(order(api, own, notice["id"]))
+        with pytest.raises(InterruptedError):
+            await running.parts.erasing.look()
+        assert (await ok(api.get(f"/customers/{own['id']}/erasure")))["noticed_at"] is None
+        assert await entries(running, "customer.erasure_noticed") == []
+    await asyncio.gather(*(running.parts.erasing.look() for _ in range(3)))
+    assert (await ok(api.get(f"/customers/{own['id']}/erasure")))["noticed_at"] == since
+    assert len(await entries(running, "customer.erasure_noticed")) == 1
 
 
 async def test_a_notice_that_was_served_before_the_order_counts_from_then(running, api):
