@@ -1,16 +1,21 @@
 """The end of a contract as an announcement: declared, released, sealed and served; an order to erase rests on it."""
 
 import asyncio
+import io
 import json
 import re
+import zipfile
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 import httpx2
 import pytest
 
+from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
+from notifications.evidence.verification import verify_notice_mail
 from notifications.use_cases.customers.erase_customer import notice_served
 from service.cli.demo.environment import embedded_service
+from service.cli.verify import load_trust
 from service.customers import erasure
 from service.ports.accounts import Role
 from support.announcements import V2, act_on, ahead, announce, announced, bound, released
@@ -154,6 +159,16 @@ async def test_the_days_begin_when_the_mail_of_the_notice_was_accepted_and_not_b
     (begun,) = await entries(running, "customer.erasure_noticed")
     assert begun["detail"]["noticed_at"] == since
     assert begun["detail"]["not_before"] == shown["not_before"]
+    # Mail and evidence are verified as for any notice, and the evidence of the notice has the order.
+    for leaf in await running.parts.store.read(lambda tx: tx.audit.pending(9999)):
+        await running.parts.sequencer.included(leaf.entry_id)
+    trust = load_trust(running.trust_dir)
+    (mail,) = running.sink.messages
+    assert len(list(verify_notice_mail(mail.content, trust))) == 9
+    bundle = (await api.get("/audit/bundle", params={"notice_id": notice["id"]})).content
+    assert len(list(verify_bundle(io.BytesIO(bundle), trust))) == len(BUNDLE_STEPS)
+    with zipfile.ZipFile(io.BytesIO(bundle)) as files:
+        assert any(b"customer.erasure_ordered" in files.read(name) for name in files.namelist())
 
 
 async def test_a_crash_while_the_begin_is_recorded_loses_nothing_and_records_nothing_twice(running, api, monkeypatch):
