@@ -124,6 +124,12 @@ class NoticeKind:
     #: whether the customer must consent in writing first
     consent_first: bool
     products: frozenset[str] | None = None
-    #: set in the notice that precedes the erasure of a customer's data: days after it within which all is erased. The
-    #: order to erase serves this notice, and nobody can announce it
+    #: set in the notice that precedes the erasure of a customer's data: days after it within which all is erased
     erased_within_days: int | None = None
+
+    @property
+    def used_channels(self) -> tuple[NoticeChannel, ...]:
+        """The channels that an announcement uses. Before an erasure mail and letter are alternatives: mail is used."""
+        if self.erased_within_days is None or NoticeChannel.EMAIL not in self.channels:
+            return self.channels
+        return tuple(each for each in self.channels if each is not NoticeChannel.REGISTERED_LETTER)

@@ -24,6 +24,8 @@ class ServedBy(StrEnum):
     MAIL = "mail"
     #: by other means, such as a registered letter; the person who orders the erasure is responsible for it
     LETTER = "letter"
+    #: by a sealed notice that announced it; it counts as served when the first of its mails is accepted
+    NOTICE = "notice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,15 @@ class ErasureOrder:
     within_days: int
     #: never set in a committed row: one transaction sets it and deletes the order
     begun_at: datetime | None = None
+    #: the sealed notice that serves it, and the moment that the notice announced; None for mails and a letter
+    notice_id: UUID | None = None
+    announced_at: datetime | None = None
 
     def window(self, time_zone: str) -> "ErasureWindow | None":
         """Return when the erasure may be done; None while its notice is not served."""
         if self.noticed_at is None:
             return None
-        return erasure_window(self.noticed_at, time_zone, self.notice_days, self.within_days)
+        return erasure_window(self.noticed_at, time_zone, self.notice_days, self.within_days, self.announced_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +100,15 @@ class Erasure:
     agreement_id: str | None = None
 
 
-def erasure_window(noticed_at: datetime, time_zone: str, notice_days: int, within_days: int) -> ErasureWindow:
+def erasure_window(
+    noticed_at: datetime, time_zone: str, notice_days: int, within_days: int, announced_at: datetime | None = None
+) -> ErasureWindow:
     """Return from when and until when an erasure may be done after its formal notice was served at ``noticed_at``.
 
     It may begin when ``notice_days`` whole calendar days are over in the customer's time zone, the day of the notice
     not counted. It may never begin earlier than so many times 24 hours after the notice; this matters when clocks went
-    forward in between. It is due ``within_days`` times 24 hours after the notice.
+    forward in between. It is due ``within_days`` times 24 hours after the notice. An announced moment after the days of
+    the notice moves both by as much.
     """
     try:
         zone = zone_of(time_zone)
@@ -110,10 +118,9 @@ def erasure_window(noticed_at: datetime, time_zone: str, notice_days: int, withi
     else:
         day = noticed_at.astimezone(zone).date() + timedelta(days=notice_days + 1)
         begins = datetime.combine(day, time(), zone).astimezone(UTC)
-    return ErasureWindow(
-        not_before=max(begins, noticed_at + timedelta(days=notice_days)),
-        due_at=noticed_at + timedelta(days=within_days),
-    )
+    not_before = max(begins, noticed_at + timedelta(days=notice_days))
+    later = timedelta() if announced_at is None else max(announced_at - not_before, timedelta())
+    return ErasureWindow(not_before + later, noticed_at + timedelta(days=within_days) + later)
 
 
 def certificate(erasure: Erasure, *, provider_name: str, clauses: Sequence[str], issued_at: datetime) -> bytes:

@@ -36,11 +36,13 @@ def compose_announcement(
     timestamp_independent: bool | None,
     languages: Sequence[str],
     zones: Sequence[tuple[str, str]] = (),
+    named: tuple[str, str] | None = None,
 ) -> ComposedNotice:
     """Return the notice of one customer on one version of an announcement; the arguments are those of an incident's.
 
     ``kind``: the kind of notice in what binds the customer. ``previous``: the version of the previous notice. Only the
-    items that this kind has are stated: another agreement may ask for others.
+    items that this kind has are stated: another agreement may ask for others. ``named``: before an erasure, the
+    customer's pseudonym and its salt in hexadecimal. With them the customer shows which certificate is its own.
     """
     roles = (Reference.COMPLAINT, Reference.STATUS_AND_HISTORY)
     references = {role.value: agreement.references[role] for role in roles if role in agreement.references}
@@ -72,7 +74,7 @@ def compose_announcement(
             ],
             "services": list(facts.services),
             "regions": list(facts.regions),
-            "channels": [channel.value for channel in kind.channels],
+            "channels": [channel.value for channel in kind.used_channels],
             "lead": _time(kind.lead),
             "after": _time(kind.after),
             "consent_first": kind.consent_first,
@@ -80,7 +82,8 @@ def compose_announcement(
             "moved_from": None
             if previous is None or previous.occurs_at == announced.occurs_at
             else timestamp_text(previous.occurs_at),
-        },
+        }
+        | ({} if named is None else {"erasure": {"pseudonym": named[0], "salt": named[1]}}),
         # As in the document of an incident: a verifier reads it, and an announcement has no effect of an incident.
         "effect": None,
         "news_channel": NewsChannel.SAME.value,

@@ -32,7 +32,10 @@ class ErasureRepository(Protocol):
         ...
 
     def obstacles(self, customer_id: UUID) -> dict[str, int]:
-        """Return the counts of ``unserved_notices``, ``queued_deliveries`` and ``open_call_tasks`` that block it."""
+        """Return what blocks it, and how often: what the customer is owed, and ``later_notices``.
+
+        These are sealed notices of the same announcement after the one that the order rests on.
+        """
         ...
 
     def erase(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:

@@ -54,7 +54,8 @@ def announcement_sections(reader: Reader) -> tuple[Section, ...]:
     ]
     if rows:
         blocks.append(Rows(tuple(rows)))
-    return Section(say("What we announce"), tuple(blocks)), _why(reader)
+    sections = Section(say("What we announce"), tuple(blocks)), _why(reader)
+    return sections if "erasure" not in said else (*sections, _certificate(reader))
 
 
 def _occurs(reader: Reader) -> str:
@@ -88,6 +89,27 @@ def _why(reader: Reader) -> Section:
     if "registered_letter" in said["channels"]:
         blocks.append(Paragraph(say("This notice also comes to you as a registered letter.")))
     return Section(say("Why you are told"), tuple(blocks))
+
+
+def _certificate(reader: Reader) -> Section:
+    """Say how the customer shows, after the erasure, which certificate and which entries of the log are its own."""
+    say, named = reader.say, reader.document["announcement"]["erasure"]
+    rows = (
+        (say("Pseudonym"), Phrase(named["pseudonym"])),
+        (say("Identifier"), Phrase(reader.document["customer"]["id"])),
+        (say("Salt"), Phrase(named["salt"])),
+    )
+    blocks = (
+        Paragraph(say("After the erasure, the audit log and the certificate name you by a pseudonym only.")),
+        Rows(rows),
+        Paragraph(
+            say(
+                "The pseudonym is the SHA-256 of “greffier/pseudonym/v1”, a line feed, the salt and the 16 bytes of"
+                " your identifier. Keep this notice: afterwards nobody else can show that the certificate is yours."
+            )
+        ),
+    )
+    return Section(say("How you recognise your certificate of erasure"), blocks)
 
 
 def _time(reader: Reader) -> str | None:

@@ -58,7 +58,7 @@ SCOPED = {
     "credentials": "passkeys password totp",
     "customers": "add_contact add_contacts add_profile add_reachability_checks all bindings by_pseudonyms contact"
     " contacts contacts_of get latest_reachability_checks named page profiles pseudonym reached require"
-    " require_contact save_contact some",
+    " require_contact salt save_contact some",
     "announcements": "customer customers letter letters_of_notice open_letters require_letter save_customer state",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
     "drafts": "add alerts_count by_alert get of_alerts of_owner remove save",

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -451,6 +452,41 @@ async def test_the_order_says_how_many_days_of_notice_the_engine_waits_for(place
         with pytest.raises((*REFUSALS, GreffierError)):
             await store.write(lambda tx, early=early: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + early))
     await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + timedelta(days=40)))
+
+
+async def test_an_order_on_a_notice_is_kept_and_the_engine_waits_for_the_announced_moment(place):
+    store, address = place
+    gone, _ = await store.write(two_houses)
+    announced_at = NOW + timedelta(days=50)
+    ordered = order_of(
+        gone, served_by=ServedBy.NOTICE, reference=None, notice_id=gone.notice.id, announced_at=announced_at
+    )
+    await store.write(lambda tx: tx.erasures.add_order(ordered))
+    assert await store.read(lambda tx: tx.erasures.order(gone.customer.id)) == ordered
+    await store.write(lambda tx: tx.erasures.set_noticed(gone.customer.id, NOW))
+    for moved in ("announced_at - 1", "NULL"):
+        with pytest.raises(REFUSALS):
+            direct(address, (f"UPDATE erasure_orders SET announced_at = {moved}", ()))
+    for early in (DAYS_21, timedelta(days=50, microseconds=-1)):
+        with pytest.raises((*REFUSALS, GreffierError)):
+            await store.write(lambda tx, early=early: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + early))
+    await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, announced_at))
+
+
+async def test_a_later_sealed_notice_than_that_of_the_order_is_in_the_way(place):
+    store, _ = place
+    gone, stays = await store.write(two_houses)
+
+    def later(tx, house, state):
+        notice = replace(house.notice, id=uuid4(), sequence=house.notice.sequence + 1, state=state)
+        tx.notices.add([notice])
+
+    await store.write(lambda tx: tx.erasures.add_order(order_of(gone, notice_id=gone.notice.id, announced_at=NOW)))
+    await store.write(lambda tx: later(tx, stays, NoticeState.SEALED))
+    await store.write(lambda tx: later(tx, gone, NoticeState.WITHDRAWN))
+    assert await store.read(lambda tx: tx.erasures.obstacles(gone.customer.id)) == {}
+    await store.write(lambda tx: tx.notices.add([replace(gone.notice, id=uuid4(), sequence=9)]))
+    assert await store.read(lambda tx: tx.erasures.obstacles(gone.customer.id)) == {"later_notices": 1}
 
 
 async def test_what_is_said_of_an_erasure_is_added_to_and_never_changed(place):

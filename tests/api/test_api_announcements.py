@@ -64,7 +64,8 @@ async def test_a_missing_item_is_a_fault_by_field_and_text(api):
     ("change", "field"),
     [
         ({"kind": "party"}, "kind"),
-        ({"kind": "end_of_contract"}, "kind"),
+        (announced("end_of_contract"), "customers"),
+        (announced("end_of_contract", items={}), "customers"),
         ({"ends_at": "2020-01-01T00:00:00Z"}, "ends_at"),
         ({"customers": ["00000000-0000-4000-8000-000000000000"]}, "customers.0"),
         ({"products": ["teapot"]}, "products.0"),

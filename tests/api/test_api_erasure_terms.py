@@ -10,6 +10,7 @@ import pytest
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
 from support import scenario
+from support.announcements import ahead, announce, open_letter, released
 from support.people import browser, person, visible_text
 from support.scenario import ok
 
@@ -91,6 +92,17 @@ async def test_a_channel_that_the_agreement_does_not_name_is_refused_by_field_an
     overdue = letter | {"served_by": "mail", "served_at": None, "reference": None}
     order = await ok(api.put(f"/customers/{quick['id']}/erasure", json=overdue))
     assert (order["notice_days"], order["within_days"]) == (5, 8)
+
+
+async def test_where_only_a_letter_serves_the_announcement_opens_one_and_no_order_rests_on_it(running, api):
+    slow = await bound(api, "Slow", "slow")
+    made = await announce(api, "end_of_contract", customers=[slow["id"]], occurs_at=ahead(days=90))
+    (notice,) = await released(api, made)
+    assert (await open_letter(running, api))["notice_id"] == notice["id"]
+    assert running.sink.messages == []
+    refused = await api.put(f"/customers/{slow['id']}/erasure", json={"served_by": "notice", "notice_id": notice["id"]})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "served_by"
 
 
 async def test_the_mail_says_the_days(running, api):

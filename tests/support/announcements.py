@@ -17,6 +17,7 @@ ITEMS = {
     "loss_of_qualification": ("fact", "right_to_terminate"),
     "third_party_access": ("third_party", "justification"),
     "unplanned_maintenance": ("nature", "times"),
+    "end_of_contract": ("erasure_date", "certificate"),
 }
 
 

@@ -42,6 +42,13 @@ def test_days_are_those_of_the_customer(noticed_at, not_before):
     assert erasure_window(noticed_at, "Europe/Paris", 21, 30).not_before == not_before
 
 
+def test_an_announced_moment_after_the_days_moves_both_ends_and_one_before_them_changes_nothing():
+    plain = erasure_window(AT, "Europe/Paris", 21, 30)
+    assert erasure_window(AT, "Europe/Paris", 21, 30, plain.not_before - timedelta(seconds=1)) == plain
+    later = erasure_window(AT, "Europe/Paris", 21, 30, plain.not_before + timedelta(days=10))
+    assert (later.not_before - plain.not_before, later.due_at - plain.due_at) == (timedelta(days=10),) * 2
+
+
 def test_a_certificate_says_what_was_done_and_nothing_personal():
     document = certificate(
         ERASURE, provider_name="Fournisseur", clauses=("9.7", "12"), issued_at=AT + timedelta(days=23)

@@ -49,14 +49,6 @@ class _Case:
     due: AnnouncedDue | None
 
 
-def announceable_kinds(agreement: Agreement) -> list[AgreedKind]:
-    """Return the kinds of notice that can be announced under an agreement.
-
-    The notice of the erasure is not among them: the order to erase a customer's data serves it.
-    """
-    return [kind for kind in agreement.notices if kind.erased_within_days is None]
-
-
 def declare_announcement(tx: Transaction, act: AuditContext, facts: IncidentFacts, agreements: Agreements) -> Announced:
     """Declare an announcement. ``facts``: title, text, marking, services and regions, and what is announced.
 
@@ -242,12 +234,14 @@ def _validated(tx: Transaction, act: AuditContext, facts: IncidentFacts, agreeme
 
 
 def _kind_faults(announced: Announcement, agreements: Agreements) -> Iterable[Fault]:
-    everywhere = {kind.id for agreement in agreements.by_id.values() for kind in agreement.notices}
-    known = {kind.id for agreement in agreements.by_id.values() for kind in announceable_kinds(agreement)}
-    if announced.kind in everywhere - known:
-        yield Fault("kind", "is served by the order to erase the customer's data, not by an announcement")
-    elif announced.kind not in known:
-        yield Fault("kind", f"no agreement has this kind of notice; known: {', '.join(sorted(known))}")
+    kinds = [kind for agreement in agreements.by_id.values() for kind in agreement.notices]
+    if announced.kind not in {kind.id for kind in kinds}:
+        known = ", ".join(sorted({kind.id for kind in kinds}))
+        yield Fault("kind", f"no agreement has this kind of notice; known: {known}")
+    ends = any(kind.id == announced.kind and kind.erased_within_days is not None for kind in kinds)
+    if ends and not announced.customers:
+        # An empty list means everybody, which would end every contract.
+        yield Fault("customers", "must name each customer whose contract ends: this kind precedes an erasure")
 
 
 def _decided(

@@ -9,16 +9,23 @@ from notifications.agreement.commitments import NoticeChannel, NoticeKind
 from notifications.canonical_json import timestamp_text
 from notifications.customer.erasure import Erasure, ErasureOrder, ErasureWindow, ServedBy, erasure_window
 from notifications.customer.records import binding_in_force
+from notifications.delivery.delivery import ChannelKind, DeliveryState
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
+from notifications.notice import Notice, NoticeState
 from notifications.ports import ErasureTransaction
 from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.incidents.customer_decider import Agreements
 
 #: Maximum number of identifiers in one entry, because the length of a leaf is limited.
 _IDS_IN_ENTRY = 500
 _REFERENCE_CHARACTERS = 200
 #: The channel of an agreement that each way to serve the notice is.
-_CHANNELS = {ServedBy.MAIL: NoticeChannel.EMAIL, ServedBy.LETTER: NoticeChannel.REGISTERED_LETTER}
+_CHANNELS = {
+    ServedBy.NOTICE: NoticeChannel.EMAIL,
+    ServedBy.MAIL: NoticeChannel.EMAIL,
+    ServedBy.LETTER: NoticeChannel.REGISTERED_LETTER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,8 @@ class ErasureTerms:
     """What an agreement says of the formal notice of an erasure."""
 
     agreement_id: str
+    #: id of the kind of notice
+    kind_id: str
     clause: str
     #: the ways to serve it that the agreement names
     served_by: tuple[ServedBy, ...]
@@ -53,7 +62,52 @@ def _terms(agreement_id: str, kind: NoticeKind) -> ErasureTerms:
     assert kind.lead.days is not None
     assert kind.erased_within_days is not None  # the parser refuses a file without them
     ways = tuple(way for way, channel in _CHANNELS.items() if channel in kind.channels)
-    return ErasureTerms(agreement_id, kind.clause, ways, kind.lead.days, kind.erased_within_days)
+    return ErasureTerms(agreement_id, kind.id, kind.clause, ways, kind.lead.days, kind.erased_within_days)
+
+
+def announced_erasure(
+    tx: ErasureTransaction, customer_id: UUID, kind_id: str, notice_id: UUID
+) -> tuple[Notice, datetime]:
+    """Return the sealed notice that an erasure can rest on, and the moment that it announced.
+
+    It must be the last sealed notice to this customer about an announcement of this kind that is not cancelled. Raises
+    InvalidInputError at ``notice_id``.
+    """
+    notice = tx.notices.get(notice_id)
+    if notice is None or notice.customer_id != customer_id:
+        raise _unfit("is no notice of this customer")
+    stated, latest = (
+        tx.incidents.facts_at(notice.incident_id, notice.facts_version),
+        tx.incidents.get(notice.incident_id),
+    )
+    announced = None if stated is None else stated.announcement
+    stands = None if latest is None else latest.facts.announcement
+    if announced is None or stands is None or announced.kind != kind_id:
+        raise _unfit(f"must announce {kind_id}, the kind of notice that precedes an erasure")
+    if notice.state is not NoticeState.SEALED:
+        raise _unfit("is not sealed")
+    if announced.cancelled or stands.cancelled:
+        raise _unfit("is of an announcement that was cancelled")
+    for other in tx.notices.of_incident(notice.incident_id, customer_id):
+        if other.sequence > notice.sequence and other.state is NoticeState.SEALED:
+            raise _unfit(f"was superseded by notice no. {other.sequence}: name that one")
+    return notice, announced.occurs_at
+
+
+def accepted_at(tx: ErasureTransaction, notice_id: UUID) -> datetime | None:
+    """Return when a mail server first accepted a mail of a notice; None if none did, or if all bounced."""
+    return min(
+        (
+            each.sent_at
+            for each in tx.deliveries.of_notice(notice_id)
+            if each.channel is ChannelKind.EMAIL and each.state is DeliveryState.SENT and each.sent_at is not None
+        ),
+        default=None,
+    )
+
+
+def _unfit(reason: str) -> InvalidInputError:
+    return InvalidInputError(Fault("notice_id", reason))
 
 
 def order_erasure(
@@ -66,15 +120,17 @@ def order_erasure(
     mail_ids: Sequence[str] = (),
     reference: str | None = None,
     served_at: datetime | None = None,
+    notice_id: UUID | None = None,
 ) -> ErasureOrder:
     """Order the erasure of a customer whose contract ended. The order can be withdrawn until the customer is erased.
 
     Raises NotFoundError, and StateConflictError if there is an order already. Raises InvalidInputError for a letter
     without a reference or time, for a time in the future, for a time so long ago that the erasure would be overdue, for
-    mails if there is no contact to write to, and for a way to serve the notice that the customer's agreement does not
-    name.
+    mails if there is no contact to write to, for a way to serve the notice that the customer's agreement does not name,
+    and for a sealed notice as ``announced_erasure`` does.
 
-    1. The formal notice is served by mails that are queued in the same unit of work, or was served by letter.
+    1. The formal notice is a sealed notice, is served by mails that are queued in the same unit of work, or was served
+       by letter.
     2. Store the order with its audit entry. For a letter, also record when it was served.
     """
     customer = tx.customers.require(customer_id)
@@ -88,7 +144,20 @@ def order_erasure(
         faults.append(
             Fault("served_by", f"must be {ways}: clause {terms.clause} of {terms.agreement_id} names no other channel")
         )
-    if served_by is ServedBy.LETTER:
+    notice: Notice | None = None
+    announced_at: datetime | None = None
+    if notice_id is not None and served_by is not ServedBy.NOTICE:
+        faults.append(Fault("notice_id", f"belongs to served_by {ServedBy.NOTICE}"))
+    if served_by is ServedBy.NOTICE:
+        if notice_id is None:
+            raise _unfit("must name the sealed notice")
+        notice, announced_at = announced_erasure(tx, customer_id, terms.kind_id, notice_id)
+        since = accepted_at(tx, notice_id)
+        if since is not None:
+            window = erasure_window(since, customer.time_zone, terms.notice_days, terms.within_days, announced_at)
+            if window.due_at <= act.now:
+                faults.append(Fault("notice_id", "is so old that the erasure would be overdue: announce it again"))
+    elif served_by is ServedBy.LETTER:
         if not reference or not reference.strip() or len(reference) > _REFERENCE_CHARACTERS:
             faults.append(Fault("reference", f"must identify the letter, in 1 to {_REFERENCE_CHARACTERS} characters"))
         if served_at is None or served_at > act.now:
@@ -110,12 +179,15 @@ def order_erasure(
         noticed_at=None,
         notice_days=terms.notice_days,
         within_days=terms.within_days,
+        notice_id=notice_id,
+        announced_at=announced_at,
     )
     tx.erasures.add_order(order)
+    pseudonym = tx.customers.pseudonym(customer_id)
     tx.audit.append([
         act.entry(
             "customer.erasure_ordered",
-            subjects={"customer": tx.customers.pseudonym(customer_id)},
+            subjects={"customer": pseudonym} if notice is None else notice_subjects(notice, pseudonym),
             detail={
                 "served_by": served_by.value,
                 "mails": len(order.mail_ids),
@@ -138,7 +210,7 @@ def notice_served(
     tx: ErasureTransaction, act: AuditContext, order: ErasureOrder, time_zone: str, served_at: datetime
 ) -> ErasureWindow:
     """Record that the formal notice was served, once per order. Its days start at ``served_at``."""
-    window = erasure_window(served_at, time_zone, order.notice_days, order.within_days)
+    window = erasure_window(served_at, time_zone, order.notice_days, order.within_days, order.announced_at)
     customer_id = order.customer_id
     tx.erasures.set_noticed(customer_id, served_at)
     tx.audit.append([
@@ -193,7 +265,7 @@ def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID)
     if order is None or order.noticed_at is None or window is None:
         raise StateConflictError("there is no erasure order whose formal notice was served")
     if act.now < window.not_before:
-        raise StateConflictError(f"{order.notice_days} calendar days have not passed since the formal notice")
+        raise StateConflictError(f"the erasure begins at {timestamp_text(window.not_before)} at the earliest")
     owed = tx.erasures.obstacles(customer_id)
     if owed:
         listed = ", ".join(f"{number} {kind}" for kind, number in owed.items())

@@ -73,6 +73,9 @@ def compose_from_store(
     if facts.announcement is not None:
         announced = facts.announcement
         terms, kind = announced_terms(case, facts, announced, sealing.agreements)
+        named = None
+        if kind.erased_within_days is not None and not announced.cancelled:
+            named = tx.customers.pseudonym(customer.id), tx.customers.salt(customer.id).hex()
         composed = compose_announcement(
             notice=notice,
             incident=incident,
@@ -88,6 +91,7 @@ def compose_from_store(
             timestamp_independent=sealing.timestamp_authority.independent,
             languages=languages,
             zones=zones,
+            named=named,
         )
         return composed, incident.ticket
     decider = sealing.deciders.of(facts, sealing.agreements)

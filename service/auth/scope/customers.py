@@ -20,6 +20,10 @@ class ScopedCustomers(ScopedRepository):
         self._verify_customer(customer_id)
         return self._tx.customers.pseudonym(customer_id)
 
+    def salt(self, customer_id: UUID) -> bytes:
+        self._verify_customer(customer_id)
+        return self._tx.customers.salt(customer_id)
+
     def get(self, customer_id: UUID) -> Customer | None:
         return self._tx.customers.get(customer_id) if self._scope.covers_customer(customer_id) else None
 

@@ -87,8 +87,10 @@ BLANKED: dict[str, str] = {
 _DAY_MICROSECONDS = 86_400 * 1_000_000
 _ORDER_MAY_CHANGE = (
     "OLD.begun_at IS NULL AND NEW.customer_id = OLD.customer_id AND NEW.notice_days = OLD.notice_days AND "
-    "(OLD.noticed_at IS NULL AND NEW.begun_at IS NULL OR NEW.noticed_at = OLD.noticed_at AND "
-    f"NEW.begun_at >= OLD.noticed_at + OLD.notice_days * {_DAY_MICROSECONDS})"
+    "COALESCE(NEW.announced_at, 0) = COALESCE(OLD.announced_at, 0) AND (OLD.noticed_at IS NULL AND "
+    "NEW.begun_at IS NULL OR NEW.noticed_at = OLD.noticed_at AND "
+    f"NEW.begun_at >= OLD.noticed_at + OLD.notice_days * {_DAY_MICROSECONDS} AND "
+    "NEW.begun_at >= COALESCE(OLD.announced_at, 0))"
 )
 _ERASURE_KEEPS = (
     "pseudonym", "ordered_at", "noticed_at", "erased_at", "erased_rows", "compacted_at", "document", "signature",

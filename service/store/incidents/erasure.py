@@ -14,7 +14,7 @@ from sqlalchemy import bindparam
 
 from notifications.customer.erasure import ErasedRows, Erasure, ErasureOrder
 from notifications.errors import NotFoundError
-from notifications.incident import IncidentFacts
+from notifications.incident import IncidentFacts, LocalizedText
 from notifications.mail_address import normal_address
 from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import JsonCodec, to_microseconds
@@ -26,9 +26,9 @@ from service.store.tables import ErasureOrderRow, ErasureRow, table
 
 _ORDERS, _ERASURES = FlatTable(ErasureOrder, ErasureOrderRow), FlatTable(Erasure, ErasureRow)
 _ITEMS_CODEC: JsonCodec[tuple[tuple[str, str], ...]] = JsonCodec(tuple[tuple[str, str], ...])
-#: Kinds of entries of reports that were submitted, and of words on the provider's duties that nobody submitted.
+#: Kinds of entries of reports that were submitted, and beginnings of kinds with words that people wrote.
 _SUBMITTED = frozenset({"authority_report.submitted", "authority_report.corrected"})
-_WRITTEN = frozenset({"authority_report.drafted", "duty.assessed"})
+_WRITTEN = ("authority_report.drafted", "duty.assessed", "announcement.")
 _FACTS_CODEC: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
 _orders, _erasures = table(ErasureOrderRow).c, table(ErasureRow).c
 
@@ -52,6 +52,15 @@ _IN_THE_WAY = (
     ("queued_deliveries", "SELECT count(*) FROM deliveries WHERE customer_id = ? AND state = 'queued'"),
     ("open_letter_tasks", "SELECT count(*) FROM letter_tasks WHERE customer_id = ? AND state = 'open'"),
     ("open_call_tasks", "SELECT count(*) FROM call_tasks WHERE customer_id = ? AND state = 'open'"),
+    # A later notice says something else of the end of the contract than the one that the order rests on.
+    (
+        "later_notices",
+        (
+            "SELECT count(*) FROM erasure_orders o JOIN notices n ON n.id = o.notice_id JOIN notices l ON "
+            "l.incident_id = n.incident_id AND l.customer_id = n.customer_id AND l.sequence > n.sequence "
+            "WHERE o.customer_id = ? AND l.state = 'sealed'"
+        ),
+    ),
 )
 
 _NOTICES = "(SELECT id FROM notices WHERE customer_id = ?)"
@@ -218,7 +227,7 @@ class ErasureRecords(Records):
         rows = self._count(_OPENINGS_ABOUT, ("customer", pseudonym))
         for account_id, _, _ in accounts:
             rows += self._count(_OPENINGS_ABOUT, ("account", str(UUID(bytes=account_id))))
-        rows += self._blank_facts(customer_id)
+        rows += self._blank_facts(customer_id, str(named[0]))
         rows += self._drop_texts(words, mailboxes, str(named[0]))
         rows += self._blank_duties(words, str(named[0]))
         rows += self._count(_LOOKUPS_NAMING, (f"%{customer_id}%",))
@@ -268,8 +277,11 @@ class ErasureRecords(Records):
     def _count(self, statement: str, parameters: Sequence[object]) -> int:
         return max(0, int(self._session.execute(statement, parameters).rowcount))
 
-    def _blank_facts(self, customer_id: UUID) -> int:
-        """Remove the customer's part from every version of the facts of incidents."""
+    def _blank_facts(self, customer_id: UUID, name: str) -> int:
+        """Remove the customer's part from every version of the facts of incidents.
+
+        Of announcements for this customer, the texts that mention its name are blanked too.
+        """
         rows = self._session.all(_FACTS, (f"%{customer_id}%",))
         for incident_id, version, text in rows:
             facts = _FACTS_CODEC.decode(text)
@@ -277,7 +289,9 @@ class ErasureRecords(Records):
             announced = facts.announcement
             if announced is not None:
                 chosen = tuple(NOBODY_LEFT if each == customer_id else each for each in announced.customers)
-                announced = replace(announced, customers=chosen)
+                items = tuple(replace(item, text=_unnamed(item.text, name)) for item in announced.items)
+                announced = replace(announced, customers=chosen, items=items)
+                facts = replace(facts, title=_unnamed(facts.title, name), summary=_unnamed(facts.summary, name))
             blanked = _FACTS_CODEC.encode(replace(facts, affected_customers=others, announcement=announced))
             self._session.execute(_BLANK_FACTS, (blanked, incident_id, version))
         return len(rows)
@@ -328,8 +342,8 @@ class ErasureRecords(Records):
     def _drop_openings_of_nobody(self, words: Iterable[str], name: str) -> list[UUID]:
         """Delete openings that mention this customer, of entries that name no customer; return the entries.
 
-        Openings of submitted reports stay, as their rows do. Those of words on the provider's duties are searched for
-        the customer's name too, because people write them.
+        Openings of submitted reports stay, as their rows do. Those of announcements and of words on the provider's
+        duties are searched for the customer's name too, because people write them.
         """
         sought = [word.casefold().encode() for word in words]
         found: dict[UUID, None] = {}
@@ -339,7 +353,7 @@ class ErasureRecords(Records):
             for position, entry_id, opening, value, kind in rows:
                 if kind in _SUBMITTED:
                     continue
-                said = kind in _WRITTEN and _mentions(bytes(value).decode(errors="replace"), (), name)
+                said = kind.startswith(_WRITTEN) and _mentions(bytes(value).decode(errors="replace"), (), name)
                 if said or _names((value,), sought):
                     self._session.execute(_DROP_OPENING, (position, opening))
                     found[UUID(bytes=entry_id)] = None
@@ -351,6 +365,11 @@ class ErasureRecords(Records):
 def _name_pattern(name: str) -> re.Pattern[str]:
     """Return the pattern of a customer's name as a whole word; case does not matter."""
     return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+
+
+def _unnamed(text: LocalizedText, name: str) -> LocalizedText:
+    """Return a text without the languages in which it mentions a customer: a dash takes their place."""
+    return LocalizedText(tuple((lang, "—" if _mentions(said, (), name) else said) for lang, said in text.texts))
 
 
 def _mentions(text: str, words: Sequence[str], name: str) -> bool:

@@ -19,6 +19,8 @@ class ErasureOrderRow(SQLModel, table=True):
     begun_at: int | None = columns.integer(nullable=True)
     notice_days: int = columns.integer()
     within_days: int = columns.integer()
+    notice_id: bytes | None = columns.identifier(nullable=True)
+    announced_at: int | None = columns.integer(nullable=True)
 
 
 class ErasureRow(SQLModel, table=True):

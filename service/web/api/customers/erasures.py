@@ -46,7 +46,12 @@ PARTS = {
 class ErasureIn(Schema):
     """An order to erase a customer: how the formal notice is served."""
 
-    served_by: ServedBy = Field(ServedBy.MAIL, description="By mail to every contact, or by a letter served already.")
+    served_by: ServedBy = Field(
+        ServedBy.MAIL, description="By a sealed notice, by mail to every contact, or by a letter served already."
+    )
+    notice_id: UUID | None = Field(
+        None, description="Of served_by notice: the last sealed notice to the customer that announced the erasure."
+    )
     reference: Line | None = Field(None, description="Of a letter: what it is found by.")
     served_at: Moment | None = Field(None, description="Of a letter: when it was served.")
 
@@ -64,12 +69,17 @@ class ErasureOrderOut(Out):
     ordered_at: Moment
     ordered_by: str
     served_by: ServedBy
+    notice_id: UUID | None = Field(description="The sealed notice that the order rests on; null for mail and letter.")
     noticed_at: Moment | None = Field(description="When the formal notice was served; null while it is not.")
-    not_before: Moment | None = Field(description="When it is done at the earliest: after the days of the notice.")
+    not_before: Moment | None = Field(
+        description="When it is done at the earliest: after the notice's days, and the announced moment."
+    )
     due_at: Moment | None = Field(description="When it must be done.")
     notice_days: int = Field(description="Calendar days between the notice and the erasure, by the agreement.")
     within_days: int = Field(description="Days after the notice within which the erasure is done, by the agreement.")
-    in_the_way: dict[str, int] = Field(description="What the customer is still owed, which comes first.")
+    in_the_way: dict[str, int] = Field(
+        description="What the customer is still owed, and later notices than the one that the order rests on."
+    )
 
 
 class ErasureOut(Out):
@@ -93,14 +103,17 @@ async def order(
     body: ErasureIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Serve the formal notice and erase the customer when its days are over. Until then the order can be withdrawn.
+    """Erase the customer when the days of the formal notice are over. Until then the order can be withdrawn.
+
+    The formal notice is a sealed notice that announced it (`notice`). Or it is served with the order (`mail`), or was
+    served by `letter`.
 
     The agreement that binds the customer says the days and the ways to serve the notice; another way is refused (422).
     """
     provider = context.settings.provider
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        if body.served_by is ServedBy.MAIL:
+        if body.served_by is ServedBy.MAIL and body.notice_id is None:
             order_by_mail(tx, act, customer_id, provider, context.agreements)
         else:
             order_erasure(
@@ -111,6 +124,7 @@ async def order(
                 served_by=body.served_by,
                 reference=body.reference,
                 served_at=body.served_at,
+                notice_id=body.notice_id,
             )
         return Answer(standing_order(tx, customer_id))
 
@@ -188,6 +202,7 @@ def _order_out(order: ErasureOrder, time_zone: str, in_the_way: dict[str, int]) 
         ordered_at=order.ordered_at,
         ordered_by=order.ordered_by,
         served_by=order.served_by,
+        notice_id=order.notice_id,
         noticed_at=order.noticed_at,
         not_before=None if window is None else window.not_before,
         due_at=None if window is None else window.due_at,

@@ -9,7 +9,6 @@ from starlette.responses import Response
 from notifications.agreement.commitments import NoticeKind
 from notifications.errors import Fault, InvalidInputError
 from notifications.incident import LANGUAGES, Incident
-from notifications.use_cases.announcements.announce import announceable_kinds
 from notifications.use_cases.incidents.customer_decider import Agreements
 from service.auth.route_guard import Access
 from service.web.api.announcements.announcement_schemas import AnnouncementIn
@@ -27,10 +26,10 @@ _CONFLICT, _UNPROCESSABLE = 409, 422
 
 
 def kinds_of(agreements: Agreements) -> dict[str, NoticeKind]:
-    """Return the kinds that can be announced, by id, each with the items of every agreement that has it."""
+    """Return the kinds of notice of every agreement, by id."""
     found: dict[str, NoticeKind] = {}
     for agreement in agreements.by_id.values():
-        for kind in announceable_kinds(agreement):
+        for kind in agreement.notices:
             found.setdefault(kind.id, kind)
     return found
 
@@ -40,7 +39,7 @@ def items_of(agreements: Agreements, kind_id: str) -> dict[str, Mapping[str, str
     return {
         item.id: item.text.as_mapping()
         for agreement in agreements.by_id.values()
-        for kind in announceable_kinds(agreement)
+        for kind in agreement.notices
         if kind.id == kind_id
         for item in kind.items
     }
@@ -91,6 +90,8 @@ def _worded(fault: Fault, language: str, zone: str) -> tuple[str, str]:
     name, _, item = fault.field.partition(".")
     if has_text(fault.reason, language):
         return name, text(fault.reason, language, zone=zone)
+    if fault.field == "customers":
+        return name, text("announcements.no_customers", language)
     if name == "items":
         missing = fault.reason.startswith("is missing")
         return f"item.{item}", text("announcements.missing" if missing else "announcements.wrong_text", language)

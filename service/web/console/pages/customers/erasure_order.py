@@ -21,19 +21,25 @@ from service.web.console.pages.customers.overview_page import customer_page
 router = APIRouter(prefix="/customers", route_class=PageRoute, include_in_schema=False)
 
 _REASON_CHARACTERS = 200
-_FIELDS = ("served_by", "reference", "served_on", "confirmed", "form_id")
+_FIELDS = ("served_by", "notice_id", "reference", "served_on", "confirmed", "form_id")
 
 
 @router.post("/{customer_id}/erasure")
 async def order(request: Request, context: Context, access: MayChangeCustomers, customer_id: UUID) -> Response:
-    """Serve the formal notice by mail, or record the letter; the person who orders types the customer's name."""
+    """Order the erasure on a sealed notice, by mail or by letter; the person who orders types the customer's name."""
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
         customer = tx.customers.require(customer_id)
         if form["confirmed"].strip() != customer.name:
             _refuse("confirmed", "is not the name of the customer")
-        if form["served_by"] == ServedBy.LETTER:
+        if form["served_by"] == ServedBy.NOTICE:
+            try:
+                notice_id = UUID(form["notice_id"])
+            except ValueError:
+                _refuse("notice_id", "is no notice")
+            order_erasure(tx, act, customer_id, context.agreements, served_by=ServedBy.NOTICE, notice_id=notice_id)
+        elif form["served_by"] == ServedBy.LETTER:
             served_at = start_of_day(form["served_on"], customer.time_zone, "served_on")
             order_erasure(
                 tx,

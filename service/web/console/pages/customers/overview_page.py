@@ -11,8 +11,10 @@ from starlette.responses import Response
 
 from notifications.customer.records import AgreementBinding, Contact
 from notifications.errors import InvalidInputError, StateConflictError
+from notifications.notice import NoticeState
+from notifications.ports import Page
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.erase_customer import ErasureTerms, erasure_terms
+from notifications.use_cases.customers.erase_customer import ErasureTerms, announced_erasure, erasure_terms
 from notifications.use_cases.customers.manage_customers import bind_agreement
 from notifications.use_cases.incidents.customer_decider import Agreements
 from service.auth.permissions import Permission
@@ -33,6 +35,18 @@ router = APIRouter(prefix="/customers", route_class=PageRoute, include_in_schema
 _CONFLICT, _UNPROCESSABLE = 409, 422
 #: What the page may say of what was done just before.
 _DONE = frozenset({"registered", "changed", "bound", "erasure_ordered", "erasure_withdrawn"})
+#: Newest notices of a customer among which the page looks for those that an erasure can rest on.
+_NOTICES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _OfferedNotice:
+    """A sealed notice that an erasure can rest on."""
+
+    notice_id: UUID
+    ticket: str
+    sequence: int
+    planned_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,8 @@ class _Overview:
     erasure: ErasureOrderOut | None
     #: None once an erasure is ordered, and where no agreement says how it is announced
     erasure_terms: ErasureTerms | None
+    #: newest first; empty for who may not order
+    erasure_notices: tuple[_OfferedNotice, ...] = ()
 
 
 @router.get("/{customer_id}")
@@ -90,6 +106,7 @@ async def customer_page(
     ``products``: the ids that were ticked in it.
     """
     now, language = access.clock.now(), reader_language(request, access.caller)
+    orders = access_under(access, Permission.CUSTOMER_CHANGE) is not None
     reads_contacts = access_under(access, Permission.CONTACT_READ) is not None
 
     def work(tx: AccessTransaction) -> _Overview:
@@ -98,7 +115,9 @@ async def customer_page(
         is_ordered = tx.erasures.order(customer_id) is not None
         if is_ordered:
             return _Overview(listed, contacts, standing_order(tx, customer_id), None)
-        return _Overview(listed, contacts, None, _erasure_terms(tx, context.agreements, customer_id, now))
+        terms = _erasure_terms(tx, context.agreements, customer_id, now)
+        notices = _offered_notices(tx, customer_id, terms.kind_id) if orders and terms is not None else ()
+        return _Overview(listed, contacts, None, terms, notices)
 
     found = await access.read(work)
     values: dict[str, Any] = {
@@ -108,6 +127,7 @@ async def customer_page(
         "contacts": found.contacts,
         "erasure": found.erasure,
         "erasure_terms": found.erasure_terms,
+        "erasure_notices": found.erasure_notices,
         "titles": {item.id: item.title.in_language(language)[1] for item in context.agreements.by_id.values()},
         "day": day_shown(language),
         "now": now,
@@ -115,7 +135,7 @@ async def customer_page(
         "wrong": invalid_fields(error) if isinstance(error, InvalidInputError) else set(),
         "is_refused": isinstance(error, StateConflictError),
         "dpa_titles": {item.id: item.title.in_language(language)[1] for item in context.agreements.dpas.values()},
-        "entered": {"agreement_id": "", "dpa_id": "", "effective_on": "", "served_by": "mail",
+        "entered": {"agreement_id": "", "dpa_id": "", "effective_on": "", "served_by": "", "notice_id": "",
                     "reference": "", "served_on": "", "confirmed": "", "reason": ""} | dict(entered or {}),
         "form_id": (entered or {}).get("form_id") or new_form_id(),
     } | agreement_fields(context.agreements, language, products)  # fmt: skip
@@ -131,6 +151,21 @@ def _erasure_terms(
         return erasure_terms(tx, agreements, customer_id, now)
     except StateConflictError:
         return None
+
+
+def _offered_notices(tx: AccessTransaction, customer_id: UUID, kind_id: str) -> tuple[_OfferedNotice, ...]:
+    """Return the sealed notices that an erasure can rest on, among the newest of the customer."""
+    found = []
+    for notice in tx.notices.page(Page(_NOTICES), customer_id=customer_id, state=NoticeState.SEALED)[0]:
+        # Most notices are of incidents: they need no further read.
+        if notice.announces:
+            try:
+                _, planned_at = announced_erasure(tx, customer_id, kind_id, notice.id)
+            except InvalidInputError:
+                continue
+            ticket = tx.incidents.require_announcement(notice.incident_id).ticket
+            found.append(_OfferedNotice(notice.id, ticket, notice.sequence, planned_at))
+    return tuple(found)
 
 
 def _in_time(binding: AgreementBinding) -> tuple[Any, Any]:
