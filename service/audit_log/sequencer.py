@@ -42,6 +42,9 @@ from service.system.leadership import Leadership, SoleLeadership
 
 _log = structlog.get_logger(__name__)
 
+#: For how long a stop waits for a round that is under way.
+_LAST_ROUND_SECONDS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class SequencerSettings:
@@ -119,11 +122,17 @@ class Sequencer:
         self._task = asyncio.create_task(self._run(), name="sequencer")
 
     async def stop(self) -> None:
-        """Stop; entries stay pending, and waiting callers get LogUnavailableError."""
+        """Stop; entries stay pending, and waiting callers get LogUnavailableError.
+
+        A round under way has some seconds to end, so that a head that is committed gets into the head file.
+        """
         with contextlib.suppress(ValueError):
             self._store.on_commit.remove(self._wake_on_commit)
             self._leadership.on_change.remove(self._compare_again)
         if self._task is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_ROUND_SECONDS), self._at_work:
+                    self._task.cancel()
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task

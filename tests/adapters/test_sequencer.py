@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -24,7 +25,7 @@ from notifications.errors import (
     StateConflictError,
     StoreUnavailableError,
 )
-from service.audit_log.published_head import verify_head
+from service.audit_log.published_head import verify_head, write_head
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.crypto.log_keys import LogSigners
 from service.store import open_store
@@ -245,6 +246,39 @@ class TestWaiting:
         with pytest.raises(LogUnavailableError):
             await waiting
         assert [item.entry_id for item in await store.read(lambda tx: tx.audit.pending(9))] == ids
+
+    async def test_a_round_under_way_ends_before_a_stop(self, store, head_path, monkeypatch):
+        """Otherwise a head would be in the database, and not in the head file, until the next start."""
+        has_begun, may_end = threading.Event(), threading.Event()
+
+        def slowly(*head):
+            has_begun.set()
+            assert may_end.wait(60)
+            write_head(*head)
+
+        monkeypatch.setattr("service.audit_log.sequencer.write_head", slowly)
+        sequencer = make_sequencer(store, head_path)
+        await append(store)
+        await sequencer.start()
+        await asyncio.to_thread(has_begun.wait, 60)
+        stopping = asyncio.ensure_future(sequencer.stop())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not stopping.done()
+        may_end.set()
+        await stopping
+        assert head_path.read_bytes() == await store.read(lambda tx: tx.log.checkpoint())
+
+    async def test_a_stop_waits_for_no_round_for_ever(self, store, head_path, monkeypatch):
+        has_begun, may_end = threading.Event(), threading.Event()
+        monkeypatch.setattr("service.audit_log.sequencer._LAST_ROUND_SECONDS", 0)
+        monkeypatch.setattr("service.audit_log.sequencer.write_head", lambda *_: (has_begun.set(), may_end.wait(60)))
+        sequencer = make_sequencer(store, head_path)
+        await append(store)
+        await sequencer.start()
+        await asyncio.to_thread(has_begun.wait, 60)
+        await sequencer.stop()
+        may_end.set()
 
     async def test_failures_that_pass_are_waited_out_and_show_meanwhile(self, store, head_path):
         failing = FailingStore(store, writes=3)
