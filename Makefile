@@ -24,8 +24,8 @@ $(VENV)/.installed: .ci/dev.lock pyproject.toml
 demo: $(VENV)/.installed ## the whole job on this machine: declare, decide, serve, verify (ARGS="--once --out out" ends by itself)
 	$(BIN)/greffier demo $(ARGS)
 
-# Twice as many workers as processors: tests also wait, for browsers, databases and other processes.
-WORKERS = $(shell $(BIN)/python -c "import os; print(2 * os.cpu_count())")
+# Half as many workers again as processors: tests also wait, for browsers, databases and other processes.
+WORKERS = $(shell $(BIN)/python -c "import os; print(max(1, 3 * os.cpu_count() // 2))")
 
 test: $(VENV)/.installed ## all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
