@@ -32,6 +32,7 @@ from support.scenario import change, ok
 from support.world import World, build_world
 
 WIDTHS = {"wide": {"width": 1440, "height": 900}, "phone": {"width": 360, "height": 740}}
+SCHEMES = ["light", "dark"]
 #: Pixels of a picture; the print view of a large incident has hundreds of thousands.
 TALLEST = 16_000
 #: Customers that are stored in one transaction.
@@ -132,11 +133,11 @@ def main():
     parser.add_argument("folder", type=Path, nargs="?", default=Path("out/pictures"))
     parser.add_argument("--customers", type=int, default=3, help="customers in all; 0 for an empty service")
     parser.add_argument("--language", choices=("fr", "en", "de"), default="en")
-    parser.add_argument("--schemes", default="light,dark", help="colour schemes, separated by commas")
-    parser.add_argument("--widths", default=",".join(WIDTHS), help="widths, separated by commas")
+    parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=SCHEMES, help="colour schemes")
+    parser.add_argument("--widths", nargs="+", choices=WIDTHS, default=list(WIDTHS), help="widths")
     parser.add_argument("--only", default="", help="a regular expression for names of pages, such as analyst-notices")
     arguments = parser.parse_args()
-    looks = list(product(arguments.widths.split(","), arguments.schemes.split(",")))
+    looks = list(product(arguments.widths, arguments.schemes))
     asyncio.run(pictures(arguments.folder, arguments.customers, arguments.language, looks, arguments.only))
 
 
