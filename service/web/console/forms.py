@@ -23,6 +23,8 @@ SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
 _MAX_PATH_CHARACTERS = 500
 _MAX_FIELD_CHARACTERS = 20_000
+#: Characters of one field of facts or of an announcement that the form gives back when it is shown again.
+LONGEST_FIELD = 200_000
 _FORM_ID_CHARACTERS = 40
 #: Fields that carry a form: a new sign-in changes the one, saving a draft the other.
 _CARRIERS = frozenset({"csrf_token", "draft_version"})

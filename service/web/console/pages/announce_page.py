@@ -34,8 +34,8 @@ from service.web.console.form_draft import (
     verify_draft,
     with_names,
 )
-from service.web.console.forms import form_of, new_form_id, write_once
-from service.web.console.pages.announcement_form import LONGEST_FIELD, announcement_form, stated_announcement
+from service.web.console.forms import LONGEST_FIELD, form_of, new_form_id, write_once
+from service.web.console.pages.announcement_form import announcement_form, stated_announcement
 from service.web.console.rendering import reader_language
 
 _KIND = DraftKind.ANNOUNCEMENT

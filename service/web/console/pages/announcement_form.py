@@ -19,8 +19,6 @@ from service.web.console.forms import Form, stated
 from service.web.console.moments import MomentError, local_text, offered_zones, parse_moment
 from service.web.console.rendering import page, reader_language, reader_zone
 
-#: Characters of one field that the form gives back when it is shown again; more than any text may have.
-LONGEST_FIELD = 200_000
 _NAMES = ("products", "services", "regions")
 _CONFLICT, _UNPROCESSABLE = 409, 422
 

@@ -44,10 +44,9 @@ from service.web.api.requests import ApiContext, Context, Cursor
 from service.web.console.draft_listing import drafts_for
 from service.web.console.facts_form import fields_of
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, stated_version, write_once
+from service.web.console.forms import LONGEST_FIELD, Form, form_of, stated_version, write_once
 from service.web.console.listing import access_under, following_path
 from service.web.console.pages.announcement_form import (
-    LONGEST_FIELD,
     announcement_form,
     items_of,
     kinds_of,

@@ -44,7 +44,7 @@ from service.web.console.form_draft import (
     verify_draft,
     with_names,
 )
-from service.web.console.forms import form_of, new_form_id, write_once
+from service.web.console.forms import LONGEST_FIELD, form_of, new_form_id, write_once
 from service.web.console.listing import access_under
 from service.web.console.moments import zone_of_form
 from service.web.console.rendering import page, reader_language
@@ -54,8 +54,6 @@ router = APIRouter(prefix="/incidents/new", route_class=PageRoute, include_in_sc
 
 MayDeclare = Annotated[Access, Depends(Requires(Permission.INCIDENT_DECLARE))]
 
-#: Characters that one field gives back when it is shown again; more than any fact may have.
-LONGEST_FIELD = 200_000
 _CONFLICT, _UNPROCESSABLE = 409, 422
 _KIND = DraftKind.INCIDENT
 

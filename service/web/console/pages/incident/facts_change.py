@@ -21,8 +21,8 @@ from service.web.console.facts_checks import FactsRefusedError, stated_facts, us
 from service.web.console.facts_form import Entered, Fields, Worded, facts_to_fields, fields_of, parse_fields
 from service.web.console.facts_view import facts_form
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, new_form_id, stated_version, write_once
-from service.web.console.pages.declare_page import LONGEST_FIELD, customers_of
+from service.web.console.forms import LONGEST_FIELD, Form, form_of, new_form_id, stated_version, write_once
+from service.web.console.pages.declare_page import customers_of
 from service.web.console.pages.incident.differences import FactDifference, fact_differences
 from service.web.console.pages.incident.frame import (
     STALE,
