@@ -94,15 +94,15 @@ def notice_kinds(root: Table, parts: Parts) -> tuple[NoticeKind, ...]:
                 table.fail("channels", f"{channel!r} is not one of {', '.join(NoticeChannel)}")
         if table.has("lead") and table.has("after"):
             table.fail("after", "a notice is owed before an event or after one, not both")
-        lead = _time(table, "lead")
+        lead = _time(table, "lead", parts)
         return NoticeKind(
             id=table.identifier("id"),
             clause=parts.clause(table),
             title=table.texts("title"),
             channels=tuple(map(NoticeChannel, channels)),
-            items=named(table, "items", _item),
+            items=named(table, "items", lambda item: _item(item, parts)),
             lead=lead,
-            after=_time(table, "after"),
+            after=_time(table, "after", parts),
             consent_first=table.boolean("consent_first") if table.has("consent_first") else False,
             products=parts.only_for(table),
             erased_within_days=_erased_within_days(table, lead, channels),
@@ -126,11 +126,17 @@ def _erased_within_days(table: Table, lead: NoticeTime | None, channels: Iterabl
     return table.integer("erased_within_days", lead.days + 2, _DAYS_MAX)
 
 
-def _item(table: Table) -> NoticeItem:
-    return NoticeItem(table.identifier("id"), table.texts("text"), table.boolean("mandatory"))
+def _item(table: Table, parts: Parts) -> NoticeItem:
+    return NoticeItem(
+        table.identifier("id"), table.texts("text"), table.boolean("mandatory"), _own_clause(table, parts)
+    )
 
 
-def _time(table: Table, key: str) -> NoticeTime | None:
+def _own_clause(table: Table, parts: Parts) -> str | None:
+    return parts.clause(table) if table.has("clause") else None
+
+
+def _time(table: Table, key: str, parts: Parts) -> NoticeTime | None:
     if not table.has(key):
         return None
     inner = table.table(key)
@@ -142,5 +148,6 @@ def _time(table: Table, key: str) -> NoticeTime | None:
     if (days is None and months is None) != (binding is DeadlineBinding.NO_NUMBER):
         inner.fail("binding", f"is {binding.value!r}: a number of days or months is given exactly if it is another")
     count = inner.one_of("calendar", DayCount) if inner.has("calendar") else DayCount.CALENDAR.value
+    clause = _own_clause(inner, parts)
     inner.finish()
-    return NoticeTime(days, months, DayCount(count), binding)
+    return NoticeTime(days, months, DayCount(count), binding, clause)

@@ -37,6 +37,8 @@ class AnnouncedCustomer:
     #: a ``DeadlineBinding`` value
     binding: str | None
     decided_at: datetime
+    #: the clause whose time makes ``due_at``; None if no text sets one, and in records of earlier releases
+    due_clause: str | None = None
     #: None: the agreement does not ask for consent first
     consent: Consent | None = None
     #: name of the person that answered, as stated

@@ -155,6 +155,7 @@ class AnnouncedCustomerRow(SQLModel, table=True):
     clause: str | None = columns.text(nullable=True)
     due_at: int | None = columns.integer(nullable=True)
     binding: str | None = columns.text(nullable=True)
+    due_clause: str | None = columns.text(nullable=True)
     decided_at: int = columns.integer()
     consent: str | None = columns.text(nullable=True)
     consent_name: str | None = columns.text(nullable=True)
