@@ -130,6 +130,8 @@ class NoticeKind:
     products: frozenset[str] | None = None
     #: set in the notice that precedes the erasure of a customer's data: days after it within which all is erased
     erased_within_days: int | None = None
+    #: a registered letter that was refused or not collected counts as served on the day of its first presentation
+    served_at_first_presentation: bool = False
     #: the time that the DPA sets beside ``lead`` or ``after``, in the same direction; None if it sets none
     dpa_time: NoticeTime | None = None
 

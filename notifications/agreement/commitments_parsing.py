@@ -106,6 +106,7 @@ def notice_kinds(root: Table, parts: Parts) -> tuple[NoticeKind, ...]:
             consent_first=table.boolean("consent_first") if table.has("consent_first") else False,
             products=parts.only_for(table),
             erased_within_days=_erased_within_days(table, lead, channels),
+            served_at_first_presentation=_served_at_first_presentation(table, channels),
         )
 
     kinds = named(root, "notices", parse, optional=True)
@@ -124,6 +125,14 @@ def _erased_within_days(table: Table, lead: NoticeTime | None, channels: Iterabl
         table.fail("channels", f"the notice that precedes an erasure is served by {' or '.join(sorted(_SERVING))}")
     # The erasure begins when the day after the last day of the notice begins, in whatever time zone.
     return table.integer("erased_within_days", lead.days + 2, _DAYS_MAX)
+
+
+def _served_at_first_presentation(table: Table, channels: Iterable[str]) -> bool:
+    if not table.has("served_at_first_presentation"):
+        return False
+    if NoticeChannel.REGISTERED_LETTER not in channels:
+        table.fail("served_at_first_presentation", "belongs to a notice whose channels have registered_letter")
+    return table.boolean("served_at_first_presentation")
 
 
 def _item(table: Table, parts: Parts) -> NoticeItem:

@@ -116,6 +116,12 @@ def fault_of(parse, *arguments):
             "notices.6.channels",
             "is served by email or registered_letter",
         ),
+        (
+            'channels = ["console", "email"]',
+            'channels = ["console", "email"]\nserved_at_first_presentation = true',
+            "notices.0.served_at_first_presentation",
+            "whose channels have registered_letter",
+        ),
         ("after = { months = 1,", "after = { months = 1, weeks = 1,", "notices.3.after.weeks", "not a known key"),
         ('days = ["monday",', 'days = ["someday",', "support_hours.days", "'someday'"),
         ("until = 19:00:00", "until = 07:00:00", "support_hours.until", "not after 08:00:00"),

@@ -33,8 +33,8 @@ _CUSTOMER_FIELDS = (
 _LETTER, _OF_NOTICE = _LETTERS.by("id"), _LETTERS.by("notice_id", ordered=True)
 _LETTER_VERSION = compiled(select(_letters.version).where(_letters.id == bindparam("id")), "id")
 _LETTER_FIELDS = (
-    "state", "posting_number", "posted_on", "posted_by", "slip_type", "slip_sha256", "slip_entry_id", "closed_at",
-    "closed_by",
+    "state", "posting_number", "posted_on", "posted_by", "slip_type", "slip_sha256", "slip_entry_id", "outcome",
+    "outcome_on", "served_on", "closed_at", "closed_by",
 )  # fmt: skip
 _OPEN = limited(
     _LETTERS.select()

@@ -168,6 +168,9 @@ class NoticeKindOut(Out):
     erased_within_days: int | None = Field(
         description="Of the notice that precedes an erasure: days after it within which all is erased; else null."
     )
+    served_at_first_presentation: bool = Field(
+        description="Whether a registered letter that was returned counts as served when it was first presented."
+    )
 
 
 class DoubtOut(Out):
