@@ -130,7 +130,10 @@ async def test_the_due_moment_is_the_lead_before_what_is_announced(api):
 
 async def test_the_dpa_that_binds_a_customer_can_set_the_stricter_time(running, api):
     old = {"agreement": "secnumcloud_iaas_3_0"}
-    await bound(api, "First text", "a@old.example", **old)
+    first = await bound(api, "First text", "a@old.example", **old)
+    # The text that binds at the declaration counts, and not one that will.
+    later = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": ahead(days=9), "dpa_id": "dpa_2026_01_09"}
+    await ok(api.post(f"/customers/{first['id']}/agreements", json=later))
     await bound(api, "Third text", "b@new.example", **old, dpa_id="dpa_2026_01_09")
     await bound(api, "Second", "c@two.example")
     made = await announce(api, "subcontractor_change", occurs_at="2027-04-10T10:00:00+02:00")

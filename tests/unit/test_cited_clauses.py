@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from notifications.agreement import Reference, bound_terms, bundled_agreements, bundled_dpas, parse_agreement
+from notifications.agreement import (
+    Reference,
+    bound_terms,
+    bundled_agreements,
+    bundled_dpas,
+    bundled_files,
+    parse_agreement,
+)
 from notifications.agreement.terms import CLAUSE_SEPARATOR
 from notifications.customer.records import LevelChoice, NewsChannel, ProfileVersion
 from notifications.incident import LANGUAGES, Cause, Intent
@@ -33,6 +40,16 @@ _CITED = re.compile(r"\((?:clause|Ziffer) ([^()]*(?:\([^()]*\)[^()]*)*)\)")
 _NUMBER = re.compile(r"(?<![\d.])\d{1,2}(?:\.\d{1,2}){2,}(?![\d.]*\d)|\bDPA \d+")
 _ATTACK = {"intent": Intent.MALICIOUS, "cause": Cause.ATTACK}
 _PROFILE = ProfileVersion(CUSTOMER.id, CUSTOMER.id, 1, (LevelChoice(impacts=("I1",)),), AWARE_AT, AWARE_AT, "operator")
+
+
+@cache
+def without_dpa():
+    """Return the second agreement as one that names no DPA: its levels have no deadline."""
+    text = bundled_files()["secnumcloud_2026.toml"].decode()
+    for removed in (r"\[\[data_protection\]\]\ndpa = .*\nfrom = .*\n", r"(?m)^deadlines = \[.*\]\n"):
+        text, count = re.subn(removed, "", text)
+        assert count
+    return bound_terms(parse_agreement(text.encode(), "secnumcloud_2026.toml"))
 
 
 @cache
@@ -92,9 +109,9 @@ def test_each_cited_clause_is_one_of_the_documents_that_bind(sample, name):
                 assert (terms.reference(Reference.BREACH_CONTENT) or "none") in cited or not terms.references
 
 
-@pytest.mark.parametrize("name", [name for name in bound() if bound()[name].notices])
+@pytest.mark.parametrize("name", [*(name for name in bound() if bound()[name].notices), "without a DPA"])
 def test_each_other_notice_cites_the_bound_documents(name):
-    terms = bound()[name]
+    terms = bound().get(name) or without_dpa()
     for kind in terms.notices:
         made = compose_announced(kind.id, terms, AWARE_AT + timedelta(days=60))
         document = json.loads(made.document)["announcement"]
@@ -126,6 +143,15 @@ def test_the_dpa_is_cited_where_the_dpa_that_binds_has_the_article(agreement, la
         if binds:
             assert document["due"]["binding"] == "hard"
             assert document["announcement"]["lead"]["days"] == 30
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_a_dpa_a_notice_says_nothing_of_one(language):
+    made = compose_announced("subcontractor_change", without_dpa(), AWARE_AT + timedelta(days=60))
+    document = json.loads(made.document)
+    assert "dpa" not in document["agreement"]
+    assert (document["announcement"]["clause"], document["announcement"]["lead"]["clause"]) == ("5.1, 7", "5.1, 7")
+    assert "DPA" not in made.rendered[language].text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
