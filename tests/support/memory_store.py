@@ -536,6 +536,8 @@ class MemoryNotices(MemoryRepository):
         self._writing("notices")
         token = self._records.stamps[size][0]
         for notice_id, proof in proofs.items():
+            if notice_id in self._records.sealed and not self._records.sealed[notice_id].shares_timestamp:
+                raise StateConflictError(f"notice {notice_id} shares no timestamp")
             kept = {} if proof is None else {"log_proof": proof}
             self._set_once(notice_id, "timestamp", timestamp=token, timestamp_independent=independent, **kept)
 
