@@ -92,7 +92,11 @@ async def told(running, api, customers, number):
     for each in range(customers):
         await scenario.customer(api, f"Customer {number}.{each}", contacts=((f"c{number}.{each}@example.org", "en"),))
     sent = len(running.sink.messages)
-    notices = await scenario.release(api, await scenario.declare(api, **GRAVE))
+    incident = await scenario.declare(api, **GRAVE)
+    draft, *_ = await scenario.notices(api, incident)
+    preview = (await ok(api.get(f"/notices/{draft['id']}/preview", params={"language": "en"})))["document"]
+    assert preview["timestamping"] == "by_checkpoint"
+    notices = await scenario.release(api, incident)
     return notices, (await running.sink.wait_for(sent + len(notices)))[sent:]
 
 

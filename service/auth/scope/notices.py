@@ -71,7 +71,7 @@ class ScopedNotices(ScopedRepository):
         return self._tx.notices.readers(incident_id, wanted, self._of_customer(page, None))
 
     def is_of_more_than(self, number: int, incident_id: UUID, facts_version: int) -> bool:
-        # Of other customers it says only that there are many, as each of these notices says itself.
+        self._verify_at_provider("is_of_more_than")
         return self._tx.notices.is_of_more_than(number, incident_id, facts_version)
 
     def seal(self, notice_id: UUID) -> SealedNotice | None:
