@@ -532,8 +532,9 @@ class Cell:
         while left and time.monotonic() < until:
             # What a process has leased ends before the clock jumps: it would send it a second time after the jump.
             # The leases of a dead process end only by the jump.
-            ending = time.monotonic() + 2
-            while "leased" in self._open() and time.monotonic() < ending:
+            for _ in range(40):
+                if "leased" not in self._open():
+                    break
                 await asyncio.sleep(0.05)
             hours += 1
             self.clock.write_text(str(3600 * hours))
