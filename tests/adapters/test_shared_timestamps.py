@@ -328,6 +328,22 @@ async def test_a_waiting_notice_that_is_given_up_keeps_no_other_from_its_token(p
     assert (await second).size == size
 
 
+async def test_two_processes_get_a_token_over_the_same_checkpoint_at_once_and_keep_one(provider):
+    others = [Provider(provider.store, provider.key, authority=provider.authority) for _ in range(4)]
+    for _ in range(10):
+        size = await grown(provider)
+        provider.authority.asked.clear()
+        provider.authority.answers.clear()
+        waiting = [asyncio.create_task(each.dependencies.checkpoint_timestamps.covering(size)) for each in others]
+        while len(provider.authority.asked) < len(others):
+            provider.authority.is_asked.clear()
+            await provider.authority.is_asked.wait()
+        provider.authority.answers.set()
+        found = await asyncio.gather(*waiting)
+        assert {each.size for each in found} == {size}
+        assert len({each.token for each in found}) == 1
+
+
 async def test_requests_are_so_far_apart_as_is_set_and_the_later_covers_all_that_came(provider):
     pauses = []
 

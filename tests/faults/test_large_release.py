@@ -29,6 +29,7 @@ from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust, verify_command
 from service.settings import load_settings
 from support import scenario
+from support.announcements import announce, bound, released
 from support.postgresql_server import postgresql_server
 from support.scenario import ok
 
@@ -210,3 +211,21 @@ async def test_while_the_authority_is_away_they_go_undated_and_one_token_dates_t
                 verify_whole(bundle.content, trust, tmp_path / "bundle")
         found = checked(data_folder, engine)
         assert not found.differences, found.differences
+
+
+async def test_the_notices_of_an_announcement_share_too(data_folder, service_log):
+    async with (
+        Authority(stamper_of(data_folder)) as authority,
+        embedded_service(data_folder, **settings_for(authority, data_folder)) as running,
+    ):
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
+            for number in range(CUSTOMERS):
+                await bound(api, f"Customer {number}", f"c{number}@example.org")
+            await released(api, await announce(api))
+            mails = await running.sink.wait_for(CUSTOMERS)
+            assert authority.asked <= 2
+            trust = load_trust(running.trust_dir)
+            for mail in mails:
+                steps = list(verify_notice_mail(mail.content, trust))
+                assert steps[3].finding.endswith("over the checkpoint of the proof")

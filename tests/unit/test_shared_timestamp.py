@@ -1,6 +1,8 @@
 """Notices that share a timestamp over a checkpoint: what the verifiers take, and each thing that they refuse."""
 
 import io
+import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,8 +13,10 @@ from notifications.audit.proof import format_proof, parse_proof
 from notifications.errors import VerificationError
 from notifications.evidence.bundle.verification import verify_bundle
 from notifications.evidence.verification import CERTIFICATE, CHECKPOINT, DOCUMENT, INCLUSION, TIMESTAMP
+from notifications.wording import render
 from service.crypto.key_files import load_log_key
 from support.bundle_sample import SEALED, Sample, archive
+from support.notice_samples import compose, plain_facts
 from support.sealed_sample import ORIGIN, Office, files_of, refused, steps_of_files, steps_of_mail, write_signer
 
 PROOF = f"{SEALED}notice.tlog-proof"
@@ -35,6 +39,23 @@ def own(office):
 
 def checkpoint_of(sealed):
     return parse_proof(sealed.log_proof).checkpoint
+
+
+@pytest.mark.parametrize("language", ["fr", "en", "de"])
+def test_the_words_say_what_the_timestamp_is_over_and_how_to_check_it(language):
+    document = json.loads(compose(plain_facts()).document)
+    own = render(document, language).text
+    assert "openssl ts -verify -in notice.json.tsr -data notice.json.p7s -CAfile tsa.pem" in own
+    assert "sed " not in own
+    said = render(document | {"timestamping": "by_checkpoint"}, language).text
+    assert "sed '1,/^$/d' notice.tlog-proof > checkpoint" in said
+    assert "openssl ts -verify -in notice.json.tsr -data checkpoint -CAfile tsa.pem" in said
+    assert "-data notice.json.p7s" not in said
+    item = re.compile(r"- (notice\.json\.tsr\s?: .*?)\n +- notice\.tlog-proof", re.DOTALL)
+    (own_item,), (item_said,) = item.findall(own), item.findall(said)
+    assert "notice.tlog-proof" in item_said
+    assert "notice.tlog-proof" not in own_item
+    assert (language == "en") == ("a timestamp over the checkpoint" in item_said)
 
 
 class TestFiles:
