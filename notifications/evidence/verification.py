@@ -51,6 +51,10 @@ MAIL_AGREES = "mail agrees with the document"
 INCLUSION = "inclusion in the log"
 CHECKPOINT = "checkpoint signature"
 
+#: What a document says of its timestamp (``timestamping``): it is over the document's signature, or over the checkpoint
+#: of the proof, which other notices share. Documents that do not say it have their own.
+OWN_TIMESTAMP, SHARED_TIMESTAMP = "per_notice", "by_checkpoint"
+
 #: Steps for a mail, in the order in which they run.
 MAIL_STEPS = (
     STRUCTURE, MAIL_SIGNATURE, DOCUMENT_SIGNATURE, TIMESTAMP, CERTIFICATE, DOCUMENT, MAIL_AGREES, INCLUSION, CHECKPOINT,
@@ -189,7 +193,9 @@ def verify_notice_files(files: NoticeFiles, trust: Trust) -> Iterator[VerifiedSt
     """Run the steps for a notice as files; raises VerificationError with the step's name at the first that fails.
 
     1. Document signature: CMS over the document, in the one strict form.
-    2. Timestamp: an RFC 3161 token over the signature, under the authority's root.
+    2. Timestamp: an RFC 3161 token under the authority's root, over what the document says: its signature, or the
+       checkpoint of the proof. The checkpoint dates the signature by steps 5 and 6: its tree has the leaf, and the leaf
+       commits to the signature.
     3. Certificate chain: the certificate is for mail, chains to the CA, and was valid at the time of the timestamp.
     4. Document: canonical JSON of the known schema, and the attached list of resources is the one that it states.
     5. Inclusion: the leaf commits to exactly these bytes, agrees with the document, and is in the tree of the
@@ -239,6 +245,23 @@ def _date(parsed: SignedMail) -> datetime:
         raise VerificationError(MAIL_SIGNATURE, "has no readable date under the signature") from None
 
 
+def shares_timestamp(document: bytes) -> bool:
+    """Return whether a document says that its timestamp is over a checkpoint; NOT checked: that it is a document."""
+    try:
+        stated = parse_canonical(document)
+    except InvalidInputError:
+        return False
+    return isinstance(stated, dict) and stated.get("timestamping") == SHARED_TIMESTAMP
+
+
+def _is_over(token: bytes, content: bytes, trust: Trust) -> bool:
+    try:
+        verify_timestamp(token, content, trust.timestamp_roots, TIMESTAMP)
+    except VerificationError:
+        return False
+    return True
+
+
 class _Files:
     """The steps over the files of a notice. Each step uses the results of the steps before it."""
 
@@ -261,15 +284,28 @@ class _Files:
         return f"by {', '.join(self.signed.addresses)}"
 
     def verify_timestamp(self, number: int) -> VerifiedStep:
-        token = self._files.timestamp
+        token, shared = self._files.timestamp, shares_timestamp(self._files.document)
+        if shared and "timestamp" in self._leaf.commitments:
+            raise VerificationError(
+                TIMESTAMP, "the document says that its timestamp is over a checkpoint, and the log holds one of its own"
+            )
         if token is None:
             if "timestamp" in self._leaf.commitments:
                 raise VerificationError(TIMESTAMP, "the log holds a timestamp of this notice, and it is not here")
             self._at = self._leaf.at
             return VerifiedStep(number, TIMESTAMP, "follows: the authority had not answered yet", pending=True)
-        verified = verify_timestamp(token, self._files.signature, self._trust.timestamp_roots, TIMESTAMP)
+        signature, checkpoint = ("its signature", self._files.signature), ("a checkpoint", self._proof.checkpoint)
+        (stated, content), other = (checkpoint, signature) if shared else (signature, checkpoint)
+        try:
+            verified = verify_timestamp(token, content, self._trust.timestamp_roots, TIMESTAMP)
+        except VerificationError:
+            if _is_over(token, other[1], self._trust):
+                reason = f"the token is over {other[0]} and not, as the document says, over {stated}"
+                raise VerificationError(TIMESTAMP, reason) from None
+            raise
         self._at = verified.at
-        return VerifiedStep(number, TIMESTAMP, f"{self._at:%Y-%m-%d %H:%M:%S} UTC by {verified.authority}")
+        finding = f"{self._at:%Y-%m-%d %H:%M:%S} UTC by {verified.authority}"
+        return VerifiedStep(number, TIMESTAMP, f"{finding}, over the checkpoint of the proof" if shared else finding)
 
     def verify_certificate(self) -> str:
         if self._at is None:
@@ -295,6 +331,8 @@ class _Files:
             raise VerificationError(DOCUMENT, "the list of resources attached is not the one it states")
         if "exercise" in document and document["exercise"] is not True:
             raise VerificationError(DOCUMENT, "says of an exercise something else than that it is one")
+        if document.get("timestamping", OWN_TIMESTAMP) not in (OWN_TIMESTAMP, SHARED_TIMESTAMP):
+            raise VerificationError(DOCUMENT, "says of its timestamp something that is not known here")
         self.document = document
         mark = "EXERCISE, " if "exercise" in document else ""
         return f"{mark}{document['ticket']} #{document['sequence']}, {document['kind']}, {document['tlp']}"

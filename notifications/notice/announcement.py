@@ -13,7 +13,7 @@ from notifications.canonical_json import timestamp_text
 from notifications.customer.records import Customer, NewsChannel
 from notifications.decision.announced import AnnouncedDue, announced_due
 from notifications.incident import Announcement, Incident, IncidentFacts
-from notifications.notice.document import Provider, document_head
+from notifications.notice.document import OWN_TIMESTAMP, SHARED_TIMESTAMP, Provider, document_head
 from notifications.notice.life import Notice
 from notifications.notice.rendered import ComposedNotice, rendered_document
 
@@ -38,6 +38,7 @@ def compose_announcement(
     languages: Sequence[str],
     zones: Sequence[tuple[str, str]] = (),
     named: tuple[str, str] | None = None,
+    shares_timestamp: bool = False,
 ) -> ComposedNotice:
     """Return the notice of one customer on one version of an announcement; the arguments are those of an incident's.
 
@@ -94,7 +95,7 @@ def compose_announcement(
         # As in the document of an incident: a verifier reads it, and an announcement has no effect of an incident.
         "effect": None,
         "news_channel": NewsChannel.SAME.value,
-        "timestamping": "per_notice",
+        "timestamping": SHARED_TIMESTAMP if shares_timestamp else OWN_TIMESTAMP,
         "timestamp_independent": timestamp_independent,
     }
     return rendered_document(document, languages, zones, None)

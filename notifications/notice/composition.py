@@ -34,13 +34,15 @@ def compose_notice(
     zones: Sequence[tuple[str, str]] = (),
     entity: Entity = NOTHING_STATED,
     law: Law | None = None,
+    shares_timestamp: bool = False,
 ) -> ComposedNotice:
     """Return the notice of one customer on one version of the facts.
 
     ``previous_facts``: the facts of the previous notice. ``supersedes``: the sequence of that notice and the SHA-256 of
     its document in hex. ``timestamp_independent``: whether the timestamp authority is independent of the provider; None
     if not known. ``entity``: what the customer states of itself. ``law``: None for the bundled one.
-    ``zones``: the languages and time zones of contacts whose time zone is not the customer's.
+    ``zones``: the languages and time zones of contacts whose time zone is not the customer's. ``shares_timestamp``: its
+    timestamp will be one over a checkpoint of the log.
 
     1. Put the affected resources into a table if there are many.
     2. Build the document.
@@ -70,6 +72,7 @@ def compose_notice(
         resources_csv=table,
         entity=entity,
         law=bundled_law() if law is None else law,
+        shares_timestamp=shares_timestamp,
     )
     # 3. and 4.
     return rendered_document(document, languages, zones, table)

@@ -39,8 +39,9 @@ from notifications.wording import words
 #: The ``schema`` of every document.
 SCHEMA = "greffier.notice/1"
 
-#: Each notice gets its own timestamp token, over its signature.
-_TIMESTAMPING = "per_notice"
+#: Values of ``timestamping``: the notice has its own token, over its signature; or one over a checkpoint of the log,
+#: which it shares with other notices.
+OWN_TIMESTAMP, SHARED_TIMESTAMP = "per_notice", "by_checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def notice_document(
     resources_csv: bytes | None,
     entity: Entity,
     law: Law,
+    shares_timestamp: bool = False,
 ) -> dict[str, Any]:
     """Return the document without its ``renderings``, which are made from it.
 
@@ -127,7 +129,7 @@ def notice_document(
         "personal_data": _personal_data(view, provider, agreement) if decision.personal_data_breach else None,
         "your_deadlines": own_deadlines(facts, view, entity, law),
         "changes": changed,
-        "timestamping": _TIMESTAMPING,
+        "timestamping": SHARED_TIMESTAMP if shares_timestamp else OWN_TIMESTAMP,
         "timestamp_independent": timestamp_independent,
         # Only exercises have it, so that the bytes of every other document are as they were.
         **({"exercise": True} if notice.exercise else {}),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from notifications.canonical_json import canonicalize
+from notifications.notice.document import SHARED_TIMESTAMP
 from notifications.wording import Rendered, render
 
 
@@ -21,6 +22,8 @@ class ComposedNotice:
     zoned: Mapping[tuple[str, str], Rendered]
     #: all affected resources, if there are more than the document lists; else None
     resources_csv: bytes | None
+    #: its timestamp is to be one over a checkpoint of the log, as the document says
+    shares_timestamp: bool = False
 
 
 def rendered_document(
@@ -42,7 +45,8 @@ def rendered_document(
         for (language, zone), words in (*by_reader, *zoned.items())
         for media_type, body in (("text/html", words.html), ("text/plain", words.text))
     ]
-    return ComposedNotice(canonicalize(document), rendered, zoned, resources_csv)
+    shares_timestamp = document["timestamping"] == SHARED_TIMESTAMP
+    return ComposedNotice(canonicalize(document), rendered, zoned, resources_csv, shares_timestamp)
 
 
 def _digest(language: str, time_zone: str | None, media_type: str, body: str) -> dict[str, Any]:

@@ -29,7 +29,8 @@ class SealedNotice:
     document: bytes
     #: detached CMS SignedData over ``document``, DER
     signature: bytes
-    #: RFC 3161 TimeStampResp over ``signature``, DER; None until the authority has answered
+    #: RFC 3161 TimeStampResp, DER, over ``signature``, or, if it is shared, over the checkpoint of ``log_proof``; None
+    #: until the authority has answered
     timestamp: bytes | None
     #: whether the authority that gave ``timestamp`` is independent of the provider
     timestamp_independent: bool
@@ -41,6 +42,8 @@ class SealedNotice:
     #: one per language and time zone of the customer's contacts; stored, so that a later version of the templates
     #: cannot change a sealed text
     renderings: tuple[SealedRendering, ...] = ()
+    #: the timestamp is over a checkpoint of the log, so that other notices share it, as ``document`` says
+    shares_timestamp: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from notifications.ports.escalations import EscalationRepository as EscalationRe
 from notifications.ports.incidents import IncidentOverview as IncidentOverview
 from notifications.ports.incidents import IncidentRepository as IncidentRepository
 from notifications.ports.incidents import StoredDecision as StoredDecision
+from notifications.ports.log import CheckpointTimestamps as CheckpointTimestamps
 from notifications.ports.log import CosignedBy as CosignedBy
 from notifications.ports.log import Log as Log
 from notifications.ports.log import LoggedHead as LoggedHead

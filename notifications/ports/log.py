@@ -91,6 +91,18 @@ class LogRepository(Protocol):
         ...
 
 
+class CheckpointTimestamps(Protocol):
+    """Timestamps over checkpoints of the log, which date all that the checkpoint covers."""
+
+    async def covering(self, size: int) -> TimestampedCheckpoint:
+        """Return a timestamped checkpoint of at least this size, durable; one that is there already, or a new one.
+
+        A signed checkpoint of this size must exist. Requests to the authority are shared: many callers wait for one.
+        Raises TimestampUnavailableError if the authority gives no valid token; the caller decides whether to ask again.
+        """
+        ...
+
+
 class Log(Protocol):
     """The sequenced audit log. Use cases wait until it includes an entry."""
 

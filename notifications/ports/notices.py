@@ -113,7 +113,27 @@ class NoticeRepository(Protocol):
         ...
 
     def without_timestamp(self, limit: int) -> Sequence[UUID]:
-        """Return the sealed notices that have no timestamp yet, oldest first."""
+        """Return the sealed notices that have no timestamp of their own yet, oldest first."""
+        ...
+
+    def owing_shared_timestamp(self, notice_ids: Collection[UUID]) -> frozenset[UUID]:
+        """Return those of these sealed notices that share a timestamp and have none yet, in one statement."""
+        ...
+
+    def set_shared_timestamps(self, proofs: Mapping[UUID, bytes | None], size: int, *, independent: bool) -> None:
+        """Record for each notice, once, that the timestamp of the checkpoint of this size dates it.
+
+        Notice to its log proof under that checkpoint; None if the proof that it has is under it. The other proof stays.
+        Raises StateConflictError if a notice has its timestamp already.
+        """
+        ...
+
+    def without_shared_timestamp(self, limit: int) -> Sequence[UUID]:
+        """Return the notices with a log proof that share a timestamp and have none yet, oldest first."""
+        ...
+
+    def is_of_more_than(self, number: int, incident_id: UUID, facts_version: int) -> bool:
+        """Return whether more than this number of notices, withdrawn ones left out, state these facts."""
         ...
 
     def add_pdf(self, notice_id: UUID, language: str, time_zone: str | None, entry_id: UUID) -> None:

@@ -11,6 +11,11 @@ _NOTICE_COMMAND = (
     " -purpose smimesign -out /dev/null"
 )
 _TIMESTAMP_COMMAND = "openssl ts -verify -in notice.json.tsr -data notice.json.p7s -CAfile tsa.pem"
+#: A shared timestamp is over the checkpoint, which is all that follows the first empty line of the proof.
+_SHARED_COMMANDS = (
+    "sed '1,/^$/d' notice.tlog-proof > checkpoint",
+    "openssl ts -verify -in notice.json.tsr -data checkpoint -CAfile tsa.pem",
+)
 _GREFFIER_COMMAND = "greffier verify mail.eml --trust DIR"
 
 
@@ -55,6 +60,8 @@ def _news(reader: Reader) -> str:
 def checking(reader: Reader) -> Section:
     """Return how to verify the notice, and how far its timestamp can be trusted."""
     say, document = reader.say, reader.document
+    shared = document["timestamping"] == "by_checkpoint"
+    timestamp_commands = _SHARED_COMMANDS if shared else (_TIMESTAMP_COMMAND,)
     blocks: list[Block] = [
         Paragraph(
             say(
@@ -65,7 +72,12 @@ def checking(reader: Reader) -> Section:
         Items(
             (
                 say("notice.json.p7s: our signature over the notice"),
-                say("notice.json.tsr: a timestamp over that signature; it proves when it existed"),
+                say(
+                    "notice.json.tsr: a timestamp over the checkpoint at the end of notice.tlog-proof; it proves when"
+                    " the signature existed, because the checkpoint covers it"
+                )
+                if shared
+                else say("notice.json.tsr: a timestamp over that signature; it proves when it existed"),
                 say("notice.tlog-proof: the proof that our audit log holds the notice"),
             )
         ),
@@ -76,7 +88,7 @@ def checking(reader: Reader) -> Section:
             )
         ),
     ]
-    if document["timestamping"] == "by_checkpoint":
+    if shared:
         blocks.append(
             Paragraph(say("This notice is timestamped together with others, through a checkpoint of the log."))
         )
@@ -98,6 +110,6 @@ def checking(reader: Reader) -> Section:
                 " their folder. Save this message as mail.eml and its attachments beside it, then type:"
             )
         ),
-        Commands((_GREFFIER_COMMAND, _MAIL_COMMAND, _NOTICE_COMMAND, _TIMESTAMP_COMMAND)),
+        Commands((_GREFFIER_COMMAND, _MAIL_COMMAND, _NOTICE_COMMAND, *timestamp_commands)),
     ]
     return Section(say("How to check that this notice is genuine"), tuple(blocks))

@@ -15,6 +15,7 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.notices.sealing_dependencies import SealingDependencies, TimestampRequest
 from service.audit_log.sequencer import Sequencer, SequencerSettings
+from service.audit_log.shared_timestamps import SharedTimestamps
 from service.audit_log.witness.client import WitnessClient, heads_elsewhere
 from service.auth.authentication import Authenticator
 from service.bootstrap.agreements import load_agreements
@@ -170,6 +171,10 @@ async def build_core(
             escalation=EscalationPolicy(**settings.escalation.model_dump()),
             pdf_maker=pdf_maker(signer, authority),
             at_once=_at_once,
+            own_timestamps_max=settings.timestamps.one_each_up_to,
+            checkpoint_timestamps=SharedTimestamps(
+                store, authority, clock, every_seconds=settings.timestamps.shared_every_seconds
+            ),
         ),
         webhook=webhook_channel(settings, masters, clock),
     )

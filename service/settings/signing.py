@@ -53,6 +53,15 @@ class TimestampSettings(Part):
     )
     independent: bool = Field(default=True, description="The authority is not under the provider's control.")
     timeout_seconds: float = Field(default=10, gt=0, description="Time for one answer of the authority.")
+    one_each_up_to: int | None = Field(
+        default=None,
+        ge=0,
+        description="Notices of a release to more customers than this share timestamps over checkpoints of the log; 0: "
+        "all do. Without it, every notice has a timestamp of its own.",
+    )
+    shared_every_seconds: float = Field(
+        default=1, ge=0, le=60, description="Least time between two requests for a timestamp that notices share."
+    )
     ahead_seconds: float = Field(
         default=AHEAD_SECONDS,
         ge=0,

@@ -71,8 +71,9 @@ SCOPED = {
     "incidents": "by_ticket current_decisions decisions facts_at get interventions page require require_announcement",
     "log": "checkpoint cosignatures head heads node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
-    "notices": "acknowledgements add_acknowledgement add_opening counted get inbox inbox_counts listed of_incident"
-    " openings page readers require seal seal_entry_id",
+    # A preview says whether its notice shares its timestamp: only the provider counts the notices of a release.
+    "notices": "acknowledgements add_acknowledgement add_opening counted get inbox inbox_counts is_of_more_than listed"
+    " of_incident openings page readers require seal seal_entry_id",
     "resources": "add_lookup concerned concerned_resources counts drop_lookups history latest_snapshot lookup page",
     "reports": "of_period periods",
     "responses": "add get",

@@ -606,6 +606,60 @@ class TestSeals:
             await store.write(lambda tx: tx.notices.set_log_proof(NOBODY, b"proof"))
         assert (await store.read(lambda tx: tx.notices.seal(ids[0]))).log_proof == b"proof"
 
+    async def test_a_shared_timestamp_is_that_of_its_checkpoint_and_set_once(self, store, notices):
+        ids = [notice.id for notice in notices]
+        sealed = [make_sealed(notice, shares_timestamp=number < 2) for number, notice in enumerate(notices)]
+        await store.write(lambda tx: tx.notices.add_seals([(item, uuid4()) for item in sealed]))
+        await store.write(lambda tx: tx.audit.append([make_entry()]))
+
+        def confirm(tx):
+            tx.log.grow(0, tx.audit.pending(1), [(0, 0, bytes(32))], b"checkpoint 1")
+            tx.log.add_timestamp(1, b"token", NOW)
+
+        await store.write(confirm)
+        # Until it is proven, a notice is about to get its timestamp with its proof.
+        assert list(await store.read(lambda tx: tx.notices.without_shared_timestamp(9))) == []
+        await store.write(lambda tx: tx.notices.set_log_proof(ids[0], b"early"))
+        assert list(await store.read(lambda tx: tx.notices.without_shared_timestamp(9))) == ids[:1]
+        assert list(await store.read(lambda tx: tx.notices.without_timestamp(9))) == ids[2:]
+        assert [item.notice_id for item in await store.read(lambda tx: tx.notices.undated(9))] == ids
+        await store.write(lambda tx: tx.notices.set_timestamp_refusal("it is away"))
+        assert {item.reason for item in await store.read(lambda tx: tx.notices.undated(9))} == {"it is away"}
+        assert await store.read(lambda tx: tx.notices.owing_shared_timestamp([*ids, NOBODY])) == set(ids[:2])
+        assert await store.read(lambda tx: tx.notices.owing_shared_timestamp([])) == set()
+
+        def both(tx):
+            tx.notices.set_log_proofs({ids[1]: b"proof"})
+            tx.notices.set_shared_timestamps({ids[0]: b"late", ids[1]: None}, 1, independent=False)
+
+        await store.write(both)
+        given = {"timestamp": b"token", "timestamp_independent": False}
+        assert await store.read(lambda tx: tx.notices.seal(ids[0])) == replace(sealed[0], log_proof=b"late", **given)
+        assert await store.read(lambda tx: tx.notices.seal(ids[1])) == replace(sealed[1], log_proof=b"proof", **given)
+        assert await store.read(lambda tx: tx.notices.owing_shared_timestamp(ids)) == set()
+        assert list(await store.read(lambda tx: tx.notices.without_shared_timestamp(9))) == []
+        assert [item.notice_id for item in await store.read(lambda tx: tx.notices.undated(9))] == ids[2:]
+        for notice_id, error in ((ids[0], StateConflictError), (ids[2], StateConflictError), (NOBODY, NotFoundError)):
+            with pytest.raises(error):
+                await store.write(
+                    lambda tx, each=notice_id: tx.notices.set_shared_timestamps({each: None}, 1, independent=True)
+                )
+
+    async def test_whether_many_notices_state_the_same_facts(self, store, incident, customer):
+        states = (NoticeState.DRAFT, NoticeState.SEALED, NoticeState.WITHDRAWN)
+        made = [
+            make_notice(incident, customer, sequence=number, state=state, facts_version=1)
+            for number, state in enumerate(states, 1)
+        ]
+        made.append(make_notice(incident, customer, sequence=4, facts_version=2))
+        await store.write(lambda tx: tx.notices.add(made))
+        asked = [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (0, 3)]
+        found = await store.read(
+            lambda tx: [tx.notices.is_of_more_than(n, incident.id, version) for n, version in asked]
+        )
+        assert found == [True, True, False, True, False, False]
+        assert not await store.read(lambda tx: tx.notices.is_of_more_than(0, NOBODY, 1))
+
     async def test_a_pdf_is_the_opening_of_its_entry_and_kept_once(self, store, notices):
         notice = notices[0]
         entries = [make_entry(openings=(("pdf", content),)) for content in (b"%PDF-1", b"%PDF-2", b"%PDF-3")]

@@ -1,6 +1,7 @@
 """A notice is checked in the reader's browser: what is genuine is said to be, and a changed byte is found and named."""
 
 import re
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -58,9 +59,10 @@ class Site(BrowsedSite):
         return handle
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def site(prepared_folder, tmp_path_factory, chromium):
-    async with browsed_site(chromium, prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+@asynccontextmanager
+async def site_with_a_notice(chromium, prepared_folder, place, **settings):
+    """Start a service and tell one customer."""
+    async with browsed_site(chromium, prepared_folder, place, **settings) as begun:
         made = await customer(
             begun.api, "Alpha", contacts=(("soc@alpha.example", "en"),), acknowledge_within_seconds=3600
         )
@@ -75,6 +77,12 @@ async def site(prepared_folder, tmp_path_factory, chromium):
         (notice,) = await release(begun.api, incident)
         await begun.service.sink.wait_for(1, timeout_seconds=60)
         yield Site(**vars(begun), customer=made, notice=notice["id"])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(prepared_folder, tmp_path_factory, chromium):
+    async with site_with_a_notice(chromium, prepared_folder, tmp_path_factory.mktemp("browsed")) as begun:
+        yield begun
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -84,7 +84,7 @@ class BareText(HTMLParser):
 #: File names, and commands that are typed as they are.
 NOT_LANGUAGE = re.compile(
     r"notice\.(json|tlog-proof|eml)[.\w]*|resources\.csv|log-verifier\.js"
-    r"|<pre class=\"command\">(?:openssl|greffier) .*?</pre>"
+    r"|<pre class=\"command\">(?:openssl|greffier|sed) .*?</pre>"
 )
 
 

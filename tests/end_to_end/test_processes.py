@@ -230,6 +230,36 @@ async def test_one_serves_and_two_work_and_each_message_goes_out_once(house):
     assert head.size > 40
 
 
+async def test_two_workers_share_the_timestamps_of_their_notices(house):
+    """A worker that does not lead sees checkpoints and tokens in the database."""
+    sharing = {"timestamps__one_each_up_to": 2, "log__timestamp_every_seconds": 0}
+    serving, *_ = await asyncio.gather(
+        house.serve("--no-work", **sharing), house.worker(**sharing), house.worker(**sharing)
+    )
+    api = await house.client(serving)
+    addresses = [f"customer-{number}@valmont.example" for number in range(12)]
+    for address in addresses:
+        await scenario.customer(api, address, contacts=[(address, "fr")])
+    incidents = [await scenario.declare(api, **GRAVE) for _ in range(3)]
+    released = [await scenario.release(api, incident) for incident in incidents]
+    notices = [notice for notices in released for notice in notices]
+    await house.recorded(api, notices, 3 * len(addresses))
+    trust = load_trust(house.data / "trust")
+    for message in house.relay.messages:
+        steps = list(verify_notice_mail(message.content, trust))
+        assert steps[3].finding.endswith("over the checkpoint of the proof")
+    async with await psycopg.AsyncConnection.connect(house.owner_address) as connection:
+        found = await connection.execute(
+            "SELECT (SELECT count(*) FROM shared_timestamps), (SELECT count(*) FROM checkpoint_timestamps),"
+            " (SELECT count(*) FROM seal_timestamps)"
+        )
+        dated, tokens, own = await found.fetchone()
+    assert (dated, own) == (36, 0)
+    # One for each group that is sealed together, and both workers may ask for the same one.
+    assert 1 <= tokens <= len(notices) / 3
+    await house.verify_log()
+
+
 async def test_a_worker_that_is_killed_in_the_middle_loses_nothing(house):
     serving, one, two = await asyncio.gather(house.serve("--no-work"), house.worker(), house.worker())
     api = await house.client(serving)

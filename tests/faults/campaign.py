@@ -60,6 +60,8 @@ WORKING = (
     "lease_released_notices", "sign", "timestamp", "add_sealed", "grow_tree", "write_head", "included", "set_log_proof",
     "lease_deliveries", "send_mail", "send_console", "send_webhook", "finish_attempts",
 )  # fmt: skip
+#: Points that only a cell comes to whose notices share timestamps.
+SHARING = ("add_timestamp", "set_shared_timestamps")
 #: What the sink has done when the process that sends to it dies.
 SINK = ("content", "recorded", "answered")
 #: The customer that also has its notices posted.
@@ -281,6 +283,8 @@ class Cell:
         self.folder = folder / f"cell-{number}"
         self.data = self.folder / "data"
         shutil.copytree(prepared, self.data)
+        #: whether its notices share timestamps: those of every other cell do
+        self.shares = number % 2 == 0
         self.clock = self.folder / "ahead"
         self.clock.write_text("0")
         self.chance = random.Random(f"{seed}/{number}")
@@ -300,7 +304,7 @@ class Cell:
     def _schedule(self):
         """Every step before and after, mixed with the sink's stages and with any moment, in an order by chance."""
         while True:
-            points = (*SERVING, *WORKING)
+            points = (*SERVING, *WORKING, *(SHARING if self.shares else ()))
             steps = [{"point": p, "when": w} for p, w in product(points, ("before", "after"))]
             mixed = [*steps, *({"sink": stage} for stage in SINK * 2), *[{"random": True}] * 8]
             if self.database is not None:
@@ -316,6 +320,8 @@ class Cell:
             "webhooks__allow_private": True, "webhooks__ca_file": str(self.folder / "ca.pem"),
             "webhooks__timeout_seconds": 5,
         }  # fmt: skip
+        if self.shares:
+            settings |= {"timestamps__one_each_up_to": 0, "timestamps__shared_every_seconds": 0.05}
         if self.database is not None:
             settings |= {"database__url": self.database.address, "limits__lease_seconds": 10}
         return settings
@@ -524,6 +530,12 @@ class Cell:
         hours = 0
         left = self._open()
         while left and time.monotonic() < until:
+            # What a process has leased ends before the clock jumps: it would send it a second time after the jump.
+            # The leases of a dead process end only by the jump.
+            for _ in range(40):
+                if "leased" not in self._open():
+                    break
+                await asyncio.sleep(0.05)
             hours += 1
             self.clock.write_text(str(3600 * hours))
             await asyncio.sleep(1.0 if hours < 10 else 3.0)

@@ -48,6 +48,7 @@ from service.store.incidents.idempotency import ResponseRecords
 from service.store.incidents.incidents import IncidentRecords
 from service.store.incidents.notices import NoticeRecords
 from service.store.incidents.seals import SealRecords
+from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.tree import TreeRecords
 from service.system.http_server import bound_socket
 from service.system.logging import SystemClock, configure_logging
@@ -62,6 +63,8 @@ IN_TRANSACTION = {
     "lease_released_notices": (NoticeRecords, "lease_released"),  # released notices are taken
     "add_sealed": (SealRecords, "add_seals"),  # seal_notice 4: seal, deliveries and entry are stored
     "set_log_proof": (SealRecords, "set_log_proofs"),  # seal_notice 5: the proof is stored
+    "add_timestamp": (CheckpointTimestampRecords, "add_timestamp"),  # a token over a checkpoint is stored
+    "set_shared_timestamps": (SealRecords, "set_shared_timestamps"),  # seal_notice 5: what dates the notice is stored
     # the sequencer
     "grow_tree": (TreeRecords, "grow"),  # sequencer 3: indices, nodes and checkpoint are stored
     # deliver_notice

@@ -55,3 +55,25 @@ async def test_of_several_processes_and_their_database_each_may_die(tmp_path):
     assert (findings.lost, findings.stuck, findings.wrong) == ([], [], [])
     assert (findings.kills.total(), findings.kills["the database server"]) == (3, 1)
     assert findings.owed == findings.accepted + findings.failed > 0
+
+
+class SharingCell(Cell):
+    def _schedule(self):
+        # The first process was started without a trap.
+        yield {"random": True}
+        yield from (
+            {"point": point, "when": when, "nth": 1}
+            for point in ("timestamp", "add_timestamp", "set_log_proof", "set_shared_timestamps")
+            for when in ("before", "after")
+        )
+
+
+@pytest.mark.timeout(240)
+async def test_killed_at_each_step_of_a_shared_timestamp_nothing_is_lost_and_nothing_stands_still(tmp_path):
+    cell = SharingCell(2, prepared_folder(tmp_path), tmp_path, 9, seed=1)
+    assert cell.shares
+    findings = await cell.run()
+    assert (findings.lost, findings.stuck, findings.wrong) == ([], [], [])
+    assert findings.kills.total() == 9
+    assert findings.kills["any moment"] == 1
+    assert findings.owed == findings.accepted + findings.failed > 0

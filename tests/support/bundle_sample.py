@@ -38,11 +38,14 @@ FIRST, SEALED, ATTEMPTED, STAMPED, PLACED = (entry_folder(index) for index in (2
 class Sample:
     """The parts of a genuine bundle by name, and methods that make archives of them."""
 
-    def __init__(self, office, *, mail=None, signature=None, placed=None):
-        """Each argument replaces the genuine part: a provider may forge its own bundle."""
+    def __init__(self, office, *, mail=None, signature=None, placed=None, shared=False):
+        """Each argument replaces the genuine part: a provider may forge its own bundle.
+
+        ``shared``: the timestamp of the notice is over a checkpoint, and none came later.
+        """
         self.office = office
         self.key = load_log_key(office.files.log_key, None)
-        sealed = office.seal()
+        sealed = office.seal(shared=shared)
         extra = parse_notice_extra(parse_proof(sealed.log_proof).extra)
         mail = mail or office.mail(sealed)
         signature = signature or sealed.signature
@@ -101,6 +104,13 @@ class Sample:
         for words in sealed.renderings:
             self.parts[f"{SEALED}words.{words.language}.txt"] = words.text.encode()
             self.parts[f"{SEALED}words.{words.language}.html"] = words.html.encode()
+        if shared:
+            self.parts[f"{SEALED}notice.tlog-proof"] = sealed.log_proof
+            for name in [name for name in self.parts if name.startswith(STAMPED)]:
+                del self.parts[name]
+            self.header = replace(self.header, entries=4)
+            self.parts |= {"bundle.json": format_header(self.header)}
+            self.parts["README.txt"] = readme(self.header, revocations=False)
         carried = certificates_of_signature(sealed.signature) + certificates_of_token(sealed.timestamp)
         self.parts |= dict(signer_part(certificate) for certificate in carried)
         self.parts |= self.listed(self.parts)

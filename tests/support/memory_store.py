@@ -524,19 +524,53 @@ class MemoryNotices(MemoryRepository):
         self._writing("notices")
         self._set_once(notice_id, "timestamp", timestamp=token, timestamp_independent=independent)
 
+    def owing_shared_timestamp(self, notice_ids):
+        sealed = self._records.sealed
+        return frozenset(
+            each
+            for each in notice_ids
+            if each in sealed and sealed[each].shares_timestamp and sealed[each].timestamp is None
+        )
+
+    def set_shared_timestamps(self, proofs, size, *, independent):
+        self._writing("notices")
+        token = self._records.stamps[size][0]
+        for notice_id, proof in proofs.items():
+            if notice_id in self._records.sealed and not self._records.sealed[notice_id].shares_timestamp:
+                raise StateConflictError(f"notice {notice_id} shares no timestamp")
+            kept = {} if proof is None else {"log_proof": proof}
+            self._set_once(notice_id, "timestamp", timestamp=token, timestamp_independent=independent, **kept)
+
+    def without_shared_timestamp(self, limit):
+        owed = self.owing_shared_timestamp(self._records.sealed)
+        return [key for key, item in self._records.sealed.items() if key in owed and item.log_proof is not None][:limit]
+
+    def is_of_more_than(self, number, incident_id, facts_version):
+        stating = [
+            notice
+            for notice in self._records.notices.values()
+            if (notice.incident_id, notice.facts_version) == (incident_id, facts_version)
+            and notice.state is not NoticeState.WITHDRAWN
+        ]
+        return len(stating) > number
+
     def undated(self, limit):
         return [
             UndatedNotice(key, self._records.sealed[key].sealed_at, self._records.timestamp_refusals.get(key))
-            for key in self.without_timestamp(limit)
+            for key in self._undated()[:limit]
         ]
+
+    def _undated(self):
+        return [key for key, item in self._records.sealed.items() if item.timestamp is None]
 
     def set_timestamp_refusal(self, reason):
         self._writing()
-        owed = self.without_timestamp(len(self._records.sealed))
+        owed = self._undated()
         self._records.timestamp_refusals.update(dict.fromkeys(owed, reason))
 
     def without_timestamp(self, limit):
-        return [key for key, item in self._records.sealed.items() if item.timestamp is None][:limit]
+        sealed = self._records.sealed.items()
+        return [key for key, item in sealed if item.timestamp is None and not item.shares_timestamp][:limit]
 
     def add_opening(self, opening):
         self._writing("acknowledgements")

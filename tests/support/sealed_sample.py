@@ -28,7 +28,7 @@ from pyhanko.sign.timestamps import DummyTimeStamper, dummy_client
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
 from notifications.audit.entry import AuditEntry, Opening, leaf_bytes
 from notifications.audit.merkle import append_leaves, inclusion_proof, leaf_hash
-from notifications.audit.proof import format_notice_extra, format_proof
+from notifications.audit.proof import format_notice_extra, format_proof, parse_proof
 from notifications.canonical_json import canonicalize, timestamp_text
 from notifications.errors import VerificationError
 from notifications.evidence.verification import NoticeFiles, verify_notice_files, verify_notice_mail
@@ -226,24 +226,28 @@ class Office:
         languages=("fr", "de"),
         signer=None,
         salts=None,
+        shared=False,
     ):
         """Return a sealed notice; ``document`` and ``entry`` change members, ``uncommitted`` leaves commitments out.
 
-        ``token`` may be what makes the timestamp of the signature.
+        ``token`` may be what makes the timestamp of the signature; ``shared``: it is over the checkpoint of the proof.
         """
         renderings = tuple(rendering(language) for language in languages)
-        stated = document_of(renderings, csv) | (document or {})
+        stated = document_of(renderings, csv) | ({"timestamping": "by_checkpoint"} if shared else {}) | (document or {})
         data = canonicalize(stated)
         signature = (signer or self.signer).sign_detached(data)
         stamp = token if callable(token) else lambda content: self.token(content, token_at)
-        timestamp = stamp(signature) if token else None
-        parts = {"document": data, "signature": signature} | ({"timestamp": timestamp} if token else {})
+        timestamp = stamp(signature) if token and not shared else None
+        parts = {"document": data, "signature": signature} | ({"timestamp": timestamp} if timestamp else {})
         openings = tuple(
             Opening(name, bytes([number + 1]) * 32, hashlib.sha256(part).digest())
             for number, (name, part) in enumerate(parts.items())
             if name not in uncommitted
         )
         leaf = leaf_bytes(self.entry(openings, **(entry or {})))
+        proof = self.proof(leaf, {opening.name: opening.salt for opening in openings} | (salts or {}))
+        if token and shared:
+            timestamp = stamp(parse_proof(proof).checkpoint)
         return SealedNotice(
             notice_id=UUID(int=77),
             document=data,
@@ -252,7 +256,7 @@ class Office:
             timestamp_independent=False,
             resources_csv=csv,
             sealed_at=self.now,
-            log_proof=self.proof(leaf, {opening.name: opening.salt for opening in openings} | (salts or {})),
+            log_proof=proof,
             renderings=renderings,
         )
 

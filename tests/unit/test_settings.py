@@ -58,6 +58,8 @@ NEW = {
     "reports.time_zone",
     "statements.file",
     "timestamps.ahead_seconds",
+    "timestamps.one_each_up_to",
+    "timestamps.shared_every_seconds",
     "witnesses.quorum",
 }
 

@@ -105,3 +105,20 @@ async def test_the_notice_in_it_is_verified_by_openssl_alone(tmp_path):
     document = tmp_path / "notice.json"
     document.write_bytes(document.read_bytes().replace(b"AMBER", b"GREEN"))
     assert (await shell(BLOCKS["notice"], tmp_path))[0] != 0
+
+
+async def test_the_shared_timestamp_of_the_notice_in_it_is_verified_by_openssl_alone(office, tmp_path):
+    sealed = office.seal(shared=True)
+    body = notice_event(sealed, message_id="<abc@provider.example>", source="urn:x", console_url=None)
+    (tmp_path / "body.json").write_bytes(body)
+    shutil.copytree(office.files.trust, tmp_path / "trust")
+    (tmp_path / "unpack.py").write_text(BLOCKS["unpack"])
+    code, _, err = await shell(f"{sys.executable} unpack.py", tmp_path)
+    assert code == 0, err
+    code, _, err = await shell(BLOCKS["shared"], tmp_path)
+    assert code == 0, err
+    # It is not over the signature, and over no other checkpoint.
+    assert (await shell(BLOCKS["notice"], tmp_path))[0] != 0
+    proof = tmp_path / "notice.tlog-proof"
+    proof.write_bytes(office.seal(shared=True, entry={"actor": "system:other"}).log_proof)
+    assert (await shell(BLOCKS["shared"], tmp_path))[0] != 0

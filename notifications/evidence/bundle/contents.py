@@ -16,7 +16,8 @@
 
 The folder of an entry contains ``entry.tlog-proof`` with the leaf and the salts that the reader may have. The opened
 commitments are in ``payload.json`` and ``opening.<name>``. Depending on the type of the entry there are also
-``notice.json``, ``notice.json.p7s``, ``notice.json.tsr``, ``resources.csv``, ``words.<language>.txt`` and ``.html``,
+``notice.json``, ``notice.json.p7s``, ``notice.json.tsr``, ``notice.tlog-proof`` (of a notice that shares its timestamp:
+the checkpoint in it is what ``notice.json.tsr`` is over), ``resources.csv``, ``words.<language>.txt`` and ``.html``,
 ``message.eml`` or ``message.json``.
 """
 

@@ -22,8 +22,14 @@ from notifications.evidence.bundle.signers import (
     signer_part,
     verify_token,
 )
-from notifications.evidence.verification import NoticeFiles, Trust, verify_notice_files, verify_notice_mail
-from notifications.mail.parts import DOCUMENT_NAME, RESOURCES_NAME, SIGNATURE_NAME, TIMESTAMP_NAME
+from notifications.evidence.verification import (
+    NoticeFiles,
+    Trust,
+    shares_timestamp,
+    verify_notice_files,
+    verify_notice_mail,
+)
+from notifications.mail.parts import DOCUMENT_NAME, PROOF_NAME, RESOURCES_NAME, SIGNATURE_NAME, TIMESTAMP_NAME
 from notifications.mail.signed_mail import parse_signed_mail
 
 INCLUDED = "entries in the log"
@@ -32,7 +38,7 @@ NOTICES = "notices"
 MESSAGES = "messages"
 CERTIFICATES = "certificates"
 
-_IN_A_SEAL = frozenset({DOCUMENT_NAME, SIGNATURE_NAME, TIMESTAMP_NAME, RESOURCES_NAME})
+_IN_A_SEAL = frozenset({DOCUMENT_NAME, SIGNATURE_NAME, TIMESTAMP_NAME, PROOF_NAME, RESOURCES_NAME})
 _MESSAGES = frozenset({"message.eml", "message.json"})
 
 
@@ -116,7 +122,8 @@ class EntrySteps:
             if name not in parts:
                 raise VerificationError(NOTICES, f"lacks {place}{name}")
         document, signature, token = parts[DOCUMENT_NAME], parts[SIGNATURE_NAME], parts.get(TIMESTAMP_NAME)
-        files = NoticeFiles(document, signature, token, parts[PROOF], parts.get(RESOURCES_NAME))
+        proof = self._proof_of_seal(place, document, parts)
+        files = NoticeFiles(document, signature, token, proof, parts.get(RESOURCES_NAME))
         try:
             pending = sum(passed.pending for passed in verify_notice_files(files, self._trust))
         except VerificationError as error:
@@ -126,6 +133,24 @@ class EntrySteps:
         self.counts["notices"] += 1
         self.counts["timestamps that followed"] += pending
         return self._verify_words(place, document, parts) | (_IN_A_SEAL & parts.keys())
+
+    def _proof_of_seal(self, place: str, document: bytes, parts: Mapping[str, bytes]) -> bytes:
+        """Return the proof to verify a notice by: a shared timestamp is over the checkpoint of a proof of its own.
+
+        That proof must be of the same entry. NOT checked: that the bundle's checkpoint extends the proof's checkpoint.
+        """
+        if (PROOF_NAME in parts) != (shares_timestamp(document) and TIMESTAMP_NAME in parts):
+            what = "holds" if PROOF_NAME in parts else "lacks"
+            raise VerificationError(NOTICES, f"{what} {place}{PROOF_NAME}, which belongs to a shared timestamp")
+        if PROOF_NAME not in parts:
+            return parts[PROOF]
+        try:
+            own, entry = parse_proof(parts[PROOF_NAME]), parse_proof(parts[PROOF])
+        except InvalidInputError as error:
+            raise VerificationError(NOTICES, f"{place}{PROOF_NAME}: {error}") from None
+        if (own.index, own.extra) != (entry.index, entry.extra):
+            raise VerificationError(NOTICES, f"{place}{PROOF_NAME}: is the proof of another entry")
+        return parts[PROOF_NAME]
 
     def _verify_words(self, place: str, document: bytes, parts: Mapping[str, bytes]) -> set[str]:
         """Return the parts with the sealed texts; raises unless they are exactly those of the document."""

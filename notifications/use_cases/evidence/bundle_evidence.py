@@ -1,8 +1,9 @@
 """Collect the evidence on an incident, an announcement, a notice, a customer or a period: log entries and their parts.
 
 The content of a bundle depends only on the entries under one checkpoint: a part is in it because an entry commits to
-it. Later entries change nothing, so the same bundle can be made again, byte for byte, until a part of it is erased. The
-entries are processed one at a time, so that memory does not grow with the bundle.
+it, or, for a timestamp that notices share, because it is over that checkpoint or an earlier one. Later entries change
+nothing, so the same bundle can be made again, byte for byte, until a part of it is erased. The entries are processed
+one at a time, so that memory does not grow with the bundle.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from uuid import UUID
 from notifications.audit.checkpoint import parse_checkpoint_note
 from notifications.audit.entry import Leaf, parse_leaf
 from notifications.audit.merkle import inclusion_proof
-from notifications.audit.proof import format_notice_extra, format_proof
+from notifications.audit.proof import format_notice_extra, format_proof, parse_proof
 from notifications.errors import Fault, InvalidInputError, LogUnavailableError, NotFoundError
 from notifications.evidence.bundle.contents import (
     ARTEFACTS,
@@ -119,14 +120,14 @@ def entry_parts(tx: Transaction, plan: BundlePlan, index: int) -> Iterator[tuple
     """Yield name and bytes of each part of an entry, sorted by name.
 
     1. The parts to which the leaf commits, if the reader may have them, and the parts whose digest it contains. Erased
-       parts are missing.
+       parts are missing. A timestamp that notices share comes with the proof whose checkpoint it is over.
     2. The leaf with its proof under the bundle's checkpoint, and the salts that open these parts.
     """
     entry = entry_at(tx, index)
     leaf = parse_leaf(entry.leaf)
     openings = disclosed(leaf, tx.audit.openings(entry.entry_id), plan.header.reader)
     # 1.
-    parts = _artefacts(tx, leaf, openings)
+    parts = _artefacts(tx, leaf, openings, plan.header.tree_size)
     salts = {}
     for name, (salt, value) in openings.items():
         part = opened_by(leaf.type, name)
@@ -149,10 +150,10 @@ def disclosed(
     return {} if reader == CUSTOMER and leaf.type not in OPEN_TO_CUSTOMER else openings
 
 
-def _artefacts(tx: Transaction, leaf: Leaf, openings: Mapping[str, object]) -> dict[str, bytes]:
+def _artefacts(tx: Transaction, leaf: Leaf, openings: Mapping[str, object], tree_size: int) -> dict[str, bytes]:
     if leaf.type in {"notice.sealed", "notice.timestamped"}:
         sealed = tx.notices.seal(UUID(leaf.subjects["notice"]))
-        return {} if sealed is None or not openings else _sealed_parts(sealed, leaf)
+        return {} if sealed is None or not openings else _sealed_parts(sealed, leaf, tree_size)
     if leaf.type == "delivery.attempted" and leaf.detail.get("message_sha256") is not None:
         message = tx.deliveries.message_sent(UUID(leaf.subjects["delivery"]))
         # Only the message of the last attempt is stored.
@@ -161,13 +162,17 @@ def _artefacts(tx: Transaction, leaf: Leaf, openings: Mapping[str, object]) -> d
     return {}
 
 
-def _sealed_parts(sealed: SealedNotice, leaf: Leaf) -> dict[str, bytes]:
+def _sealed_parts(sealed: SealedNotice, leaf: Leaf, tree_size: int) -> dict[str, bytes]:
     parts = {"notice.json.p7s": sealed.signature}
     if sealed.timestamp is not None and "timestamp" in leaf.commitments:
         parts["notice.json.tsr"] = sealed.timestamp
     if leaf.type == "notice.timestamped":
         return parts
     parts["notice.json"] = sealed.document
+    if sealed.shares_timestamp and sealed.timestamp is not None and sealed.log_proof is not None:
+        under = parse_checkpoint_note(parse_proof(sealed.log_proof).checkpoint)
+        if under.size <= tree_size:
+            parts["notice.json.tsr"], parts["notice.tlog-proof"] = sealed.timestamp, sealed.log_proof
     if sealed.resources_csv is not None:
         parts["resources.csv"] = sealed.resources_csv
     zoned: dict[str, int] = {}

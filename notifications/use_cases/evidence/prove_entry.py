@@ -16,12 +16,13 @@ def entry_proof(tx: Transaction, entry: SequencedEntry, extra: bytes | None = No
     return _proof(note, parse_checkpoint_note(note).size, tx.log.node_hashes, entry, extra)
 
 
-def notice_proofs(tx: Transaction, entry_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+def notice_proofs(tx: Transaction, entry_ids: Sequence[UUID], under: bytes | None = None) -> dict[UUID, bytes]:
     """Return the proofs of the entries of seals, all under one checkpoint, with the salts that their verifiers need.
 
-    Raises NotFoundError while an entry is not in the tree, and LogUnavailableError as ``entry_proof`` does.
+    ``under``: a signed checkpoint of this log; None for the latest. Raises NotFoundError while an entry is not in the
+    tree, and LogUnavailableError as ``entry_proof`` does.
     """
-    note = _latest_checkpoint(tx)
+    note = under or _latest_checkpoint(tx)
     size = parse_checkpoint_note(note).size
     entries, openings = tx.audit.some(entry_ids), tx.audit.openings_of(entry_ids)
     known: dict[tuple[int, int], bytes] = {}

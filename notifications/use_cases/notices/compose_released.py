@@ -19,6 +19,7 @@ from notifications.ports import (
 from notifications.use_cases.announcements.announce import announced_terms
 from notifications.use_cases.incidents.customer_decider import customer_case
 from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
+from notifications.use_cases.notices.shared_timestamp import shares_timestamp
 
 #: An incident, and the version of its facts that a notice states.
 Subject = tuple[Incident, IncidentFacts]
@@ -69,7 +70,7 @@ def compose_from_store(
             if contact.time_zone is not None and contact.time_zone != customer.time_zone
         }
     )
-    case = customer_case(tx, customer)
+    case, shares = customer_case(tx, customer), shares_timestamp(tx, notice, sealing)
     if facts.announcement is not None:
         announced = facts.announcement
         terms, kind = announced_terms(case, facts, announced, sealing.agreements)
@@ -92,6 +93,7 @@ def compose_from_store(
             languages=languages,
             zones=zones,
             named=named,
+            shares_timestamp=shares,
         )
         return composed, incident.ticket
     decider = sealing.deciders.of(facts, sealing.agreements)
@@ -113,5 +115,6 @@ def compose_from_store(
         zones=zones,
         entity=entity_of(tx.duties.legal_profile(customer.id)),
         law=sealing.agreements.duties.law,
+        shares_timestamp=shares,
     )
     return composed, incident.ticket

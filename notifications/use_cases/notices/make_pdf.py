@@ -38,6 +38,7 @@ _DESCRIPTIONS = {
     PROOF_NAME: (Relationship.SUPPLEMENT, "The proof that the provider's audit log contains the document"),
     RESOURCES_NAME: (Relationship.DATA, "The affected resources"),
 }
+_SHARED_TIMESTAMP = (Relationship.SUPPLEMENT, "The RFC 3161 timestamp over the checkpoint in the proof")
 
 
 async def make_pdf(notice_id: UUID, language: str, sealing: SealingDependencies, time_zone: str | None = None) -> bytes:
@@ -118,8 +119,9 @@ def embedded_files(sealed: SealedNotice) -> list[PdfFile]:
         PROOF_NAME: sealed.log_proof,
         RESOURCES_NAME: sealed.resources_csv,
     }
+    descriptions = _DESCRIPTIONS | ({TIMESTAMP_NAME: _SHARED_TIMESTAMP} if sealed.shares_timestamp else {})
     return [
-        PdfFile(name, content, ATTACHMENT_TYPES[name].partition(";")[0], *_DESCRIPTIONS[name])
+        PdfFile(name, content, ATTACHMENT_TYPES[name].partition(";")[0], *descriptions[name])
         for name, content in parts.items()
         if content is not None
     ]

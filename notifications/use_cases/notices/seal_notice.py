@@ -39,6 +39,7 @@ from notifications.use_cases.notices.queue_deliveries import (
     targets_of,
 )
 from notifications.use_cases.notices.sealing_dependencies import SealingDependencies, verify_sender
+from notifications.use_cases.notices.shared_timestamp import record_shared, shared_checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,11 @@ async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
 
     1. Compose the document from the released facts, for the current contacts of the customer.
     2. Sign it. Without a usable key, hold the notice with the reason and send nothing.
-    3. Timestamp the signature. If the authority does not answer, go on: the timestamp is added later.
+    3. Timestamp the signature. If the authority does not answer, go on: the timestamp is added later. A notice that
+       shares its timestamp gets it in step 5.
     4. Commit the seal, the deliveries and the audit entry in one transaction.
-    5. Wait for the checkpoint that covers the entry, and store the proof. Raises LogUnavailableError.
+    5. Wait for the checkpoint that covers the entry, and store the proof. Raises LogUnavailableError. If the notice
+       shares its timestamp, the checkpoint is one with a timestamp, as far as the authority answers.
     """
     # 1. to 4.
     committed = await commit_seals([notice_id], sealing)
@@ -87,7 +90,7 @@ async def commit_seals(notice_ids: Sequence[UUID], sealing: SealingDependencies)
     if not signed:
         return []
     # 3.
-    timestamps = await sealing.at_once([partial(_timestamp, signature, sealing) for _, signature in signed])
+    timestamps = await sealing.at_once([partial(_timestamp, item, signature, sealing) for item, signature in signed])
     # 4.
     seals = [
         (item, _seal_of(item, signature, timestamp, sealing))
@@ -109,7 +112,9 @@ async def _signature(prepared: _Prepared, sealing: SealingDependencies) -> bytes
         return None
 
 
-async def _timestamp(signature: bytes, sealing: SealingDependencies) -> bytes | None:
+async def _timestamp(prepared: _Prepared, signature: bytes, sealing: SealingDependencies) -> bytes | None:
+    if prepared.composed.shares_timestamp:
+        return None
     try:
         return await sealing.timestamp_authority.timestamp(signature)
     except TimestampUnavailableError:
@@ -135,6 +140,7 @@ def _seal_of(
                 *sorted(composed.zoned.items()),
             )
         ),
+        shares_timestamp=composed.shares_timestamp,
     )
 
 
@@ -242,19 +248,33 @@ def _sealed_entry(act: AuditContext, prepared: _Prepared, sealed: SealedNotice, 
     )
 
 
-async def prove_notices(notice_ids: Sequence[UUID], sealing: SealingDependencies) -> None:
+async def prove_notices(
+    notice_ids: Sequence[UUID], sealing: SealingDependencies, *, without_timestamp: bool = True
+) -> None:
     """Wait until a checkpoint covers the entries of seals, and store the proofs: all or none.
+
+    The proofs of notices that share a timestamp are under a checkpoint that has one. If the authority does not answer,
+    they are stored without it, or, unless ``without_timestamp``, TimestampUnavailableError is raised.
 
     Raises LogUnavailableError. After another error the caller proves them one by one.
     """
-    entry_ids = await sealing.unit_of_work.read(lambda tx: tx.notices.seal_entry_ids(notice_ids))
+    entry_ids, sharing = await sealing.unit_of_work.read(
+        lambda tx: (tx.notices.seal_entry_ids(notice_ids), tx.notices.owing_shared_timestamp(notice_ids))
+    )
     for notice_id in notice_ids:
         if notice_id not in entry_ids:
             raise LogUnavailableError(f"the seal of notice {notice_id} has no audit entry")
-    await sealing.log.all_included(list(entry_ids.values()))
+    indices = await sealing.log.all_included(list(entry_ids.values()))
+    stamped = None
+    try:
+        if sharing:
+            stamped = await shared_checkpoint(max(indices.values()) + 1, sealing)
+    except TimestampUnavailableError:
+        if not without_timestamp:
+            raise
 
     def proofs(tx: Transaction) -> dict[UUID, bytes]:
-        proven = notice_proofs(tx, list(entry_ids.values()))
+        proven = notice_proofs(tx, list(entry_ids.values()), None if stamped is None else stamped.note)
         return {notice_id: proven[entry_id] for notice_id, entry_id in entry_ids.items()}
 
     texts = await sealing.unit_of_work.read(proofs)
@@ -262,6 +282,8 @@ async def prove_notices(notice_ids: Sequence[UUID], sealing: SealingDependencies
     def record(tx: Transaction) -> None:
         owing = tx.notices.owing_log_proof(notice_ids)
         tx.notices.set_log_proofs({notice_id: text for notice_id, text in texts.items() if notice_id in owing})
+        if stamped is not None:
+            record_shared(tx, stamped, texts, owing, independent=sealing.timestamp_authority.independent)
 
     try:
         await sealing.unit_of_work.write(record, concurrently=True)
@@ -269,7 +291,7 @@ async def prove_notices(notice_ids: Sequence[UUID], sealing: SealingDependencies
         # Another process stored a proof at the same time, which is as good as this one; the others are stored singly.
         if len(notice_ids) > 1:
             for notice_id in notice_ids:
-                await prove_notices([notice_id], sealing)
+                await prove_notices([notice_id], sealing, without_timestamp=without_timestamp)
 
 
 async def hold_notice(notice_id: UUID, reason: str, sealing: SealingDependencies) -> None:

@@ -12,6 +12,7 @@ from notifications.notice import (
     Provider,
 )
 from notifications.ports import (
+    CheckpointTimestamps,
     Clock,
     Identifiers,
     Log,
@@ -56,6 +57,10 @@ class SealingDependencies:
     pdf_maker: PdfMaker | None = None
     #: makes the requests for the timestamps of one batch, in any order
     at_once: Callable[[Sequence[TimestampRequest]], Awaitable[list[bytes | None]]] = one_after_the_other
+    #: notices of more than so many that state the same facts share a timestamp; None if none do
+    own_timestamps_max: int | None = None
+    #: the timestamps that notices share; None in a process that obtains none
+    checkpoint_timestamps: CheckpointTimestamps | None = None
     #: cache of the deciders of recent facts
     deciders: DeciderCache = field(default_factory=DeciderCache)
 

@@ -18,6 +18,7 @@ from notifications.audit.proof import parse_notice_extra, parse_proof
 from notifications.canonical_json import parse_timestamp, timestamp_text
 from notifications.delivery.delivery import ChannelKind
 from notifications.errors import InvalidInputError, VerificationError
+from notifications.evidence.verification import shares_timestamp
 from service.audit_log.fsck.decisions import ACKNOWLEDGED, DECIDED, KINDS, DecisionChecks
 from service.audit_log.fsck.findings import (
     ACKNOWLEDGEMENTS,
@@ -47,6 +48,12 @@ ROWS_OF = tuple(
 _SEAL = (
     "SELECT s.notice_id, s.document, s.signature, s.resources_csv, s.renderings, p.proof FROM sealed_notices s "
     "LEFT JOIN seal_proofs p ON p.notice_id = s.notice_id WHERE s.notice_id = ? AND s.entry_id = ?"
+)
+_SHARED = (
+    "SELECT s.shares_timestamp, h.size, h.proof, t.token, c.note, o.kind FROM sealed_notices s "
+    "LEFT JOIN shared_timestamps h ON h.notice_id = s.notice_id "
+    "LEFT JOIN checkpoint_timestamps t ON t.size = h.size LEFT JOIN log_checkpoints c ON c.size = h.size "
+    "LEFT JOIN owed_evidence o ON o.notice_id = s.notice_id AND o.kind = 'shared_timestamp' WHERE s.notice_id = ?"
 )
 _TIMESTAMP = "SELECT token FROM seal_timestamps WHERE notice_id = ?"
 _ATTEMPT = (
@@ -146,6 +153,7 @@ class RowChecks:
                 self._found.differs(SEALS, where, f"has another {name} than the log commits to")
         if "document" in opened:
             self._compare_words(where, document, resources_csv, renderings)
+            self._compare_shared(index, leaf, notice_id, document, proof, where)
         self._found.count(SEALS)
         if proof is not None:
             self._compare_proof(index, leaf, proof, where)
@@ -166,6 +174,28 @@ class RowChecks:
         attached = None if resources_csv is None else hashlib.sha256(resources_csv).hexdigest()
         if attached != resources:
             self._found.differs(SEALS, where, "has another list of resources than its document commits to")
+
+    def _compare_shared(
+        self, index: int, leaf: bytes, notice_id: UUID, document: bytes, proof: bytes | None, where: str
+    ) -> None:
+        """Compare the timestamp that a notice shares; the token itself is verified with the head that it is over."""
+        ((shares, size, late_proof, token, note, owed),) = self._inspection.all(_SHARED, (notice_id.bytes,))
+        if bool(shares) != shares_timestamp(document):
+            self._found.differs(SEALS, where, "is kept with another kind of timestamp than its document says")
+        if not shares:
+            return
+        if size is None or token is None:
+            if size is not None or owed is None:
+                self._found.differs(TIMESTAMPS, where, "shares a timestamp, which is neither here nor owed")
+            return
+        if late_proof is not None:
+            self._compare_proof(index, leaf, late_proof, where)
+        try:
+            under = parse_proof(late_proof or proof or b"").checkpoint
+        except InvalidInputError:
+            under = b""
+        if note is None or under != bytes(note):
+            self._found.differs(PROOFS, where, "has a proof under another checkpoint than its timestamp is over")
 
     def _compare_proof(self, index: int, leaf: bytes, proof: bytes, where: str) -> None:
         try:

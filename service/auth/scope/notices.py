@@ -70,6 +70,10 @@ class ScopedNotices(ScopedRepository):
     def readers(self, incident_id: UUID, wanted: NoticeFilter, page: Page) -> Sequence[NoticeReaders]:
         return self._tx.notices.readers(incident_id, wanted, self._of_customer(page, None))
 
+    def is_of_more_than(self, number: int, incident_id: UUID, facts_version: int) -> bool:
+        self._verify_at_provider("is_of_more_than")
+        return self._tx.notices.is_of_more_than(number, incident_id, facts_version)
+
     def seal(self, notice_id: UUID) -> SealedNotice | None:
         return None if self.get(notice_id) is None else self._tx.notices.seal(notice_id)
 

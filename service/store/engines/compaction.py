@@ -24,7 +24,7 @@ COMPACTED = (
     "owed_evidence", "passkeys", "passwords", "pending_sign_ins", "profiles", "questions", "reachability_checks",
     "recovery_codes", "report_drafts", "report_pdfs",
     "resource_lookups", "resources", "returned_messages", "seal_proofs", "seal_timestamps", "sealed_notices",
-    "search_documents", "sent_messages", "service_mails", "sessions", "stored_responses", "totps",
+    "search_documents", "sent_messages", "service_mails", "sessions", "shared_timestamps", "stored_responses", "totps",
     "webhook_endpoints", "webhook_secrets",
 )  # fmt: skip
 _NOT_OWNED = (

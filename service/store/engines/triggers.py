@@ -39,6 +39,7 @@ APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
     "seal_timestamps": (("notice_id",),),
     "sealed_notices": (("position",), ("notice_id",)),
     "sent_messages": (("delivery_id", "number"),),
+    "shared_timestamps": (("notice_id",),),
 }
 
 _BEGUN = "SELECT 1 FROM erasure_orders o WHERE o.begun_at IS NOT NULL"
@@ -69,6 +70,7 @@ ERASABLE: dict[str, str] = {
     "seal_timestamps": _OF_NOTICE,
     "sealed_notices": _OF_NOTICE,
     "sent_messages": _OF_DELIVERY,
+    "shared_timestamps": _OF_NOTICE,
 }
 #: Rows that are about several customers, or about the provider: an erasure only removes one customer's part.
 BLANKED: dict[str, str] = {

@@ -86,6 +86,7 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM reachability_checks WHERE customer_id = ?",
     f"DELETE FROM owed_evidence WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM seal_proofs WHERE notice_id IN {_NOTICES}",  # noqa: S608
+    f"DELETE FROM shared_timestamps WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM seal_timestamps WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM notice_pdfs WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM notice_subjects WHERE notice_id IN {_NOTICES}",  # noqa: S608

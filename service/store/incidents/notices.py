@@ -62,6 +62,13 @@ _TO_CUSTOMER = compiled(
     "incident_id",
     "customer_id",
 )
+_STATING = compiled_text(
+    "SELECT count(*) FROM (SELECT 1 FROM notices WHERE incident_id = :incident_id AND facts_version = :facts_version "
+    "AND state <> 'withdrawn' LIMIT :limit) AS stating",
+    "incident_id",
+    "facts_version",
+    "limit",
+)
 _RELEASED = limited(
     select(*NOTICE).where(text("notices.state = 'released'")).order_by(_notices.due_at, _notices.position)
 )
@@ -214,6 +221,11 @@ class NoticeRecords(Records):
             ),
         )
         self._changed("notices")
+
+    def is_of_more_than(self, number: int, incident_id: UUID, facts_version: int) -> bool:
+        """Return whether more than this number of notices, withdrawn ones left out, state these facts."""
+        row = self._session.one(_STATING, (incident_id.bytes, facts_version, number + 1))
+        return row is not None and row[0] > number
 
     def of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
         """Return every notice of an incident, or those to one customer, by customer creation then sequence."""

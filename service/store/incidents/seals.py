@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy import bindparam, func, literal_column, select
 
 from notifications.errors import NotFoundError, StateConflictError
 from notifications.notice.seal import SealedNotice, SealedRendering, UndatedNotice
@@ -14,27 +14,31 @@ from service.store.sql.encoding import JsonCodec, from_microseconds, to_microsec
 from service.store.sql.records import Records
 from service.store.sql.statements import among, compiled, compiled_text, insert_of
 from service.store.tables import (
+    CheckpointTimestampRow,
     NoticePdfRow,
     NoticeSubjectRow,
     OwedEvidenceRow,
     SealedNoticeRow,
     SealProofRow,
     SealTimestampRow,
+    SharedTimestampRow,
     table,
 )
 
 _RENDERINGS: JsonCodec[tuple[SealedRendering, ...]] = JsonCodec(tuple[SealedRendering, ...])
 #: Every delivery of a notice reads the same renderings, so they are decoded once.
 _decoded_renderings = lru_cache(maxsize=64)(_RENDERINGS.decode)
-_TIMESTAMP, _LOG_PROOF = "timestamp", "log_proof"
+_TIMESTAMP, _SHARED_TIMESTAMP, _LOG_PROOF = "timestamp", "shared_timestamp", "log_proof"
 
 _sealed, _timestamps, _proofs = table(SealedNoticeRow).c, table(SealTimestampRow).c, table(SealProofRow).c
 _owed = table(OwedEvidenceRow).c
+_shared, _stamps = table(SharedTimestampRow).c, table(CheckpointTimestampRow).c
 
 #: The columns of a seal with its evidence; also read together with a due delivery.
 SEALED = (
-    _sealed.notice_id, _sealed.document, _sealed.signature, _timestamps.token, _timestamps.independent,
-    _sealed.timestamp_independent, _sealed.resources_csv, _sealed.sealed_at, _proofs.proof, _sealed.renderings,
+    _sealed.notice_id, _sealed.document, _sealed.signature, func.coalesce(_timestamps.token, _stamps.token),
+    func.coalesce(_timestamps.independent, _shared.independent), _sealed.timestamp_independent, _sealed.resources_csv,
+    _sealed.sealed_at, func.coalesce(_shared.proof, _proofs.proof), _sealed.renderings, _sealed.shares_timestamp,
 )  # fmt: skip
 
 #: The seals with their evidence so far.
@@ -42,17 +46,21 @@ SEALED_WITH_EVIDENCE = (
     table(SealedNoticeRow)
     .outerjoin(table(SealTimestampRow), _timestamps.notice_id == _sealed.notice_id)
     .outerjoin(table(SealProofRow), _proofs.notice_id == _sealed.notice_id)
+    .outerjoin(table(SharedTimestampRow), _shared.notice_id == _sealed.notice_id)
+    .outerjoin(table(CheckpointTimestampRow), _stamps.size == _shared.size)
 )
 
 _INSERT_SEALED = insert_of(SealedNoticeRow)
 _INSERT_SUBJECTS = insert_of(NoticeSubjectRow)
 _INSERT_TIMESTAMP, _INSERT_PROOF = insert_of(SealTimestampRow), insert_of(SealProofRow)
+_INSERT_SHARED = insert_of(SharedTimestampRow)
 SEAL_OF_NOTICE = compiled(
     select(*SEALED).select_from(SEALED_WITH_EVIDENCE).where(_sealed.notice_id == bindparam("notice_id")), "notice_id"
 )
 _ENTRY_ID = compiled(select(_sealed.entry_id).where(_sealed.notice_id == bindparam("notice_id")), "notice_id")
 _ENTRY_IDS = select(_sealed.notice_id, _sealed.entry_id)
 _OWING_PROOF = select(_owed.notice_id).where(_owed.kind == literal_column(f"'{_LOG_PROOF}'"))
+_OWING_SHARED = select(_owed.notice_id).where(_owed.kind == literal_column(f"'{_SHARED_TIMESTAMP}'"))
 _INSERT_PDF = insert_of(NoticePdfRow)
 _PDF = compiled_text(
     "SELECT o.value FROM notice_pdfs p JOIN audit_entries e ON e.id = p.entry_id "
@@ -67,18 +75,28 @@ _OWED = compiled_text(
 )
 _UNDATED = compiled_text(
     "SELECT o.notice_id, s.sealed_at, o.reason FROM owed_evidence o JOIN sealed_notices s ON s.notice_id = o.notice_id "
+    "WHERE o.kind IN (:kind, :shared) ORDER BY o.position LIMIT :limit",
+    "kind",
+    "shared",
+    "limit",
+)
+#: Shared timestamps that nobody is about to obtain: a notice without a log proof is still being proven.
+_OWED_SHARED = compiled_text(
+    "SELECT o.notice_id FROM owed_evidence o JOIN seal_proofs p ON p.notice_id = o.notice_id "
     "WHERE o.kind = :kind ORDER BY o.position LIMIT :limit",
     "kind",
     "limit",
 )
-_REFUSE = compiled_text("UPDATE owed_evidence SET reason = :reason WHERE kind = :kind", "reason", "kind")
+_REFUSE = compiled_text(
+    "UPDATE owed_evidence SET reason = :reason WHERE kind IN (:kind, :shared)", "reason", "kind", "shared"
+)
 
 
 def sealed_of_row(*row: Any) -> SealedNotice:
     """Return the seal of a row, in the order of ``SEALED``."""
     (
         notice_id, document, signature, token, independent, independent_at_sealing, resources_csv, sealed_at, proof,
-        renderings,
+        renderings, shares_timestamp,
     ) = row  # fmt: skip
     return SealedNotice(
         notice_id=UUID(bytes=notice_id),
@@ -90,6 +108,7 @@ def sealed_of_row(*row: Any) -> SealedNotice:
         sealed_at=from_microseconds(sealed_at),
         log_proof=proof,
         renderings=_decoded_renderings(renderings),
+        shares_timestamp=bool(shares_timestamp),
     )
 
 
@@ -114,10 +133,11 @@ class SealRecords(Records):
                 sealed.resources_csv,
                 _RENDERINGS.encode(sealed.renderings),
                 to_microseconds(sealed.sealed_at),
+                sealed.shares_timestamp,
             ))  # fmt: skip
             subjects.append((key, "\n".join(rendering.subject.casefold() for rendering in sealed.renderings)))
             if sealed.timestamp is None:
-                owed.append((_TIMESTAMP, key))
+                owed.append((_SHARED_TIMESTAMP if sealed.shares_timestamp else _TIMESTAMP, key))
             else:
                 timestamps.append((key, sealed.timestamp, sealed.timestamp_independent))
             if sealed.log_proof is None:
@@ -181,18 +201,38 @@ class SealRecords(Records):
         self._session.execute(_INSERT_TIMESTAMP, (notice_id.bytes, token, independent))
         self._changed("notices")
 
+    def owing_shared_timestamp(self, notice_ids: Collection[UUID]) -> frozenset[UUID]:
+        """Return those of these notices whose shared timestamp is still owed."""
+        if not notice_ids:
+            return frozenset()
+        statement = among(_OWING_SHARED, _owed.notice_id, len(notice_ids))
+        rows = self._session.all(statement, [each.bytes for each in notice_ids])
+        return frozenset(UUID(bytes=row[0]) for row in rows)
+
+    def set_shared_timestamps(self, proofs: Mapping[UUID, bytes | None], size: int, *, independent: bool) -> None:
+        """Record for each notice that the timestamp of a checkpoint dates it, once."""
+        self._settle(list(proofs), _SHARED_TIMESTAMP)
+        rows = [(notice_id.bytes, size, independent, proof) for notice_id, proof in proofs.items()]
+        self._session.execute_many(_INSERT_SHARED, rows)
+        if proofs:
+            self._changed("notices")
+
+    def without_shared_timestamp(self, limit: int) -> Sequence[UUID]:
+        """Return proven notices whose shared timestamp is still owed, oldest first."""
+        return [UUID(bytes=row[0]) for row in self._session.all(_OWED_SHARED, (_SHARED_TIMESTAMP, limit))]
+
     def without_timestamp(self, limit: int) -> Sequence[UUID]:
-        """Return notices whose timestamp is still owed, oldest first."""
+        """Return notices whose own timestamp is still owed, oldest first."""
         return [UUID(bytes=row[0]) for row in self._session.all(_OWED, (_TIMESTAMP, limit))]
 
     def undated(self, limit: int) -> Sequence[UndatedNotice]:
         """Return notices whose timestamp is still owed, with the authority's reason, oldest first."""
-        rows = self._session.all(_UNDATED, (_TIMESTAMP, limit))
+        rows = self._session.all(_UNDATED, (_TIMESTAMP, _SHARED_TIMESTAMP, limit))
         return [UndatedNotice(UUID(bytes=row[0]), from_microseconds(row[1]), row[2]) for row in rows]
 
     def set_timestamp_refusal(self, reason: str) -> None:
         """Record why the authority gives none of the timestamps that are owed now."""
-        self._session.execute(_REFUSE, (reason, _TIMESTAMP))
+        self._session.execute(_REFUSE, (reason, _TIMESTAMP, _SHARED_TIMESTAMP))
 
     def add_pdf(self, notice_id: UUID, language: str, time_zone: str | None, entry_id: UUID) -> None:
         """Keep a PDF: what the entry commits to as ``pdf``."""

@@ -76,6 +76,7 @@ from service.store.tables.notices import (
     SealProofRow,
     SealTimestampRow,
     SentMessageRow,
+    SharedTimestampRow,
 )
 from service.store.tables.search import SearchDocumentRow
 from service.store.tables.serving import (
@@ -164,6 +165,7 @@ __all__ = [
     "SentMessageRow",
     "ServiceMailRow",
     "SessionRow",
+    "SharedTimestampRow",
     "StoredResponseRow",
     "ThrottleRow",
     "TicketCounterRow",

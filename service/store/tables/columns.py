@@ -24,9 +24,10 @@ def position() -> Any:
     return Field(default=None, sa_column=Column(ROW_NUMBER, primary_key=True, autoincrement=True))
 
 
-def integer(**options: Any) -> Any:
-    """A number, or a time in microseconds."""
-    return Field(sa_column=Column(BigInteger(), **{"nullable": False, "autoincrement": False} | options))
+def integer(references: str | None = None, **options: Any) -> Any:
+    """A number, or a time in microseconds; a foreign key if ``references`` names a column."""
+    constraints = [] if references is None else [ForeignKey(references)]
+    return Field(sa_column=Column(BigInteger(), *constraints, **{"nullable": False, "autoincrement": False} | options))
 
 
 def text(**options: Any) -> Any:

@@ -66,6 +66,7 @@ class SealedNoticeRow(SQLModel, table=True):
     resources_csv: bytes | None = columns.binary(nullable=True)
     renderings: str = columns.text()
     sealed_at: int = columns.integer()
+    shares_timestamp: bool = columns.boolean()
 
 
 class SealTimestampRow(SQLModel, table=True):
@@ -75,6 +76,17 @@ class SealTimestampRow(SQLModel, table=True):
     notice_id: bytes = columns.identifier("sealed_notices.notice_id", primary_key=True)
     token: bytes = columns.binary()
     independent: bool = columns.boolean()
+
+
+class SharedTimestampRow(SQLModel, table=True):
+    """The timestamped checkpoint that dates a seal together with others; its token is in ``checkpoint_timestamps``."""
+
+    __tablename__ = "shared_timestamps"
+    notice_id: bytes = columns.identifier("sealed_notices.notice_id", primary_key=True)
+    size: int = columns.integer(references="checkpoint_timestamps.size")
+    independent: bool = columns.boolean()
+    #: the log proof under this checkpoint; null if that of ``seal_proofs`` is under it
+    proof: bytes | None = columns.binary(nullable=True)
 
 
 class SealProofRow(SQLModel, table=True):

@@ -236,7 +236,10 @@ async def signature(access: MayReadNotices, notice_id: UUID) -> Response:
 
 @router.get("/{notice_id}/timestamp", response_class=Response, summary="notice.json.tsr")
 async def timestamp(access: MayReadNotices, notice_id: UUID) -> Response:
-    """Return the RFC 3161 response over the signature; 404 before the authority has answered."""
+    """Return the RFC 3161 response over the signature; 404 before the authority has answered.
+
+    If the document says `by_checkpoint`, it is over the checkpoint in the proof, and other notices share it.
+    """
     sealed = await _sealed(access, notice_id)
     return _file(sealed.timestamp, "application/timestamp-reply", "notice.json.tsr", notice_id)
 

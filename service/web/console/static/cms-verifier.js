@@ -324,7 +324,7 @@ const verifyNamed = async (signed, certificate, step) => {
 };
 
 /** Returns the time that an RFC 3161 reply states for the content, and the authority's certificate as `verifyDetached`. */
-export const verifyTimestamp = async (content, reply) => {
+export const verifyTimestamp = async (content, reply, what = "signature") => {
   const step = "timestamp";
   const outer = whole(reply, step);
   // 1. The authority granted a token (0) or granted it with changes (1).
@@ -339,7 +339,7 @@ export const verifyTimestamp = async (content, reply) => {
   const imprint = stated.within(SEQUENCE);
   const hash = hashNamed(algorithmOf(imprint).oid, step);
   if (!equal(await digest(hash, content), imprint.take(OCTET_STRING).content)) {
-    refuse(step, "is over another signature");
+    refuse(step, `is over another ${what}`);
   }
   stated.take(INTEGER);
   const at = momentOf(stated.take(GENERALIZED_TIME).content, step);

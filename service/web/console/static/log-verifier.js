@@ -347,6 +347,9 @@ export const verifyCommitment = async (leaf, name, salt, part) => {
   if (hex(found) !== stated) refuse(step, `the leaf commits to another ${name}`);
 };
 
+/** Returns the bytes of the checkpoint in a proof: what a timestamp that several notices share is over. Verifies nothing. */
+export const checkpointOf = (proof) => parseProof(proof).checkpoint;
+
 /**
  * Verifies that the log holds a notice; returns the leaf, its index and the checkpoint.
  *

@@ -1,7 +1,7 @@
 // Checks the notice of this page in the reader's browser: its signature, its timestamp, its place in the log, its words.
 // Says what holds, what does not and by which file, and what was not checked. Without it the page says how to check by hand.
 import { verifyDetached, verifyTimestamp } from "./cms-verifier.js";
-import { parseVerifierKey, verifyNoticeProof } from "./log-verifier.js";
+import { checkpointOf, parseVerifierKey, verifyNoticeProof } from "./log-verifier.js";
 import { locale, written } from "./times.js";
 
 const place = document.querySelector("[data-notice-proof]");
@@ -53,6 +53,15 @@ const blamed = async (proof, keys, parts) => {
   return wrong;
 };
 
+/** Returns whether the document says that its timestamp is over the checkpoint of the proof, and not over its signature. */
+const sharesTimestamp = (bytes) => {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)).timestamping === "by_checkpoint";
+  } catch {
+    return false; // the signature tells of it
+  }
+};
+
 /** Throws unless the document is of this notice, and the words beside it are those whose digest it states. */
 const verifyWords = async (bytes, words) => {
   const content = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -74,10 +83,13 @@ const check = async () => {
   const keys = await Promise.all(given.keys.trim().split("\n").map(parseVerifierKey));
   const parts = { document: document_, signature, ...(timestamp && { timestamp }) };
   const signed = await tried(() => verifyDetached(document_, signature));
-  const dated = timestamp && (await tried(() => verifyTimestamp(signature, timestamp)));
+  const shared = sharesTimestamp(document_);
+  const dated = timestamp && (await tried(() =>
+    shared ? verifyTimestamp(checkpointOf(proof), timestamp, "checkpoint") : verifyTimestamp(signature, timestamp)));
   const logged = proof && (await tried(async () => {
     const found = await verifyNoticeProof({ proof, keys, parts });
     if (found.leaf.subjects.notice !== given.notice) throw new Error("the entry is of another notice");
+    if (shared && found.compared.includes("timestamp")) throw new Error("the entry has a timestamp of its own");
     return found;
   }));
   const read = await tried(() => verifyWords(document_, words));
@@ -87,11 +99,13 @@ const check = async () => {
   const fails = (result) => result?.error && !isUnsupported(result.error);
   if (fails(logged) && !wrong.size) wrong.add("proof");
   if (fails(signed) && !wrong.has("document") && !wrong.has("signature")) wrong.add("signature");
-  if (fails(dated) && !wrong.has("signature") && !wrong.has("timestamp")) wrong.add("timestamp");
+  // A timestamp fails also where what it is over was changed, or the document that says what that is.
+  const blameless = wrong.has("document") || wrong.has(shared ? "proof" : "signature");
+  if (fails(dated) && !blameless) wrong.add("timestamp");
   if (read.error && !wrong.has("document")) wrong.add("words");
 
   if (signed.found) say("signed", signed.found);
-  if (dated?.found) say("dated", { ...dated.found, at: moment(dated.found.at) });
+  if (dated?.found) say(shared ? "dated_together" : "dated", { ...dated.found, at: moment(dated.found.at) });
   if (logged?.found) {
     const { index, checkpoint, leaf, compared } = logged.found;
     const compare = compared.map((name) => given[`part${name[0].toUpperCase()}${name.slice(1)}`]).join(", ");
