@@ -7,6 +7,7 @@ import json
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -16,17 +17,20 @@ from notifications.audit.proof import format_proof, parse_proof
 from notifications.canonical_json import canonicalize
 from notifications.errors import InvalidInputError, UnreadableMailError
 from notifications.evidence.verification import (
+    FILE_STEPS,
     MAIL_STEPS,
     SCHEMA,
     VerifiedStep,
     _compare_mail,
     _Files,
     _files,
+    _is_over,
     _unchanged,
     _verify_mail_signature,
     _well_formed_renderings,
     examine_notice_mail,
     parse_trust,
+    shares_timestamp,
 )
 from notifications.mail.mail import assemble_mail, prepare_text
 from notifications.mail.parts import PROTECTED_HEADERS
@@ -55,6 +59,11 @@ def sealed(office):
 @pytest.fixture(scope="module")
 def untimed(office):
     return office.seal(token=False)
+
+
+@pytest.fixture(scope="module")
+def shared(office):
+    return office.seal(shared=True)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +113,7 @@ def test_the_steps_of_files_are_numbered_and_named(office, sealed):
     assert [(step.number, step.step) for step in passed] == list(
         enumerate((*NAMES[2:6], *NAMES[7:]), 1),
     )
+    assert tuple(step.step for step in passed) == FILE_STEPS
     assert not any(step.pending or step.partial for step in passed)
 
 
@@ -376,3 +386,152 @@ def test_trust_is_named_where_it_is_none(office):
 
 def test_a_moment_is_aware(office, verified):
     assert verified._at.astimezone(UTC) <= datetime.now(UTC)
+
+
+DETAIL = {"ticket": "INC-2026-000042", "sequence": 1, "kind": "initial", "facts_version": 3}
+ANNOUNCED = {"schema": "greffier.announcement/1"}
+SUBJECTS = {"notice": str(UUID(int=77)), "customer": "ab" * 32}
+
+
+class TestExercise:
+    def test_its_mark_is_in_the_step_of_the_document_and_in_no_other(self, office):
+        entry = {"detail": DETAIL | {"exercise": True}}
+        sealed = office.seal(token=False, document={"exercise": True}, entry=entry)
+        for passed in (
+            steps_of_files(files_of(sealed), office.trust),
+            steps_of_mail(office.mail(sealed), office.trust),
+        ):
+            (marked,) = [step for step in passed if step.exercise]
+            assert (marked.step, marked.exercise) == ("document", True)
+            assert marked.finding == "EXERCISE, INC-2026-000042 #1, initial, TLP:AMBER+STRICT"
+
+    def test_other_notices_have_no_mark(self, office, untimed):
+        passed = steps_of_mail(office.mail(untimed), office.trust)
+        assert [step.exercise for step in passed] == [False] * 9
+        assert VerifiedStep(1, "structure", "x").exercise is False
+
+    @pytest.mark.parametrize("said", [False, None, 1, "true"])
+    def test_a_document_says_that_it_is_one_or_says_nothing(self, office, untimed, said):
+        document = canonicalize(json.loads(untimed.document) | {"exercise": said})
+        steps = _Files(replace(files_of(untimed), document=document), office.trust)
+        told = refused("document", steps.verify_document)
+        assert told == "says of an exercise something else than that it is one"
+
+    @pytest.mark.parametrize(("document", "leaf"), [({"exercise": True}, {}), ({}, {"exercise": True})])
+    def test_leaf_and_document_say_the_same(self, office, document, leaf):
+        sealed = office.seal(token=False, document=document, entry={"detail": DETAIL | leaf})
+        told = refused("inclusion in the log", steps_of_files, files_of(sealed), office.trust)
+        assert told == "leaf and document differ on whether it is an exercise"
+
+
+class TestAnnouncement:
+    def test_its_leaf_names_an_announcement(self, office):
+        entry = {"subjects": SUBJECTS | {"announcement": str(UUID(int=9))}}
+        sealed = office.seal(token=False, document=ANNOUNCED, entry=entry)
+        passed = steps_of_files(files_of(sealed), office.trust)
+        assert passed[3].finding == "INC-2026-000042 #1, initial, TLP:AMBER+STRICT"
+        assert [step.step for step in passed if step.exercise] == []
+
+    @pytest.mark.parametrize(
+        ("document", "subject", "number", "named"),
+        [
+            (ANNOUNCED, "announcement", 8, "announcement"),
+            (ANNOUNCED, "incident", 9, "announcement"),
+            ({}, "announcement", 9, "incident"),
+            ({}, "incident", 8, "incident"),
+        ],
+    )
+    def test_a_leaf_of_another_subject_is_refused(self, office, document, subject, number, named):
+        entry = {"subjects": SUBJECTS | {subject: str(UUID(int=number))}}
+        sealed = office.seal(token=False, document=document, entry=entry)
+        told = refused("inclusion in the log", steps_of_files, files_of(sealed), office.trust)
+        assert told == f"leaf and document differ on the {named}"
+
+
+class TestWhatTheTimestampIsOver:
+    @pytest.mark.parametrize(
+        ("document", "shares"),
+        [
+            (b'{"timestamping":"by_checkpoint"}', True),
+            (b'{"timestamping":"per_notice"}', False),
+            (b"{}", False),
+            (b"[]", False),
+            (b'"by_checkpoint"', False),
+            (b'{"timestamping": "by_checkpoint"}', False),
+            (b"", False),
+        ],
+    )
+    def test_documents_say_it_in_one_way(self, document, shares):
+        assert shares_timestamp(document) is shares
+
+    @pytest.mark.parametrize("said", ["per_notice", "by_checkpoint"])
+    def test_what_documents_may_say(self, office, said):
+        steps = _Files(files_of(office.seal(token=False, document={"timestamping": said})), office.trust)
+        assert steps.verify_document().startswith("INC-2026-000042")
+
+    @pytest.mark.parametrize("said", ["by_week", "", None, 1, ["by_checkpoint"]])
+    def test_what_documents_may_not_say(self, office, said):
+        steps = _Files(files_of(office.seal(token=False, document={"timestamping": said})), office.trust)
+        told = refused("document", steps.verify_document)
+        assert told == "says of its timestamp something that is not known here"
+
+    def test_over_the_signature_the_finding_says_no_more(self, office, sealed):
+        steps = _Files(files_of(sealed), office.trust)
+        passed = steps.verify_timestamp(2)
+        assert (passed.number, passed.step, passed.pending) == (2, "timestamp", False)
+        assert passed.finding.startswith(f"{steps._at:%Y-%m-%d %H:%M:%S} UTC by ")
+        assert "checkpoint" not in passed.finding
+
+    def test_over_the_checkpoint_the_finding_says_so(self, office, shared):
+        steps = _Files(files_of(shared), office.trust)
+        passed = steps.verify_timestamp(2)
+        assert (passed.number, passed.step, passed.pending) == (2, "timestamp", False)
+        assert passed.finding.startswith(f"{steps._at:%Y-%m-%d %H:%M:%S} UTC by ")
+        assert passed.finding.endswith(", over the checkpoint of the proof")
+
+    def test_one_over_the_checkpoint_may_follow_too(self, office, shared):
+        passed = _Files(replace(files_of(shared), timestamp=None), office.trust).verify_timestamp(2)
+        assert (passed.pending, passed.finding) == (True, "follows: the authority had not answered yet")
+
+    def test_of_its_own_and_shared_are_told_apart(self, office, untimed, shared):
+        for sealed, content, told in (
+            (
+                untimed,
+                parse_proof(untimed.log_proof).checkpoint,
+                "the token is over a checkpoint and not, as the document says, over its signature",
+            ),
+            (
+                shared,
+                shared.signature,
+                "the token is over its signature and not, as the document says, over a checkpoint",
+            ),
+        ):
+            steps = _Files(replace(files_of(sealed), timestamp=office.token(content)), office.trust)
+            assert refused("timestamp", steps.verify_timestamp, 2) == told
+            neither = _Files(replace(files_of(sealed), timestamp=office.token(b"other")), office.trust)
+            assert refused("timestamp", neither.verify_timestamp, 2).startswith("the token does not hold: ")
+
+    def test_whether_a_token_is_over_a_content_is_known(self, office, sealed):
+        assert _is_over(sealed.timestamp, sealed.signature, office.trust) is True
+        assert _is_over(sealed.timestamp, b"other", office.trust) is False
+
+    def test_a_shared_one_whose_leaf_commits_to_one_of_its_own(self, office):
+        files = files_of(office.seal(document={"timestamping": "by_checkpoint"}))
+        told = "the document says that its timestamp is over a checkpoint, and the log holds one of its own"
+        for timestamp in (files.timestamp, None):
+            steps = _Files(replace(files, timestamp=timestamp), office.trust)
+            assert refused("timestamp", steps.verify_timestamp, 2) == told
+
+    def test_one_that_the_leaf_commits_to_must_be_here(self, office, sealed):
+        steps = _Files(replace(files_of(sealed), timestamp=None), office.trust)
+        told = refused("timestamp", steps.verify_timestamp, 2)
+        assert told == "the log holds a timestamp of this notice, and it is not here"
+
+
+def test_a_header_that_differs_says_it_all_and_an_address_behind_like_words_is_told(parsed, verified):
+    addresses = {"outer_addresses": {**parsed.outer_addresses, "To": "x@x.example"}}
+    both = replace(parsed, outer={**parsed.outer, "To": "x <x@x.example>"}, **addresses)
+    assert _compare_mail(both, verified).changed == ("the header To is not the one under the signature",)
+    alone = _compare_mail(replace(parsed, **addresses), verified)
+    assert alone.changed == ("an address only looks like the one under the signature",)
+    assert alone.finding == "words (fr) are the sealed ones"
