@@ -89,10 +89,9 @@ def verify_detached(content: bytes, signature: bytes, step: str) -> VerifiedSign
         raise VerificationError(step, f"holds a malformed certificate: {error}") from None
     if len(signers) != 1:
         raise VerificationError(step, "the signer's certificate is not in the signature")
-    _verify_signature(parsed, signers[0], step)
-    return VerifiedSignature(
-        signers[0], tuple(item for item in certificates if item is not signers[0]), tuple(addresses[0])
-    )
+    (signer,), (named,) = signers, addresses
+    _verify_signature(parsed, signer, step)
+    return VerifiedSignature(signer, tuple(item for item in certificates if item is not signer), tuple(named))
 
 
 def _addresses(certificate: x509.Certificate) -> list[str]:

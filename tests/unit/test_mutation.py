@@ -24,6 +24,7 @@ SOURCES = {
     "note": "notifications/audit/note.py",
     "policy": "notifications/audit/policy.py",
     "verification": "notifications/evidence/verification.py",
+    "cms": "notifications/crypto/cms.py",
     "verdict": "notifications/evidence/verdict.py",
 }
 
