@@ -28,10 +28,10 @@ from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import disk_health, free_bytes
 from service.monitoring.metrics import MetricSources
 from service.monitoring.metrics_listener import metrics_listener
+from service.ports.health import Probe
 from service.settings import Settings
 from service.store import Store
-from service.web.api.health import Probe
-from service.web.api.requests import ApiContext
+from service.web.api.context import ApiContext
 from service.web.console.parts import ConsoleParts
 
 _log = structlog.get_logger(__name__)
