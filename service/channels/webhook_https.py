@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -75,8 +76,8 @@ class WebhookHttps:
     ) -> None:
         self._settings, self._secret_box, self._clock = settings, secret_box, clock
         self._resolver = resolver or SystemResolver()
-        self._tls = ssl.create_default_context(cafile=settings.ca_file)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        # A file that cannot be read is refused at the start. The system's authorities are read by the first post.
+        self._tls = None if settings.ca_file is None else _trusting(settings.ca_file)
         #: receiver -> end of the certificate that it presented last
         self._certificate_ends: dict[tuple[str, int], datetime] = {}
 
@@ -151,6 +152,7 @@ class WebhookHttps:
     ) -> Outcome:
         timeouts = {"connect": _CONNECT_SECONDS, "read": None, "write": None, "pool": None}
         backend = _Pinned(host, addresses)
+        self._tls = self._tls or _trusting(None)
         async with httpcore2.AsyncConnectionPool(
             ssl_context=self._tls, network_backend=backend, http1=True, http2=False, max_keepalive_connections=0
         ) as pool, pool.stream(
@@ -182,6 +184,13 @@ class WebhookHttps:
                 version,
                 cipher,
             )
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """Return how to connect to a receiver whose certificate is by the authorities of a file, or of the system."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def open_secret(secret_box: SecretBox, secret: WebhookSecret) -> bytes:
