@@ -14,7 +14,7 @@ from service.audit_log.fsck.together import subjects_if_agreeing
 from service.store.log.audit import row_of_entry
 
 START, POSITION = 40, 43
-INDEX, AT_POSITION, ID, LEAF, TIME, INCIDENT, NOTICE, KIND, ACTOR = range(9)
+_INDEX, _POSITION, ID, LEAF, TIME, INCIDENT, NOTICE, KIND, ACTOR = range(9)
 
 
 def entry(number, *names, **subjects):
@@ -55,15 +55,18 @@ class Stored:
     def openings(self, first, last):
         return [each for each in self._openings if first <= each[0] <= last]
 
-    def appended(self, _first, _last):
-        return 1
-
 
 def one_by_one(rows, openings):
-    stored, found = Stored(openings), RangeFound(START, START + len(rows))
-    found.positions = (1, POSITION - 1)
-    if ranges._in_order(found, stored, rows, START, START + len(rows)):
-        ranges._compare_openings(found, RowChecks(stored, found, ()), stored, rows)
+    found = RangeFound(START, START + len(rows))
+    ranges._compare_columns(found, rows)
+    ranges._compare_openings(found, RowChecks(None, found, ()), rows, openings)
+    return found
+
+
+def in_runs(rows, openings):
+    """Return what is found as a check of a range finds it."""
+    found = RangeFound(START, START + len(rows))
+    ranges._compare_entries(found, RowChecks(None, found, ()), Stored(openings), rows)
     return found
 
 
@@ -71,7 +74,7 @@ def test_what_agrees_has_the_same_subjects_as_one_by_one():
     entries, rows, openings = log()
     found = one_by_one(rows, openings)
     assert (found.differences, found.erased) == ([], {})
-    subjects = list(subjects_if_agreeing(START, POSITION, rows, openings))
+    subjects = list(subjects_if_agreeing(rows, openings))
     assert subjects == [
         (f'{kind}":"{named}', POSITION + at)
         for at, each in enumerate(entries)
@@ -86,8 +89,6 @@ def edited(row, column, value):
 
 #: What differs -> row, column and another value.
 ANOTHER = {
-    "index": (2, INDEX, START + 3),
-    "position": (2, AT_POSITION, POSITION + 9),
     "id": (2, ID, UUID(int=99).bytes),
     "no id": (2, ID, b"\x00" * 15),
     "later": (1, TIME, 1_772_445_600_999_998),
@@ -113,7 +114,7 @@ def test_a_column_that_differs_is_not_taken_as_agreeing(what):
     _, rows, openings = log()
     at, column, value = ANOTHER[what]
     rows[at] = edited(rows[at], column, value)
-    assert subjects_if_agreeing(START, POSITION, rows, openings) is None
+    assert subjects_if_agreeing(rows, openings) is None
     if what != "time of another type":
         assert one_by_one(rows, openings).differences
 
@@ -128,7 +129,7 @@ def test_columns_of_two_entries_cannot_stand_for_one_another(column):
                 edited(rows[one], column, rows[other][column]),
                 edited(rows[other], column, rows[one][column]),
             )
-            assert subjects_if_agreeing(START, POSITION, swapped, openings) is None
+            assert subjects_if_agreeing(swapped, openings) is None
             assert one_by_one(swapped, openings).differences
 
 
@@ -136,7 +137,7 @@ def test_an_identifier_cannot_lend_a_byte_to_its_neighbour():
     _, rows, openings = log()
     rows[0] = edited(rows[0], ID, rows[0][ID] + rows[1][ID][:1])
     rows[1] = edited(rows[1], ID, rows[1][ID][1:])
-    assert subjects_if_agreeing(START, POSITION, rows, openings) is None
+    assert subjects_if_agreeing(rows, openings) is None
 
 
 def test_openings_that_differ_or_are_gone_are_not_taken_as_agreeing():
@@ -150,9 +151,24 @@ def test_openings_that_differ_or_are_gone_are_not_taken_as_agreeing():
             [each, edited(each, 1, "zzz")],
         ):
             changed = [*openings[:at], *other, *openings[at + 1 :]]
-            assert subjects_if_agreeing(START, POSITION, rows, changed) is None
+            assert subjects_if_agreeing(rows, changed) is None
             found = one_by_one(rows, changed)
             assert found.differences or found.erased
+
+
+def test_where_openings_were_erased_the_same_is_found_as_one_by_one():
+    _, rows, openings = log()
+    for gone in ({}, {0}, {3}, {4}, {0, 1}, {1, 2}, {0, 1, 2, 3, 4}):
+        left = [each for at, each in enumerate(openings) if at not in gone]
+        assert in_runs(rows, left) == one_by_one(rows, left)
+        for at, column, value in ANOTHER.values():
+            if value != "2026":
+                changed = list(rows)
+                changed[at] = edited(rows[at], column, value)
+                assert in_runs(changed, left) == one_by_one(changed, left)
+        for at, each in enumerate(left):
+            other = [*left[:at], edited(each, 3, b"x"), *left[at + 1 :]]
+            assert in_runs(rows, other) == one_by_one(rows, other)
 
 
 def test_a_leaf_that_says_something_else_is_not_taken_as_agreeing():
@@ -167,11 +183,11 @@ def test_a_leaf_that_says_something_else_is_not_taken_as_agreeing():
         {"openings": ()},
     ):
         rows[0] = edited(rows[0], LEAF, leaf_bytes(replace(entries[0], **change)))
-        assert subjects_if_agreeing(START, POSITION, rows, openings) is None, change
+        assert subjects_if_agreeing(rows, openings) is None, change
     incident = str(UUID(int=70)).encode()
     rows[0] = edited(rows[0], LEAF, leaf_bytes(entries[0]).replace(incident, incident.replace(b"0-0", b"00-", 1)))
-    assert subjects_if_agreeing(START, POSITION, rows, openings) is None
+    assert subjects_if_agreeing(rows, openings) is None
     assert one_by_one(rows, openings).differences
     for leaf in (b"", b"\xff", b"{}", leaf_bytes(entries[0])[:200]):
         rows[0] = edited(rows[0], LEAF, leaf)
-        assert subjects_if_agreeing(START, POSITION, rows, openings) is None
+        assert subjects_if_agreeing(rows, openings) is None

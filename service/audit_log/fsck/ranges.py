@@ -5,9 +5,11 @@ results.
 """
 
 import hashlib
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import repeat
+from itertools import groupby, repeat
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import HASH_BYTES
@@ -83,18 +85,15 @@ def check_range(
             breathe(until - at)
             continue
         entries = inspection.entries(at, until)
-        complete = [entry[0] for entry in entries[:1]] == [at] and len(entries) == until - at
-        if rows and complete and _compare_together(found, beside, inspection, entries):
-            hashes += [_sha256(b"\x00" + leaf).digest() for _, _, _, leaf, *_ in entries]
-            breathe(until - at)
-            continue
         if not _in_order(found, inspection, entries, at, until):
             found.broken = True
             return found
         hashes += [_sha256(b"\x00" + leaf).digest() for _, _, _, leaf, *_ in entries]
         # 2. and 3.
         if rows:
-            _compare_openings(found, beside, inspection, entries)
+            _compare_entries(found, beside, inspection, entries)
+        else:
+            _compare_columns(found, entries)
         breathe(until - at)
     # 4.
     made = rebuild_range(start, hashes)
@@ -116,28 +115,6 @@ def check_range(
     return found
 
 
-def _compare_together(found: RangeFound, rows: RowChecks, inspection: Inspection, entries: Sequence[Row]) -> bool:
-    """Do 1. to 3. for entries that agree with their leaves in everything; return False if they do not, or may not."""
-    first, last = entries[0][1], entries[-1][1]
-    openings = sorted(inspection.openings(first, last))
-    expected = found.positions[1] + 1 if found.positions[1] else first
-    subjects = subjects_if_agreeing(entries[0][0], expected, entries, openings)
-    if subjects is None:
-        return False
-    found.positions = (found.positions[0] or first, last)
-    found.count(ENTRIES, len(entries))
-    found.count(OPENINGS, len(openings))
-    found.subjects += subjects_hash(subjects)
-    if not WITH_ROWS.isdisjoint({entry[7] for entry in entries}):
-        opened: dict[int, dict[str, bytes]] = {}
-        for position, name, _, value in openings:
-            opened.setdefault(position, {})[name] = value
-        for index, position, _, leaf, *_ in entries:
-            if leaf.endswith(ROWS_OF):
-                rows.compare(index, leaf, opened.get(position, {}))
-    return True
-
-
 def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row], start: int, end: int) -> bool:
     """Return whether the entries are complete; otherwise nothing else of the range can be compared."""
     expected = found.positions[1] + 1 if found.positions[1] else None
@@ -155,6 +132,44 @@ def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row],
         found.differs(ENTRIES, f"index {start + len(entries)}", "has no entry")
         return False
     found.positions = (found.positions[0] or entries[0][1], entries[-1][1])
+    found.count(ENTRIES, len(entries))
+    return True
+
+
+def _compare_entries(found: RangeFound, rows: RowChecks, inspection: Inspection, entries: Sequence[Row]) -> None:
+    """Compare columns, openings and rows: of entries that agree with their leaves together, of others one by one."""
+    openings = sorted(inspection.openings(entries[0][1], entries[-1][1]))
+    if _compare_together(found, rows, entries, openings):
+        return
+    # Where customers were erased, entries without their openings are among the others.
+    opened = Counter(position for position, *_ in openings)
+    for is_whole, run in groupby(entries, lambda entry: _committed(entry[3]).count(b":") == opened[entry[1]]):
+        some = list(run)
+        first, end = bisect_left(openings, (some[0][1],)), bisect_left(openings, (some[-1][1] + 1,))
+        if not (is_whole and _compare_together(found, rows, some, openings[first:end])):
+            _compare_columns(found, some)
+            _compare_openings(found, rows, some, openings[first:end])
+
+
+def _compare_together(found: RangeFound, rows: RowChecks, entries: Sequence[Row], openings: Sequence[Row]) -> bool:
+    """Compare entries that agree with their leaves in everything; return False if they do not, or may not."""
+    subjects = subjects_if_agreeing(entries, openings)
+    if subjects is None:
+        return False
+    found.count(OPENINGS, len(openings))
+    found.subjects += subjects_hash(subjects)
+    if not WITH_ROWS.isdisjoint({entry[7] for entry in entries}):
+        opened: dict[int, dict[str, bytes]] = {}
+        for position, name, _, value in openings:
+            opened.setdefault(position, {})[name] = value
+        for index, position, _, leaf, *_ in entries:
+            if leaf.endswith(ROWS_OF):
+                rows.compare(index, leaf, opened.get(position, {}))
+    return True
+
+
+def _compare_columns(found: RangeFound, entries: Sequence[Row]) -> None:
+    """Compare the columns of entries with their leaves, one by one."""
     for index, _, identifier, leaf, recorded_at, incident_id, notice_id, *codes in entries:
         at = leaf.find(_ID) + len(_ID)
         if leaf[at : at + _UUID_TEXT].replace(b"-", b"") != identifier.hex().encode():
@@ -166,8 +181,6 @@ def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row],
         if not _has_codes(leaf, *codes):
             found.differs(ENTRIES, f"index {index}", "is listed with another kind or actor than its leaf states")
             break
-    found.count(ENTRIES, len(entries))
-    return True
 
 
 def _says(leaf: bytes, recorded_at: int, incident_id: bytes | None, notice_id: bytes | None) -> bool:
@@ -210,17 +223,23 @@ def _has_codes(leaf: bytes, kind: str, actor: str) -> bool:
     )
 
 
-def _compare_openings(found: RangeFound, rows: RowChecks, inspection: Inspection, entries: Sequence[Row]) -> None:
-    openings = _by_position(inspection.openings(entries[0][1], entries[-1][1]))
-    following = next(openings, None)
+def _committed(leaf: bytes) -> bytes:
+    """Return the commitments of a leaf, as it writes them."""
+    at = leaf.find(_COMMITMENTS) + len(_COMMITMENTS)
+    return leaf[at : leaf.find(b"}", at)]
+
+
+def _compare_openings(found: RangeFound, rows: RowChecks, entries: Sequence[Row], openings: Sequence[Row]) -> None:
+    """Compare the openings of entries with their commitments, and the rows of entries with both, one by one."""
+    opened_entries = _by_position(openings)
+    following = next(opened_entries, None)
     hashed = 0
     for index, position, _, leaf, *_ in entries:
         after_id = leaf.find(_ID) + len(_ID) + _UUID_TEXT + len(_SUBJECTS)
         subjects = leaf[after_id : leaf.find(_TYPE, after_id - 1)].decode()
         if subjects:
             hashed += subjects_hash(zip(subjects[1:-1].split('","'), repeat(position)))
-        at = leaf.find(_COMMITMENTS) + len(_COMMITMENTS)
-        committed = leaf[at : leaf.find(b"}", at)]
+        committed = _committed(leaf)
         opened: dict[str, bytes] = {}
         if following is not None and following[0] == position:
             for name, salt, value in following[1]:
@@ -229,7 +248,7 @@ def _compare_openings(found: RangeFound, rows: RowChecks, inspection: Inspection
                 if b'"%s":"%s"' % (label, digest) not in committed:
                     found.differs(OPENINGS, f"{name} of index {index}", "does not open the commitment of the leaf")
                 opened[name] = value
-            following = next(openings, None)
+            following = next(opened_entries, None)
         if committed.count(b":") > len(opened):
             rows.erased(index, leaf, committed.count(b":") - len(opened))
         if leaf.endswith(ROWS_OF):

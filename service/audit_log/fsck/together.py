@@ -1,6 +1,6 @@
 """Compare many entries with their leaves at once, by functions of the interpreter in C: a log has millions.
 
-The comparisons are those of ``ranges``: order, id, time, incident, notice, kind, actor, and every commitment with its
+The comparisons are those of ``ranges``: id, time, incident, notice, kind, actor, and every commitment with its
 opening. Where something is not as it usually is, nothing is said here, and ``ranges`` compares entry by entry.
 """
 
@@ -23,18 +23,12 @@ INCIDENT, ANNOUNCEMENT, NOTICE = b'"incident":"', b'"announcement":"', b'"notice
 _DASHES = (8, 13, 18, 23)
 
 
-def subjects_if_agreeing(
-    start: int, position: int, entries: Sequence[Row], openings: Sequence[Row]
-) -> Iterable[tuple[str, int]] | None:
+def subjects_if_agreeing(entries: Sequence[Row], openings: Sequence[Row]) -> Iterable[tuple[str, int]] | None:
     """Return the subjects of entries, with positions, if everything agrees with the leaves; otherwise None.
 
-    ``start`` and ``position`` are the index and the position that the first entry must have. ``openings`` are all of
-    these entries, in the order of positions and names.
+    ``openings`` are all of these entries, in the order of positions and names. The order of entries is not checked.
     """
-    indices, positions, ids, leaves, times, incidents, notices, kinds, actors = zip(*entries, strict=True)
-    after = position + len(entries)
-    if (indices, positions) != (tuple(range(start, start + len(entries))), tuple(range(position, after))):
-        return None
+    _, positions, ids, leaves, times, incidents, notices, kinds, actors = zip(*entries, strict=True)
     try:
         # Every byte of a leaf up to its details: actor, time and commitments.
         heads = _heads(positions, times, actors, openings)
