@@ -61,10 +61,10 @@ WEB = [
     "service.web.served_app",
 ]
 #: Libraries of tests, of PDFs, of PostgreSQL, of migrations, of passkeys, of OpenID providers, of pages and sheets, of
-#: the API and its description, of DNS, and of servers of mail; and of the store, what maps rows to objects.
+#: the API and its description, of DNS, of dates in words, and of servers of mail; and of the store, what maps rows to objects.
 NOT_TO_SERVE = {
     "pytest", "hypothesis", "schemathesis", "playwright", "pyhanko", "typst", "asn1crypto", "psycopg", "alembic",
-    "mako", "webauthn", "joserfc", "jinja2", "xlsxwriter", "segno", "babel.messages",
+    "mako", "webauthn", "joserfc", "jinja2", "xlsxwriter", "segno", "babel",
     "fastapi", "pydantic.v1", "email_validator", "opentelemetry", "dns", "aiosmtpd",
     "sqlalchemy.orm", "sqlalchemy.dialects.postgresql",
 }  # fmt: skip
