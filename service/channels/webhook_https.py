@@ -19,7 +19,7 @@ import structlog
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from notifications.delivery.webhook import SignatureKind, WebhookEndpoint, WebhookSecret
 from notifications.delivery.webhook_message import CONTENT_TYPE, SigningSecret, signed_headers, verify_url
-from notifications.errors import InvalidInputError
+from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Clock
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
 from service.settings.webhooks import WebhookSettings
@@ -187,8 +187,11 @@ class WebhookHttps:
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
-    """Return how to connect to a receiver whose certificate is by the authorities of a file, or of the system."""
-    context = ssl.create_default_context(cafile=ca_file)
+    """Return a context that trusts a file of authorities, or the system's; raises InvalidInputError for the file."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise InvalidInputError(Fault("webhooks.ca_file", f"cannot be used: {error}")) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

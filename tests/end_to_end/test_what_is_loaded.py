@@ -61,7 +61,7 @@ WEB = [
     "service.web.served_app",
 ]
 #: Libraries of tests, of PDFs, of PostgreSQL, of migrations, of passkeys, of OpenID providers, of pages and sheets, of
-#: the API and its description, of DNS, of dates in words, and of servers of mail; and of the store, what maps rows to objects.
+#: the API and its description, of DNS, of dates in words, and of servers of mail; and what maps rows to objects.
 NOT_TO_SERVE = {
     "pytest", "hypothesis", "schemathesis", "playwright", "pyhanko", "typst", "asn1crypto", "psycopg", "alembic",
     "mako", "webauthn", "joserfc", "jinja2", "xlsxwriter", "segno", "babel",
