@@ -66,7 +66,7 @@ NOT_TO_SERVE = {
     "pytest", "hypothesis", "schemathesis", "playwright", "pyhanko", "typst", "asn1crypto", "psycopg", "alembic",
     "mako", "webauthn", "joserfc", "jinja2", "xlsxwriter", "segno", "babel",
     "fastapi", "pydantic.v1", "email_validator", "opentelemetry", "dns", "aiosmtpd",
-    "sqlalchemy.orm", "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.dialects.postgresql",
 }  # fmt: skip
 
 
