@@ -41,7 +41,9 @@ from support.records import (
 
 @pytest.fixture
 def address():
-    return postgresql_server().database()
+    """A database whose rows alone a test may change."""
+    with postgresql_server().lent_database() as lent:
+        yield lent
 
 
 @pytest.fixture
