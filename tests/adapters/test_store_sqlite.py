@@ -168,7 +168,7 @@ class TestAppendOnly:
             tx.log.grow(0, tx.audit.pending(1), [(0, 0, b"h" * 32)], b"checkpoint")
             tx.log.add_cosignature(1, "witness.example", "line\n", NOW)
             tx._session.execute("INSERT INTO checkpoint_timestamps VALUES (?, ?, ?)", (1, b"token", 0))
-            tx.notices.set_shared_timestamps({notice.id: b"proof"}, 1, independent=False)
+            tx._session.execute("INSERT INTO shared_timestamps VALUES (?, ?, ?, ?)", (notice.id.bytes, 1, 0, None))
 
         await store.write(work)
         return path
