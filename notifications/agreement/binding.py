@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import NoReturn, Protocol, TypeVar
 
-from notifications.agreement.commitments import NoticeKind, Retention, ServiceLevel
+from notifications.agreement.commitments import NoticeItem, NoticeKind, NoticeTime, Retention, ServiceLevel
 from notifications.agreement.conditions import ALWAYS, NATURES
+from notifications.agreement.joined_notices import joined_notice
 from notifications.agreement.parts import deadline_that_counts
 from notifications.agreement.terms import (
     CLAUSE_SEPARATOR,
@@ -30,6 +31,7 @@ class _ForProducts(Protocol):
 
 PartT = TypeVar("PartT", bound=_ForProducts)
 CitedT = TypeVar("CitedT", Retention, ServiceLevel, NoticeKind)
+NoticePartT = TypeVar("NoticePartT", NoticeItem, NoticeTime)
 
 
 @lru_cache(maxsize=1_024)
@@ -40,7 +42,7 @@ def bound_terms(agreement: Agreement, dpa: Dpa | None = None, products: frozense
     AgreementError for an unknown product, and where a part that holds cites only clauses that do not.
 
     1. Check the products.
-    2. Join the clauses, the deadlines, the levels and the references of the DPA.
+    2. Join the clauses, the deadlines, the levels, the references and the kinds of notice of the DPA.
     3. Keep the parts and the clauses that hold for the products.
     4. Choose for each level the deadline that counts.
     """
@@ -219,10 +221,30 @@ class _Binding:
             else replace(own.support_hours, clause=self._clause(own.support_hours.clause, "support_hours.clause")),
             retention=self._cited(own.retention, "retention"),
             service_levels=self._cited(own.service_levels, "service_levels"),
-            notices=self._cited(own.notices, "notices"),
+            notices=self._notices(),
             dpa=dpa,
             own=own,
         )
+
+    def _notices(self) -> tuple[NoticeKind, ...]:
+        """Return the kinds of notice that agreement and DPA owe; one that both have is one kind."""
+        of_dpa = {kind.id: kind for kind in (self._dpa.notices if self._dpa else ())}
+        found = []
+        for kind in self._cited(self._own.notices, "notices"):
+            key = f"notices.{kind.id}"
+            held = replace(
+                kind,
+                items=tuple(self._own_clause(item, f"{key}.items.{item.id}") for item in kind.items),
+                lead=kind.lead and self._own_clause(kind.lead, f"{key}.lead"),
+                after=kind.after and self._own_clause(kind.after, f"{key}.after"),
+            )
+            other = of_dpa.pop(kind.id, None)
+            found.append(held if other is None else joined_notice(held, other, partial(self._fail, key)))
+        return (*found, *of_dpa.values())
+
+    def _own_clause(self, part: NoticePartT, key: str) -> NoticePartT:
+        """Return an item or a time of a notice with the numbers of its clause that hold."""
+        return part if part.clause is None else replace(part, clause=self._clause(part.clause, key))
 
     def _definition(self, definition: Definition, key: str) -> Definition:
         return replace(

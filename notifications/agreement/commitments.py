@@ -96,6 +96,8 @@ class NoticeTime:
     months: int | None
     day_count: DayCount
     binding: DeadlineBinding
+    #: the clause that says so; None: that of the kind of notice
+    clause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class NoticeItem:
     text: LocalizedText
     #: a notice without it cannot be sent
     mandatory: bool
+    #: the clause that says so; None: that of the kind of notice
+    clause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,15 @@ class NoticeKind:
     products: frozenset[str] | None = None
     #: set in the notice that precedes the erasure of a customer's data: days after it within which all is erased
     erased_within_days: int | None = None
+    #: a registered letter that was refused or not collected counts as served on the day of its first presentation
+    served_at_first_presentation: bool = False
+    #: the time that the DPA sets beside ``lead`` or ``after``, in the same direction; None if it sets none
+    dpa_time: NoticeTime | None = None
+
+    @property
+    def times(self) -> tuple[NoticeTime, ...]:
+        """The times that the documents set; the stricter counts."""
+        return tuple(each for each in (self.lead or self.after, self.dpa_time) if each is not None)
 
     @property
     def used_channels(self) -> tuple[NoticeChannel, ...]:

@@ -94,18 +94,19 @@ def notice_kinds(root: Table, parts: Parts) -> tuple[NoticeKind, ...]:
                 table.fail("channels", f"{channel!r} is not one of {', '.join(NoticeChannel)}")
         if table.has("lead") and table.has("after"):
             table.fail("after", "a notice is owed before an event or after one, not both")
-        lead = _time(table, "lead")
+        lead = _time(table, "lead", parts)
         return NoticeKind(
             id=table.identifier("id"),
             clause=parts.clause(table),
             title=table.texts("title"),
             channels=tuple(map(NoticeChannel, channels)),
-            items=named(table, "items", _item),
+            items=named(table, "items", lambda item: _item(item, parts)),
             lead=lead,
-            after=_time(table, "after"),
+            after=_time(table, "after", parts),
             consent_first=table.boolean("consent_first") if table.has("consent_first") else False,
             products=parts.only_for(table),
             erased_within_days=_erased_within_days(table, lead, channels),
+            served_at_first_presentation=_served_at_first_presentation(table, channels),
         )
 
     kinds = named(root, "notices", parse, optional=True)
@@ -126,11 +127,25 @@ def _erased_within_days(table: Table, lead: NoticeTime | None, channels: Iterabl
     return table.integer("erased_within_days", lead.days + 2, _DAYS_MAX)
 
 
-def _item(table: Table) -> NoticeItem:
-    return NoticeItem(table.identifier("id"), table.texts("text"), table.boolean("mandatory"))
+def _served_at_first_presentation(table: Table, channels: Iterable[str]) -> bool:
+    if not table.has("served_at_first_presentation"):
+        return False
+    if NoticeChannel.REGISTERED_LETTER not in channels:
+        table.fail("served_at_first_presentation", "belongs to a notice whose channels have registered_letter")
+    return table.boolean("served_at_first_presentation")
 
 
-def _time(table: Table, key: str) -> NoticeTime | None:
+def _item(table: Table, parts: Parts) -> NoticeItem:
+    return NoticeItem(
+        table.identifier("id"), table.texts("text"), table.boolean("mandatory"), _own_clause(table, parts)
+    )
+
+
+def _own_clause(table: Table, parts: Parts) -> str | None:
+    return parts.clause(table) if table.has("clause") else None
+
+
+def _time(table: Table, key: str, parts: Parts) -> NoticeTime | None:
     if not table.has(key):
         return None
     inner = table.table(key)
@@ -142,5 +157,6 @@ def _time(table: Table, key: str) -> NoticeTime | None:
     if (days is None and months is None) != (binding is DeadlineBinding.NO_NUMBER):
         inner.fail("binding", f"is {binding.value!r}: a number of days or months is given exactly if it is another")
     count = inner.one_of("calendar", DayCount) if inner.has("calendar") else DayCount.CALENDAR.value
+    clause = _own_clause(inner, parts)
     inner.finish()
-    return NoticeTime(days, months, DayCount(count), binding)
+    return NoticeTime(days, months, DayCount(count), binding, clause)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from notifications.agreement.commitments import DayCount
+from notifications.agreement.commitments_parsing import notice_kinds
 from notifications.agreement.conditions import level_vocabulary
 from notifications.agreement.parts import Parts, language, named, root_table, validity
 from notifications.agreement.table import Table
@@ -43,8 +44,12 @@ def parse_dpa(data: bytes, file: str) -> Dpa:
         breach_items=named(root, "breach_items", lambda table: Item(table.identifier("id"), table.texts("text"))),
         other_times=named(root, "other_times", lambda table: _other_time(table, parts), optional=True),
         references=parts.references(root),
+        notices=notice_kinds(root, parts),
     )
     root.finish()
+    for index, kind in enumerate(dpa.notices):
+        if kind.erased_within_days is not None:
+            root.fail(f"notices.{index}.erased_within_days", "the agreement says which notice precedes an erasure")
     return dpa
 
 

@@ -200,5 +200,7 @@ def _products(table: Table, known: tuple[str, ...] | None) -> Products:
     stated = table.names("products")
     for product in stated:
         if product not in known:
-            table.fail("products", f"{product!r} is not a product of this file; its products are {', '.join(known)}")
+            table.fail(
+                "products", f"{product!r} is not a product of this file; its products are {', '.join(known) or 'none'}"
+            )
     return frozenset(stated)

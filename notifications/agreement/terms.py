@@ -206,6 +206,8 @@ class Dpa:
     breach_items: tuple[Item, ...]
     other_times: tuple[OtherTime, ...]
     references: Mapping[Reference, str]
+    #: the kinds of notice that it owes beside that of incidents; one that the agreement has too is joined with it
+    notices: tuple[NoticeKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,7 +260,7 @@ class Agreement:
     support_hours: SupportHours | None = None
     retention: tuple[Retention, ...] = ()
     service_levels: tuple[ServiceLevel, ...] = ()
-    #: the other kinds of notice that the agreement owes
+    #: the other kinds of notice that the agreement owes, or, in bound terms, that it and the DPA owe
     notices: tuple[NoticeKind, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     #: the DPA joined to it; None if none is

@@ -211,7 +211,7 @@ def verify_note(
             continue
         if len(matching) > 1:
             raise VerificationError("checkpoint signature", f"{key.name} signed twice")
-        verifiers[key.kind](note, key, matching[0])
+        verifiers[key.kind](note, key, *matching)
         verified.append(key)
     if not verified:
         names = ", ".join(sorted({signature.name for signature in note.signatures}))

@@ -7,7 +7,7 @@ moment the notice was served. This satisfies either reading of "it".
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from uuid import UUID
 
@@ -24,7 +24,8 @@ class ServedBy(StrEnum):
     MAIL = "mail"
     #: by other means, such as a registered letter; the person who orders the erasure is responsible for it
     LETTER = "letter"
-    #: by a sealed notice that announced it; it counts as served when the first of its mails is accepted
+    #: by a sealed notice that announced it; it counts as served when the first of its mails is accepted, or on the day
+    #: on which its registered letter was handed over
     NOTICE = "notice"
 
 
@@ -121,6 +122,15 @@ def erasure_window(
     not_before = max(begins, noticed_at + timedelta(days=notice_days))
     later = timedelta() if announced_at is None else max(announced_at - not_before, timedelta())
     return ErasureWindow(not_before + later, noticed_at + timedelta(days=within_days) + later)
+
+
+def begin_of_day(day: date, time_zone: str) -> datetime:
+    """Return when a day begins in a customer's time zone; in UTC if IANA removed the zone."""
+    try:
+        zone: tzinfo = zone_of(time_zone)
+    except LookupError:
+        zone = UTC
+    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
 def certificate(erasure: Erasure, *, provider_name: str, clauses: Sequence[str], issued_at: datetime) -> bytes:

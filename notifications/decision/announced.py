@@ -1,12 +1,13 @@
 """Decide whether an announcement concerns a customer, and by when its notice is due, by its own agreement."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from notifications.agreement import Agreement, DeadlineBinding
 from notifications.agreement.commitments import DayCount, NoticeKind, NoticeTime
+from notifications.agreement.terms import CLAUSE_SEPARATOR
 from notifications.customer.records import Customer
 from notifications.duties.month import add_months
 from notifications.duties.working_days import day_off
@@ -43,6 +44,10 @@ class AnnouncedDue:
 
     at: datetime
     binding: DeadlineBinding
+    #: the clause of the time that counts, and of equal ones each. None: no text sets a time
+    clause: str | None = None
+    #: the time that counts
+    time: NoticeTime | None = None
 
 
 def kind_of(terms: Agreement, kind_id: str) -> NoticeKind | None:
@@ -90,7 +95,8 @@ def item_faults(announced: Announcement, kinds: Iterable[tuple[Agreement, Notice
         for item in kind.items:
             if item.mandatory and item.id not in stated:
                 text = item.text.in_language("en")[1]
-                missing.setdefault(item.id, f"is missing: {text} (clause {kind.clause} of {agreement.id})")
+                clause = item.clause or kind.clause
+                missing.setdefault(item.id, f"is missing: {text} (clause {clause} of {agreement.id})")
     yield from (Fault(f"items.{identifier}", reason) for identifier, reason in missing.items())
     for identifier in sorted(stated - known):
         yield Fault(f"items.{identifier}", f"is no item of this kind; it has: {', '.join(sorted(known))}")
@@ -102,17 +108,29 @@ def announced_due(terms: Agreement, kind: NoticeKind, occurs_at: datetime, aware
     A lead counts back from ``occurs_at``, at the same local time of day; ``after`` counts from it. Working days are
     those of the country of the support hours. Without a number the notice is due before what it announces occurs, or,
     if the agreement names no time at all or the event is over, as soon as the provider is aware (``aware_at``).
+    Where agreement and DPA set a time, the earlier moment counts, then the stricter; one without a number comes last.
     """
+    strictness = tuple(DeadlineBinding)
+    found = sorted(
+        (_due(terms, kind, time, occurs_at, aware_at) for time in kind.times),
+        key=lambda due: (due.binding is DeadlineBinding.NO_NUMBER, due.at, strictness.index(due.binding)),
+    )
+    if not found:
+        return AnnouncedDue(aware_at, DeadlineBinding.NO_NUMBER)
+    counts = found[0]
+    equal = [due.clause for due in found if (due.at, due.binding) == (counts.at, counts.binding) and due.clause]
+    return replace(counts, clause=CLAUSE_SEPARATOR.join(equal))
+
+
+def _due(terms: Agreement, kind: NoticeKind, time: NoticeTime, occurs_at: datetime, aware_at: datetime) -> AnnouncedDue:
     hours = terms.support_hours
     zone = time_zone(_ZONE if hours is None else hours.time_zone)
     country = _COUNTRY if hours is None else hours.holidays
-    if kind.lead is not None:
-        if kind.lead.binding is DeadlineBinding.NO_NUMBER:
-            return AnnouncedDue(max(occurs_at, aware_at), DeadlineBinding.NO_NUMBER)
-        return AnnouncedDue(_moved(occurs_at, kind.lead, -1, zone, country), kind.lead.binding)
-    if kind.after is not None and kind.after.binding is not DeadlineBinding.NO_NUMBER:
-        return AnnouncedDue(_moved(occurs_at, kind.after, 1, zone, country), kind.after.binding)
-    return AnnouncedDue(aware_at, DeadlineBinding.NO_NUMBER)
+    if time.binding is not DeadlineBinding.NO_NUMBER:
+        at = _moved(occurs_at, time, -1 if kind.lead else 1, zone, country)
+    else:
+        at = max(occurs_at, aware_at) if kind.lead else aware_at
+    return AnnouncedDue(at, time.binding, time.clause or kind.clause, time)
 
 
 def _moved(moment: datetime, by: NoticeTime, sign: int, zone: tzinfo, country: str) -> datetime:

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from notifications.agreement import Agreement, Reference
-from notifications.agreement.commitments import NoticeKind, NoticeTime
+from notifications.agreement.commitments import NoticeKind
 from notifications.canonical_json import timestamp_text
 from notifications.customer.records import Customer, NewsChannel
+from notifications.decision.announced import AnnouncedDue, announced_due
 from notifications.incident import Announcement, Incident, IncidentFacts
 from notifications.notice.document import OWN_TIMESTAMP, SHARED_TIMESTAMP, Provider, document_head
 from notifications.notice.life import Notice
@@ -48,6 +49,7 @@ def compose_announcement(
     roles = (Reference.COMPLAINT, Reference.STATUS_AND_HISTORY)
     references = {role.value: agreement.references[role] for role in roles if role in agreement.references}
     stated = {item.id: item.text for item in announced.items}
+    due = announced_due(agreement, kind, announced.occurs_at, facts.aware_at)
     document = document_head(
         notice=notice,
         incident=incident,
@@ -69,15 +71,20 @@ def compose_announcement(
             "ends_at": None if announced.ends_at is None else timestamp_text(announced.ends_at),
             "reports": kind.after is not None,
             "items": [
-                {"id": item.id, "label": item.text.as_mapping(), "text": stated[item.id].as_mapping()}
+                {
+                    "id": item.id,
+                    "label": item.text.as_mapping(),
+                    "clause": item.clause or kind.clause,
+                    "text": stated[item.id].as_mapping(),
+                }
                 for item in kind.items
                 if item.id in stated
             ],
             "services": list(facts.services),
             "regions": list(facts.regions),
             "channels": [channel.value for channel in kind.used_channels],
-            "lead": _time(kind.lead),
-            "after": _time(kind.after),
+            "lead": _time(due) if kind.lead else None,
+            "after": _time(due) if kind.after else None,
             "consent_first": kind.consent_first,
             "cancelled": announced.cancelled,
             "moved_from": None
@@ -94,12 +101,14 @@ def compose_announcement(
     return rendered_document(document, languages, zones, None)
 
 
-def _time(stated: NoticeTime | None) -> dict[str, Any] | None:
-    if stated is None:
+def _time(due: AnnouncedDue) -> dict[str, Any] | None:
+    time = due.time
+    if time is None:
         return None
     return {
-        "days": stated.days,
-        "months": stated.months,
-        "day_count": stated.day_count.value,
-        "binding": stated.binding.value,
+        "days": time.days,
+        "months": time.months,
+        "day_count": time.day_count.value,
+        "binding": time.binding.value,
+        "clause": due.clause,
     }

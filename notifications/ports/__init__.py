@@ -6,6 +6,7 @@ Other packages import every name from here, not from the modules. Contains contr
 from notifications.ports.announcements import AnnouncedCustomer as AnnouncedCustomer
 from notifications.ports.announcements import AnnouncementRepository as AnnouncementRepository
 from notifications.ports.announcements import Consent as Consent
+from notifications.ports.announcements import LetterOutcome as LetterOutcome
 from notifications.ports.announcements import LetterState as LetterState
 from notifications.ports.announcements import LetterTask as LetterTask
 from notifications.ports.audit import AuditRepository as AuditRepository

@@ -37,6 +37,8 @@ class AnnouncedCustomer:
     #: a ``DeadlineBinding`` value
     binding: str | None
     decided_at: datetime
+    #: the clause whose time makes ``due_at``; None if no text sets one, and in records of earlier releases
+    due_clause: str | None = None
     #: None: the agreement does not ask for consent first
     consent: Consent | None = None
     #: name of the person that answered, as stated
@@ -52,6 +54,14 @@ class LetterState(StrEnum):
 
     OPEN = "open"
     CLOSED = "closed"
+
+
+class LetterOutcome(StrEnum):
+    """What became of a registered letter, by its return slip."""
+
+    HANDED_OVER = "handed_over"
+    REFUSED = "refused"
+    NOT_COLLECTED = "not_collected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,12 @@ class LetterTask:
     slip_type: str | None = None
     slip_sha256: str | None = None
     slip_entry_id: UUID | None = None
+    #: a ``LetterOutcome`` value; None until it is recorded
+    outcome: str | None = None
+    #: day of the hand-over; of a letter that was returned, of its first presentation; ISO 8601
+    outcome_on: str | None = None
+    #: day from which the letter counts as served, by the agreement; None if it does not, ISO 8601
+    served_on: str | None = None
     closed_at: datetime | None = None
     closed_by: str | None = None
     version: int = 1

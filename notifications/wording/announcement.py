@@ -1,5 +1,7 @@
 """The words of a notice that is about no incident: what is announced, its items, and the clause that it rests on."""
 
+from typing import Any
+
 from notifications.wording.letter import Block, Paragraph, Phrase, Remark, Rows, Section
 from notifications.wording.reader import Reader
 
@@ -46,7 +48,10 @@ def announcement_sections(reader: Reader) -> tuple[Section, ...]:
     say, said = reader.say, reader.document["announcement"]
     blocks: list[Block] = [reader.quote(said["text"])]
     for item in said["items"]:
-        blocks += [Paragraph(reader.contract(item["label"]), strong=True), reader.quote(item["text"])]
+        # Of a document of the customer's that is not the one of the kind itself, such as the DPA.
+        clause = None if item.get("clause") == said["clause"] else item.get("clause")
+        label = reader.with_clause(reader.contract(item["label"]), clause)
+        blocks += [Paragraph(label, strong=True), reader.quote(item["text"])]
     rows = [
         (label, Phrase(reader.names(said[key])))
         for label, key in ((say("Services affected"), "services"), (say("Regions affected"), "regions"))
@@ -80,8 +85,10 @@ def _why(reader: Reader) -> Section:
         "By the agreement “%(title)s” we owe you this notice.", title=reader.contract(document["agreement"]["title"])
     )
     blocks: list[Block] = [Paragraph(reader.with_clause(reason, said["clause"]))]
-    if (time := _time(reader)) is not None:
-        blocks.append(Paragraph(time))
+    stated = said["lead"] or said["after"]
+    if stated is not None:
+        # Documents of earlier releases have no clause here.
+        blocks.append(Paragraph(reader.with_clause(_time(reader, stated), stated.get("clause"))))
     if due["binding"] == "hard" and document["issued_at"] > due["at"] and document["sequence"] == 1:
         blocks.append(Remark(say("This notice is late: it is issued after this limit.")))
     if due["binding"] == "soft" and document["issued_at"] > due["at"] and document["sequence"] == 1:
@@ -112,13 +119,10 @@ def _certificate(reader: Reader) -> Section:
     return Section(say("How you recognise your certificate of erasure"), blocks)
 
 
-def _time(reader: Reader) -> str | None:
-    """Return the time that the agreement sets for the notice; None if it sets none."""
+def _time(reader: Reader, stated: dict[str, Any]) -> str:
+    """Return the time that the agreement or the DPA sets for the notice."""
     say, due = reader.say, reader.document["due"]
     said = reader.document["announcement"]
-    stated = said["lead"] or said["after"]
-    if stated is None:
-        return None
     if stated["binding"] == "no_number":
         return say("The agreement asks for notice beforehand and names no number of days.")
     time = reader.when(due["at"])

@@ -5,7 +5,7 @@ import contextlib
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -46,6 +46,7 @@ from service.monitoring.duty_reminders import DutyReminders
 from service.notice_pdf.installation import ADVICE
 from service.reports.issuing import ReportIssue
 from service.settings import Settings
+from service.store import BackgroundUnitOfWork
 from service.system.leadership import while_leading
 from service.system.signals import stopped
 from service.web.api.health import Probe
@@ -158,7 +159,8 @@ def _channels(settings: Settings, stack: contextlib.AsyncExitStack) -> Channels:
 def _worker(core: Core, channels: Channels) -> Worker:
     settings = core.settings
     dependencies = DeliveryDependencies(
-        sealing=core.sealing,
+        # Hundreds of notices are composed in its reads: requests do not wait for them.
+        sealing=replace(core.sealing, unit_of_work=BackgroundUnitOfWork(core.store)),
         channels=channels,
         sender_name=core.sender_name,
         # The jitter spreads load and needs no secrecy, so a fast generator is enough.

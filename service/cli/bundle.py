@@ -1,4 +1,4 @@
-"""``greffier bundle``: the evidence on an incident, a notice, a customer or a period, as one archive."""
+"""``greffier bundle``: the evidence on an incident, announcement, notice, customer or period, as one archive."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from notifications.errors import Fault, InvalidInputError, NotFoundError
+from notifications.incident import Incident
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.bundle_evidence import BundlePlan, BundleRequest, plan_bundle, record_bundle
@@ -37,6 +38,7 @@ ResultT = TypeVar("ResultT")
 @click.command("bundle")
 @DATA
 @click.option("--incident", help="An incident, by its ticket or id.")
+@click.option("--announcement", help="An announcement, by its ticket or id.")
 @click.option("--notice", type=click.UUID, help="A notice.")
 @click.option("--customer", type=click.UUID, help="A customer: what names it, and nothing of another one.")
 @click.option("--period", help="FROM/TO, two dates or times with offset; either may be left out. TO is not within.")
@@ -51,6 +53,7 @@ ResultT = TypeVar("ResultT")
 def bundle_command(
     data: Path,
     incident: str | None,
+    announcement: str | None,
     notice: UUID | None,
     customer: UUID | None,
     period: str | None,
@@ -67,21 +70,20 @@ def bundle_command(
     if chosen == "customer" and customer is None:
         raise InvalidInputError(Fault("customer", "is required for a bundle for a customer"))
     settings = prepared_settings(data)
-    plan = asyncio.run(
-        _make(settings, incident, _wanted(notice, customer, starts_at, ends_at), chosen, language, output)
-    )
+    wanted = BundleRequest(None, notice, customer, starts_at, ends_at)
+    plan = asyncio.run(_make(settings, incident, announcement, wanted, chosen, language, output))
     header = plan.header
     click.echo(f"{output}: {header.entries} of {header.tree_size} entries, for the {header.reader}")
 
 
-def _wanted(
-    notice: UUID | None, customer: UUID | None, starts_at: datetime | None, ends_at: datetime | None
-) -> BundleRequest:
-    return BundleRequest(None, notice, customer, starts_at, ends_at)
-
-
 async def _make(
-    settings: Settings, incident: str | None, wanted: BundleRequest, reader: str, language: str, output: Path
+    settings: Settings,
+    incident: str | None,
+    announcement: str | None,
+    wanted: BundleRequest,
+    reader: str,
+    language: str,
+    output: Path,
 ) -> BundlePlan:
     clock = SystemClock()
     passphrases = key_passphrases(settings, load_masters(settings))
@@ -93,7 +95,10 @@ async def _make(
     try:
         await verify_head(store, settings.head_file, keys)
         if incident is not None:
-            wanted = replace(wanted, incident_id=await store.read(lambda tx: _incident_id(tx, incident)))
+            wanted = replace(wanted, incident_id=await store.read(lambda tx: _subject(tx, incident).id))
+        if announcement is not None:
+            found = await store.read(lambda tx: _subject(tx, announcement, announced=True))
+            wanted = replace(wanted, announcement_id=found.id)
 
         async def reads(work: Callable[[Transaction], ResultT]) -> ResultT:
             if reader == "customer" and wanted.customer_id is not None:
@@ -125,14 +130,15 @@ async def _make(
     return plan
 
 
-def _incident_id(tx: Transaction, named: str) -> UUID:
+def _subject(tx: Transaction, named: str, *, announced: bool = False) -> Incident:
+    """Return an incident, or an announcement, by its ticket or id; raises NotFoundError if it is the other one."""
     try:
         found = tx.incidents.get(UUID(named))
     except ValueError:
         found = tx.incidents.by_ticket(named)
-    if found is None:
-        raise NotFoundError("incident", named)
-    return found.id
+    if found is None or (found.facts.announcement is not None) != announced:
+        raise NotFoundError("announcement" if announced else "incident", named)
+    return found
 
 
 def _period(text: str | None) -> tuple[datetime | None, datetime | None]:

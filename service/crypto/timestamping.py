@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 import urllib.parse
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class EmbeddedTimestampAuthority:
         self._roots = roots
         self._key = key
         self.certificate = leaf
+        # One thread: several would only take the interpreter from requests, and none would be faster.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="timestamps")
 
     @property
     def independent(self) -> bool:
@@ -56,7 +59,7 @@ class EmbeddedTimestampAuthority:
 
     async def timestamp(self, content: bytes) -> bytes:
         """Return a TimeStampResp (DER) over SHA-256 of the content; see the port."""
-        return await asyncio.to_thread(self._timestamp, content)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._timestamp, content)
 
     def _timestamp(self, content: bytes) -> bytes:
         request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).nonce(nonce=True).build()

@@ -16,7 +16,7 @@ from notifications.customer.erasure import Erasure, ErasureOrder, certificate
 from notifications.errors import StateConflictError
 from notifications.ports import Clock, Identifiers, Signer, TimestampAuthority
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.erase_customer import accepted_at, erase_customer, notice_served
+from notifications.use_cases.customers.erase_customer import erase_customer, notice_served, notice_served_at
 from notifications.use_cases.incidents.customer_decider import Agreements
 from service.ports.store import AccessStore, AccessTransaction
 from service.system.periodic import PeriodicTask
@@ -62,8 +62,8 @@ class ErasureTask(PeriodicTask):
     async def look(self) -> datetime | None:
         """Do the due steps; return when the next order is due.
 
-        1. When the first mail of an order, or of the sealed notice that it rests on, was accepted, the order is served:
-           record that its days begin.
+        1. When the first mail of an order, or of the sealed notice that it rests on, was accepted, or when the
+           registered letter of that notice counts as served, the order is served: record that its days begin.
         2. When the days of an order's notice are over, erase the customer, unless a notice to it is still open.
         3. Rewrite the database files after an erasure.
         4. Make the certificate: signed, timestamped, logged.
@@ -152,14 +152,14 @@ def _save_compacted(tx: AccessTransaction, erasure: Erasure) -> None:
 
 
 def _note_served(tx: AccessTransaction, act: AuditContext, order: ErasureOrder, time_zone: str) -> None:
-    """Begin the days of an order once the first of its mails, or of the mails of its sealed notice, was accepted."""
+    """Begin the days of an order once the first of its mails was accepted, or its sealed notice was served."""
     ordered = tx.erasures.order(order.customer_id)
     if ordered is None or ordered.noticed_at is not None:
         return
     if ordered.notice_id is not None:
-        served_at = accepted_at(tx, ordered.notice_id)
-        if served_at is not None:
-            notice_served(tx, act, ordered, time_zone, served_at)
+        since = notice_served_at(tx, ordered.notice_id, time_zone)
+        if since is not None:
+            notice_served(tx, act, ordered, time_zone, since)
         return
     mails = (tx.mails.get(UUID(mail_id)) for mail_id in order.mail_ids)
     if any(mail is not None and mail.state == "sent" for mail in mails):

@@ -59,6 +59,7 @@ class DeliveryLoop:
         #: how many deliveries to lease next; lowered when some leased deliveries could not begin
         self._wanted = settings.leased_ahead_most
         self._recorder = AttemptRecorder(delivering)
+        self._assembling = asyncio.Lock()
         #: wakes the loop when a destination with an open circuit accepts sends again
         self._reopening: asyncio.TimerHandle | None = None
 
@@ -178,8 +179,8 @@ class DeliveryLoop:
         channel, destination = due.delivery.channel, due.delivery.destination
         made: AttemptMade | None = None
         try:
-            # Assemble the mail before waiting for a place, while other mails are being sent.
-            begun = begin_attempt(due, self._delivering, await pdf_for(due, self._delivering))
+            # Before waiting for a place, while other mails are being sent.
+            begun = await self._assembled(due)
             async with self._destinations.place(destination), self._places[channel]:
                 # After a long wait the lease could expire during the send, and another worker would send it too.
                 if self._clock.now() <= begin_by:
@@ -207,6 +208,14 @@ class DeliveryLoop:
             _log.error("delivery.failed", reason=delivery.last_error, **facts)
         else:
             _log.warning("delivery.deferred", reason=delivery.last_error, **facts)
+
+    async def _assembled(self, due: DueDelivery) -> AttemptBegun:
+        """Assemble the message. Between two of them the event loop has its turn: a request waits for one at most."""
+        pdf = await pdf_for(due, self._delivering)
+        async with self._assembling:
+            begun = begin_attempt(due, self._delivering, pdf)
+            await asyncio.sleep(0)
+        return begun
 
     async def _send(self, due: DueDelivery, begun: AttemptBegun) -> AttemptMade:
         """Send an assembled message, and update the average time of a send."""

@@ -10,8 +10,10 @@ and a few readers; SQLite is for one process, PostgreSQL for any number of them:
 
 ``write`` returns once the work is durable on disk. Jobs that wait at the same time share one commit (group commit).
 Each has its own savepoint, so a failure rolls back only that job. ``read`` sees one snapshot, runs in parallel with the
-writer and cannot write. Hooks in ``on_commit`` run in the event loop after the commit, before its callers continue.
-They must be quick; an error in a hook is logged and has no other effect. ``close`` finishes the accepted jobs.
+writer and cannot write. ``BackgroundUnitOfWork(store)`` is for long reads in great number: it has a reader of its own,
+so no other read waits for it. Hooks in ``on_commit`` run in the event loop after the commit, before its callers
+continue. They must be quick; an error in a hook is logged and has no other effect. ``close`` finishes what it
+accepted.
 
 ``migrate_store(path_or_url)`` brings the tables up to date and opens nothing.
 
@@ -21,6 +23,7 @@ VersionMismatchError, NotFoundError, InvalidInputError for a bad cursor, StoreUn
 
 from typing import TYPE_CHECKING, Any
 
+from service.store.engines.background import BackgroundUnitOfWork
 from service.store.engines.opening import Store, migrate_store, open_store
 from service.store.engines.sqlite import SqliteStore
 from service.store.engines.transaction import SqlTransaction
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
 
 __all__ = [
+    "BackgroundUnitOfWork",
     "PostgresqlLimits",
     "PostgresqlStore",
     "SqlTransaction",

@@ -54,6 +54,9 @@ async def test_letters_come_back_as_written_and_the_earliest_first(store, told):
         slip_type="application/pdf",
         slip_sha256="ab" * 32,
         slip_entry_id=uuid4(),
+        outcome="refused",
+        outcome_on="2026-12-03",
+        served_on="2026-12-03",
     )
     for task in (later, posted):
         await store.write(lambda tx, task=task: tx.announcements.add_letter(task))

@@ -128,6 +128,38 @@ async def test_the_due_moment_is_the_lead_before_what_is_announced(api):
     assert {each["due_at"] for each in after["concerned"]} == {"2026-11-30T11:00:00.000000Z"}
 
 
+async def test_the_dpa_that_binds_a_customer_can_set_the_stricter_time(running, api):
+    old = {"agreement": "secnumcloud_iaas_3_0"}
+    first = await bound(api, "First text", "a@old.example", **old)
+    # The text that binds at the declaration counts, and not one that will.
+    later = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": ahead(days=9), "dpa_id": "dpa_2026_01_09"}
+    await ok(api.post(f"/customers/{first['id']}/agreements", json=later))
+    await bound(api, "Third text", "b@new.example", **old, dpa_id="dpa_2026_01_09")
+    await bound(api, "Second", "c@two.example")
+    made = await announce(api, "subcontractor_change", occurs_at="2027-04-10T10:00:00+02:00")
+    fields = ("clause", "due_at", "binding", "due_clause")
+    found = {name: tuple(each[field] for field in fields) for name, each in by_name(made["concerned"]).items()}
+    assert found == {
+        "First text": ("9.1", "2027-04-10T08:00:00.000000Z", "no_number", "9.1"),
+        "Third text": ("9.1, DPA 13", "2027-03-11T09:00:00.000000Z", "hard", "DPA 13"),
+        "Second": ("5.1, 7, DPA 13", "2027-03-11T09:00:00.000000Z", "hard", "5.1, 7, DPA 13"),
+    }
+    decided = [leaf["detail"] for leaf in await leaves(running) if leaf["type"] == "announcement.decided"]
+    assert {each["due_clause"] for each in decided} == {"9.1", "DPA 13", "5.1, 7, DPA 13"}
+    for name, each in by_name(made["concerned"]).items():
+        preview = json.dumps(await ok(api.get(f"/notices/{each['notices'][0]['id']}/preview")))
+        assert ("DPA 13" in preview) == (name != "First text")
+
+
+async def test_a_missing_item_names_the_clauses_that_ask_for_it(api):
+    await bound(api, "Third text", "b@new.example", "secnumcloud_iaas_3_0", dpa_id="dpa_2026_01_09")
+    refused = await api.post("/announcements", json=announced("subcontractor_change", items={}))
+    assert {fault["reason"].rpartition(": ")[2] for fault in refused.json()["errors"]} == {
+        "Subcontractor that is added or replaced (clause 9.1, DPA 13 of secnumcloud_iaas_3_0)",
+        "What it does (clause 9.1, DPA 13 of secnumcloud_iaas_3_0)",
+    }
+
+
 async def test_an_announcement_is_no_incident_anywhere(api):
     await bound(api, "Second", "b@two.example")
     made = await announce(api)

@@ -17,12 +17,15 @@ import pytest_asyncio
 from test_api_accounts import caller, service
 from test_api_trail import sequenced
 
+from notifications.audit.entry import parse_leaf
+from notifications.audit.proof import parse_notice_extra, parse_proof
 from notifications.evidence.bundle.contents import PROVIDER
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.use_cases.evidence.bundle_evidence import BundleRequest, plan_bundle
 from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.cli.verify import load_trust
 from support import scenario
+from support.announcements import ahead, announce, bound, released
 from support.commands import run_beside
 from support.postgresql_server import postgresql_server
 from support.scenario import affected, harm, ok
@@ -209,6 +212,72 @@ async def test_the_command_makes_it_beside_the_service_and_another_command_verif
     wanted = {"type": "bundle.made", "actor": f"operator:{os.getuid()}"}
     made = [item["leaf"] for item in (await ok(api.get("/audit/entries", params=wanted)))["items"]]
     assert [leaf["detail"]["reader"] for leaf in made] == ["provider", "customer", "provider"]
+
+
+async def test_an_announcement_by_its_own_id(running, api, caller, shared):
+    incident, *_ = shared
+    own = await bound(api, "Rivière", "soc@riviere.example")
+    foreign = await bound(api, "Stranger", "soc@stranger.example")
+    made = await announce(api, "subcontractor_change", customers=[own["id"]], occurs_at=ahead(days=90))
+    other = await announce(api, "capacity", customers=[foreign["id"]])
+    (notice,), _ = await released(api, made), await released(api, other)
+    await until(running, lambda: all_sent(api, [notice]))
+    await sequenced(running)
+    content = await bundle(api, "/audit/bundle", announcement_id=made["id"])
+    assert list(passed(content, running)) == list(BUNDLE_STEPS)
+    leaves = leaves_in(content)
+    assert {leaf.subjects["announcement"] for leaf in leaves} == {made["id"]}
+    kinds = {leaf.type for leaf in leaves}
+    assert {"announcement.declared", "announcement.decided", "notice.sealed", "delivery.attempted"} <= kinds
+    # Nothing that the bundle of its notice has is missing.
+    of_notice = leaves_in(await bundle(api, "/audit/bundle", notice_id=notice["id"]))
+    assert {leaf.id for leaf in of_notice} <= {leaf.id for leaf in leaves}
+    (decided,) = [leaf for leaf in leaves if leaf.detail.get("concern") == "concerned"]
+    assert decided.detail["due_clause"] == "5.1, 7, DPA 13"
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert json.loads(archive.read("bundle.json"))["schema"] == "greffier.bundle/2"
+        report, readme = archive.read("report.html").decode(), archive.read("README.txt").decode()
+    for text in (report, readme):
+        assert f"Annonce : {made['id']}" in text
+    assert "5.1, 7, DPA 13" in report
+    with zipfile.ZipFile(io.BytesIO(await bundle(api, "/audit/bundle", incident_id=incident["id"]))) as archive:
+        assert json.loads(archive.read("bundle.json"))["schema"] == "greffier.bundle/1"
+    # The conditions narrow one another; another announcement, an incident and nothing are none.
+    both = await bundle(api, "/audit/bundle", announcement_id=made["id"], customer_id=own["id"])
+    assert {leaf.type for leaf in leaves_in(both)} < kinds
+    for asked in (incident["id"], str(UUID(int=7))):
+        assert (await api.get("/audit/bundle", params={"announcement_id": asked})).status_code == 404
+    await sequenced(running)
+    (recorded, *_) = (await ok(api.get("/audit/entries", params={"type": "bundle.made", "order": "newest_first"})))[
+        "items"
+    ]
+    assert recorded["leaf"]["subjects"] == {"announcement": made["id"], "customer": decided.subjects["customer"]}
+
+    _, token = await service(api, "customer_member", ("trail.read", "notice.read"), customer_id=own["id"])
+    async with caller(token) as member:
+        path = f"/customers/{own['id']}/bundle"
+        mine = await bundle(member, path, announcement_id=made["id"])
+        assert list(passed(mine, running)) == list(BUNDLE_STEPS)
+        assert {leaf.subjects["customer"] for leaf in leaves_in(mine)} == {decided.subjects["customer"]}
+        assert b"Stranger" not in everything_in(mine)
+        assert (await member.get(path, params={"announcement_id": other["id"]})).status_code == 404
+
+    path = running.data / "announced.zip"
+    for named in (made["id"], made["ticket"]):
+        ran = await greffier("bundle", "--data", running.data, "--announcement", named, "-o", path)
+        assert (ran.returncode, ran.stderr) == (0, b""), ran.stderr
+        ran = await greffier("verify", path, "--trust", running.trust_dir)
+        assert ran.stdout.decode().splitlines()[-1].startswith("GENUINE: ")
+    for words in (["--announcement", incident["ticket"]], ["--incident", made["ticket"]], ["--announcement", "ANN-1"]):
+        ran = await greffier("bundle", "--data", running.data, *words, "-o", running.data / "none.zip")
+        assert (ran.returncode, ran.stdout, ran.stderr.count(b"\n")) == (2, b"", 1), words
+
+
+def leaves_in(content):
+    """Return the leaves in a bundle; each is in the proof of its entry."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        proofs = [archive.read(name) for name in archive.namelist() if name.endswith("/entry.tlog-proof")]
+    return [parse_leaf(parse_notice_extra(parse_proof(proof).extra).leaf) for proof in proofs]
 
 
 async def greffier(*words):

@@ -84,7 +84,7 @@ async def test_a_channel_that_the_agreement_does_not_name_is_refused_by_field_an
     refused = await api.put(f"/customers/{slow['id']}/erasure", json={})
     assert (refused.status_code, refused.json()["errors"]) == (
         422,
-        [{"field": "served_by", "reason": "must be letter: clause 9.7, 12 of slow names no other channel"}],
+        [{"field": "served_by", "reason": "must be notice or letter: clause 9.7, 12 of slow names no other channel"}],
     )
     letter = {"served_by": "letter", "reference": "RR 1", "served_at": scenario.ago(days=1)}
     refused = await api.put(f"/customers/{quick['id']}/erasure", json=letter)
@@ -94,15 +94,18 @@ async def test_a_channel_that_the_agreement_does_not_name_is_refused_by_field_an
     assert (order["notice_days"], order["within_days"]) == (5, 8)
 
 
-async def test_where_only_a_letter_serves_the_announcement_opens_one_and_no_order_rests_on_it(running, api):
+async def test_where_only_a_letter_serves_the_announcement_opens_one_and_the_order_waits_for_it(running, api):
     slow = await bound(api, "Slow", "slow")
     made = await announce(api, "end_of_contract", customers=[slow["id"]], occurs_at=ahead(days=90))
     (notice,) = await released(api, made)
     assert (await open_letter(running, api))["notice_id"] == notice["id"]
     assert running.sink.messages == []
-    refused = await api.put(f"/customers/{slow['id']}/erasure", json={"served_by": "notice", "notice_id": notice["id"]})
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["field"] == "served_by"
+    stated = {"served_by": "notice", "notice_id": notice["id"]}
+    ordered = await ok(api.put(f"/customers/{slow['id']}/erasure", json=stated))
+    assert (ordered["served_by"], ordered["noticed_at"], ordered["notice_days"]) == ("notice", None, 40)
+    await running.parts.erasing.look()
+    shown = await ok(api.get(f"/customers/{slow['id']}/erasure"))
+    assert (shown["noticed_at"], shown["in_the_way"]["open_letter_tasks"]) == (None, 1)
 
 
 async def test_the_mail_says_the_days(running, api):

@@ -144,6 +144,17 @@ async def test_every_page_is_read_in_every_language(running, api, language):
     assert text("announcements.title", language) in visible_text(listed)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_page_says_which_clause_sets_the_time(running, api, language):
+    await bound(api, "Valmont", "a@valmont.example", "secnumcloud_iaas_3_0", dpa_id="dpa_2026_01_09")
+    made = await announce(api, "subcontractor_change")
+    ada = await person(running, "Ada", (Role.ANALYST, None), language=language)
+    async with browser(running, ada) as pages:
+        seen = visible_text((await pages.get(f"/announcements/{made['id']}")).text)
+    said = {"fr": "convention, clause DPA 13", "en": "agreement, clause DPA 13", "de": "Vereinbarung, Klausel DPA 13"}
+    assert said[language] in seen
+
+
 async def test_a_letter_is_posted_by_forms(running, api):
     await bound(api, "Valmont", "a@valmont.example")
     await released(api, await announce(api, "loss_of_qualification"))

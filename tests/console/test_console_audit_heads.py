@@ -13,6 +13,7 @@ from test_console_audit_trail import limited_person, sequenced
 
 from service.ports.accounts import Role
 from support import scenario
+from support.announcements import announce, bound
 from support.people import browser, person, visible_text
 from support.scenario import ok
 from support.world import moment
@@ -31,6 +32,15 @@ async def incident(shared_service, shared_api):
     await until(shared_service, lambda tx: all(told(tx, notice) for notice in notices))
     await sequenced(shared_service)
     return declared | {"customers": customers}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def announcement(shared_service, shared_api, incident):
+    """An announcement that was declared to a customer of an agreement with its kind."""
+    await bound(shared_api, "Gamma", "soc@gamma.example")
+    made = await announce(shared_api, "capacity")
+    await sequenced(shared_service)
+    return made
 
 
 def card(page, size):
@@ -71,11 +81,13 @@ async def test_a_head_says_who_cosigned_it_when_and_who_dated_it(shared_service,
         assert (await client.get("/api/v1/audit/heads/-1")).status_code == 404
 
 
-async def test_a_choice_leads_to_a_bundle_of_it_alone(shared_service, shared_api, incident):
+async def test_a_choice_leads_to_a_bundle_of_it_alone(shared_service, shared_api, incident, announcement):
     iris = await person(shared_service, "Ida", (Role.AUDITOR, None))
     async with browser(shared_service, iris) as client:
         for params, words in (
             ({"incident": incident["ticket"].lower()}, incident["ticket"]),
+            ({"incident": announcement["ticket"].lower()}, announcement["ticket"]),
+            ({"incident": announcement["id"]}, announcement["ticket"]),
             ({"customer": "söhne"}, "Alpha &amp; Söhne"),
             ({"customer": "beta", "reader": "customer", "language": "de"}, "The customer itself"),
             ({"from": "2020-01-01", "to": "2099-12-31"}, "2020-01-01"),
@@ -89,12 +101,16 @@ async def test_a_choice_leads_to_a_bundle_of_it_alone(shared_service, shared_api
             assert zipfile.ZipFile(BytesIO(made.content)).testzip() is None
         page = (await client.get("/audit/entries", params={"type": "bundle.made"})).text
         assert "Evidence bundle made" in page
+        # So do the entries of an announcement, whose subject has another name in the log.
+        page = visible_text((await client.get("/audit/entries", params={"incident": announcement["ticket"]})).text)
+        assert announcement["ticket"] in page
+        assert incident["ticket"] not in page
 
 
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"incident": "INC-1"}, "There is no such incident."),
+        ({"incident": "INC-1"}, "There is no such incident or announcement."),
         ({"customer": "nobody"}, "There is no such customer."),
         ({"from": "x"}, "State a day of the calendar."),
         ({"from": "2026-02-02", "to": "2026-02-01"}, "The last day is before the first."),
@@ -112,11 +128,14 @@ async def test_a_choice_that_means_nothing_comes_back_with_its_error(params, wor
             assert f'value="{value}"' in answer.text
 
 
-async def test_an_auditor_of_a_period_cannot_choose_what_is_outside(shared_service, incident):
+async def test_an_auditor_of_a_period_cannot_choose_what_is_outside(shared_service, incident, announcement):
     pia = await limited_person(shared_service, "Pia", None, moment(days=-9), moment(days=-1))
     of_one = await limited_person(shared_service, "Paul", UUID(incident["customers"][0]["id"]), None, None)
     async with browser(shared_service, pia) as client:
-        assert (await client.get("/audit/bundles", params={"incident": incident["ticket"]})).status_code == 422
+        for outside in (incident, announcement):
+            assert (await client.get("/audit/bundles", params={"incident": outside["ticket"]})).status_code == 422
+        answer = await client.get("/api/v1/audit/bundle", params={"announcement_id": announcement["id"]})
+        assert answer.status_code == 404
         assert (await client.get("/audit", params={"ticket": incident["ticket"]})).status_code == 200
         assert incident["id"] not in (await client.get("/audit", params={"ticket": incident["ticket"]})).text
     async with browser(shared_service, of_one) as client:

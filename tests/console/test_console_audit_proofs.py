@@ -291,7 +291,7 @@ async def test_without_scripts_there_are_the_files_of_both_heads_and_the_command
 async def test_a_bundle_is_made_with_its_progress_and_said_with_its_digest(house, tmp_path):
     async with house.page() as page:
         await page.goto("/audit/bundles")
-        await page.get_by_label("Incident (ticket)").fill(house.incident["ticket"])
+        await page.get_by_label("Incident or announcement (ticket)").fill(house.incident["ticket"])
         await page.get_by_role("button", name="Continue").click()
         async with page.expect_download() as download:
             await page.get_by_role("button", name="Make and download (ZIP)").click()

@@ -136,7 +136,7 @@ async def test_each_filter_narrows_the_list_and_they_add_up(shared_service, shar
     [
         ("from", "yesterday", "State a day of the calendar."),
         ("to", "2026-13-01", "State a day of the calendar."),
-        ("incident", "INC-0000-1", "There is no such incident."),
+        ("incident", "INC-0000-1", "There is no such incident or announcement."),
         ("customer", "<nobody>", "There is no such customer."),
         ("customer", "klinik", "Several customers have such a name"),
         ("actor", "nobody@people.example", "There is no account"),

@@ -26,6 +26,7 @@ def make_announced(announcement, customer, **changes):
         "clause": "5.1",
         "due_at": after(days=1),
         "binding": "hard",
+        "due_clause": "DPA 13",
         "decided_at": NOW,
         "consent": Consent.GIVEN,
         "consent_name": "Erika",

@@ -79,6 +79,7 @@ ROWS = {
     f"POST {_V}/letters/{{letter_id}}/posting":           "00 -- 00 -- -- -- -- --",
     f"PUT {_V}/letters/{{letter_id}}/slip":               "00 -- 00 -- -- -- -- --",
     f"GET {_V}/letters/{{letter_id}}/slip":               "00 00 00 -- -- 00 -- --",
+    f"POST {_V}/letters/{{letter_id}}/outcome":           "00 -- 00 -- -- -- -- --",
     f"POST {_V}/letters/{{letter_id}}/close":             "00 -- 00 -- -- -- -- --",
     # No consent is asked for to the notice of an incident; only the customer's own people could answer.
     f"GET {_V}/notices/{{notice_id}}/consent":            "00 00 -- 00 00 00 00 00",
@@ -336,6 +337,7 @@ ROWS = {
     "POST /letters/{letter_id}/posting":                "00 -- 00 -- -- -- -- --",
     "POST /letters/{letter_id}/slip":                   "00 -- 00 -- -- -- -- --",
     "GET /letters/{letter_id}/slip":                    "00 00 00 -- -- 00 -- --",
+    "POST /letters/{letter_id}/outcome":                "00 -- 00 -- -- -- -- --",
     "POST /letters/{letter_id}/close":                  "00 -- 00 -- -- -- -- --",
     "POST /notices/{notice_id}/consent":                "-- -- -- +0 +0 -- -- --",
     "GET /calls":                                       "++ ++ -- -- -- ++ -- --",
@@ -463,6 +465,7 @@ BODIES = {
     f"POST {_V}/announcements": _ANNOUNCED,
     f"PUT {_V}/announcements/{{announcement_id}}": _ANNOUNCED,
     f"POST {_V}/letters/{{letter_id}}/posting": {"posting_number": "1A 234", "posted_on": "2026-01-01"},
+    f"POST {_V}/letters/{{letter_id}}/outcome": {"outcome": "handed_over", "outcome_on": "2026-01-01"},
     f"POST {_V}/notices/{{notice_id}}/consent": {"answer": "accept", "name": "N"},
     f"POST {_V}/notices/{{notice_id}}/own-duties/{{duty_id}}/submissions": {
         "submitted_at": "2026-01-01T00:00:00Z",

@@ -7,9 +7,12 @@ from uuid import UUID
 from notifications.agreement import bundled_agreements
 from notifications.classification import classify
 from notifications.customer.records import Customer
-from notifications.decision import decide
+from notifications.decision import DueKind, decide
+from notifications.decision.announced import announced_due, kind_of
 from notifications.incident import (
     AffectedCustomer,
+    AnnouncedItem,
+    Announcement,
     Answer,
     Cause,
     Controller,
@@ -25,7 +28,7 @@ from notifications.incident import (
     ResourceKind,
     UnlistedCustomers,
 )
-from notifications.notice import Notice, NoticeKind, NoticeState, Provider, compose_notice
+from notifications.notice import Notice, NoticeKind, NoticeState, Provider, compose_announcement, compose_notice
 
 AGREEMENT = bundled_agreements()["secnumcloud_iaas_3_0"]
 AWARE_AT = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -154,6 +157,48 @@ def compose(
         issued_at=AWARE_AT + timedelta(minutes=25),
         supersedes=supersedes or (None if sequence == 1 else (sequence - 1, "ab" * 32)),
         timestamp_independent=timestamp_independent,
+        languages=languages,
+    )
+
+
+def compose_announced(kind_id, terms, occurs_at, languages=("fr", "en", "de")):
+    """Decide and compose the notice of an announcement that states every item, as sealing does."""
+    kind = kind_of(terms, kind_id)
+    said = tuple(AnnouncedItem(item.id, text(en=f"Words on {item.id}.")) for item in kind.items)
+    announced = Announcement(kind_id, said, occurs_at)
+    facts = IncidentFacts(
+        title=text(en="Announced"), summary=text(en="What is announced."), aware_at=AWARE_AT, announcement=announced
+    )
+    due = announced_due(terms, kind, occurs_at, AWARE_AT)
+    notice = Notice(
+        id=UUID(int=77),
+        incident_id=UUID(int=9),
+        customer_id=CUSTOMER.id,
+        sequence=1,
+        kind=NoticeKind.INITIAL,
+        state=NoticeState.RELEASED,
+        facts_version=1,
+        created_at=AWARE_AT,
+        created_by="analyst:1",
+        due_at=due.at,
+        due_kind=DueKind.ANNOUNCED.value,
+        stated_binding=due.binding.value,
+    )
+    return compose_announcement(
+        notice=notice,
+        incident=Incident(
+            UUID(int=9), "ANN-2026-000042", IncidentState.OPEN, 1, facts, AWARE_AT, AWARE_AT, "analyst:1"
+        ),
+        facts=facts,
+        announced=announced,
+        kind=kind,
+        previous=None,
+        customer=CUSTOMER,
+        agreement=terms,
+        provider=PROVIDER,
+        issued_at=AWARE_AT + timedelta(minutes=25),
+        supersedes=None,
+        timestamp_independent=False,
         languages=languages,
     )
 

@@ -26,7 +26,21 @@ FILES = {name: data.decode() for name, data in bundled_files().items()}
 SECOND, FIRST = FILES["secnumcloud_2026.toml"], FILES["secnumcloud_iaas_3_0.toml"]
 DPA = FILES["dpa_2025_01_15.toml"]
 VERSION_1 = Path(__file__).parents[1] / "support" / "agreements" / "secnumcloud_iaas_3_0_schema_1.toml"
+REFERENCES = "[references]\n"
 INFRA = 'products = ["iaas", "open_iaas", "bare_metal"]\n'
+
+
+def notice(kind="subcontractor_change", clause="DPA 8", time='lead = { days = 10, binding = "hard" }', item=""):
+    """Return the table of a kind of notice in a DPA, before that of the references."""
+    texts = '{ fr = "x", en = "y", de = "z" }'
+    return (
+        f'[[notices]]\nid = "{kind}"\nclause = "{clause}"\ntitle = {texts}\nchannels = ["email"]\n{time}\n'
+        f'[[notices.items]]\nid = "{item or "task"}"\nmandatory = true\ntext = {texts}\n[references]\n'
+    )
+
+
+def with_notice(**stated):
+    return changed(DPA, "[references]\n", notice(**stated))
 
 
 def changed(text, old, new):
@@ -102,6 +116,12 @@ def fault_of(parse, *arguments):
             "notices.6.channels",
             "is served by email or registered_letter",
         ),
+        (
+            'channels = ["console", "email"]',
+            'channels = ["console", "email"]\nserved_at_first_presentation = true',
+            "notices.0.served_at_first_presentation",
+            "whose channels have registered_letter",
+        ),
         ("after = { months = 1,", "after = { months = 1, weeks = 1,", "notices.3.after.weeks", "not a known key"),
         ('days = ["monday",', 'days = ["someday",', "support_hours.days", "'someday'"),
         ("until = 19:00:00", "until = 07:00:00", "support_hours.until", "not after 08:00:00"),
@@ -164,6 +184,15 @@ def test_a_fault_of_an_agreement_is_named_by_file_key_and_reason(old, new, key, 
         ('id = "records"', 'id = "nature"', "breach_items.2.id", "used twice"),
         ('series = "dpa"\n', "", "series", "is missing"),
         ('version = "', 'colour = "red"\nversion = "', "colour", "not a known key"),
+        (REFERENCES, notice(clause="DPA 99"), "notices.0.clause", "'DPA 99' is not among"),
+        (REFERENCES, notice(time='lead = { binding = "hard" }'), "notices.0.lead.binding", "a number of days"),
+        (REFERENCES, notice(time='lead = { clause = "5.1", days = 1 }'), "notices.0.lead.clause", "'5.1' is not among"),
+        (REFERENCES, notice(item='a"\nclause = "DPA 0'), "notices.0.items.0.clause", "'DPA 0' is not among"),
+        (REFERENCES, notice(time='products = ["iaas"]'), "notices.0.products", "not a product of this file"),
+        (
+            REFERENCES, notice(time="lead = { days = 9 }\nerased_within_days = 40"),
+            "notices.0.erased_within_days", "the agreement says",
+        ),
     ],
 )  # fmt: skip
 def test_a_fault_of_a_dpa_is_named_by_file_key_and_reason(old, new, key, reason):
@@ -215,6 +244,14 @@ def together(**changes):
             {"secnumcloud_2026": changed(SECOND, '"10.4, 5.1"', '"5.1"').replace(b'"10.4"', b'"DPA 8"')},
             "secnumcloud_2026.toml", "clauses", "'DPA 8' is also a clause of the DPA",
         ),
+        (
+            {"dpa_2025_01_15": with_notice(kind="end_of_contract")},
+            "secnumcloud_2026.toml", "notices.end_of_contract", "the days of the notice that precedes an erasure",
+        ),
+        (
+            {"dpa_2025_01_15": with_notice(time="after = { months = 1 }")},
+            "secnumcloud_2026.toml", "notices.subcontractor_change", "before an event, and the other one after it",
+        ),
     ],
 )  # fmt: skip
 def test_a_fault_between_files_is_named(changes, file, key, reason):
@@ -259,6 +296,47 @@ def test_every_clause_that_terms_cite_is_in_the_bound_documents():
             ]
             for clause in cited:
                 assert terms.clause_texts(clause)
+
+
+@pytest.mark.parametrize("agreement_id", ["secnumcloud_iaas_3_0", "secnumcloud_2026"])
+def test_a_kind_of_notice_is_joined_with_that_of_the_dpa_that_binds(agreement_id):
+    own, dpas = bundled_agreements()[agreement_id].own, bundled_dpas()
+    (plain,) = (kind for kind in own.notices if kind.id == "subcontractor_change")
+    for dpa_id in ("dpa_2025_01_15", "dpa_2025_10"):
+        (kind,) = (each for each in bound_terms(own, dpas[dpa_id]).notices if each.id == plain.id)
+        assert kind == plain
+    (kind,) = (each for each in bound_terms(own, dpas["dpa_2026_01_09"]).notices if each.id == plain.id)
+    assert kind.clause == f"{plain.clause}, DPA 13"
+    assert (kind.title, kind.channels, kind.lead.clause) == (plain.title, plain.channels, plain.clause)
+    assert (kind.dpa_time.days, kind.dpa_time.clause) == (30, "DPA 13")
+    assert [(item.id, item.clause) for item in kind.items] == [(item.id, kind.clause) for item in plain.items]
+
+
+def test_a_dpa_can_have_a_kind_and_an_item_that_the_agreement_has_not():
+    dpa = parse_dpa(with_notice(kind="planned_work", item="place"), "other.toml")
+    paas = bound_terms(bundled_agreements()["secnumcloud_2026"].own, dpa, frozenset({"paas"}))
+    work = next(kind for kind in paas.notices if kind.id == "planned_work")
+    assert (work.clause, work.items[-1].id, work.items[-1].clause) == ("5.1, DPA 8", "place", "DPA 8")
+    assert {item.clause for item in work.items[:-1]} == {"5.1"}
+    alone = parse_dpa(with_notice(kind="breach_drill"), "other.toml")
+    terms = bound_terms(bundled_agreements()["secnumcloud_iaas_3_0"].own, alone)
+    assert (terms.notices[-1].id, terms.notices[-1].clause) == ("breach_drill", "DPA 8")
+
+
+def test_an_item_and_a_time_can_cite_a_clause_of_their_own():
+    text = SECOND.replace("lead = { days = 30, calendar", 'lead = { clause = "7", days = 30, calendar')
+    text = text.replace('id = "task"\n', 'id = "task"\nclause = "5.1"\n')
+    agreements, _ = agreements_of(together(secnumcloud_2026=text.encode()))
+    (kind,) = (each for each in agreements["secnumcloud_2026"].notices if each.id == "subcontractor_change")
+    assert kind.lead.clause == "7"
+    assert [item.clause for item in kind.items] == ["5.1, 7, DPA 13", "5.1, DPA 13"]
+    wrong = text.replace('clause = "7", days', 'clause = "5.9", days').encode()
+    assert fault_of(parse_agreement, wrong, "other.toml")[1:] == (
+        "notices.2.lead.clause",
+        "'5.9' is not among the clauses of this file",
+    )
+    for_paas = text.replace('clause = "7", days', 'clause = "3.9.4", days').encode()
+    assert fault_of(parse_agreement, for_paas, "other.toml")[1] == "notices.subcontractor_change.lead"
 
 
 def test_the_fourth_level_holds_for_every_customer():

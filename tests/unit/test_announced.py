@@ -70,6 +70,47 @@ def test_without_a_number_it_is_due_before_the_event_or_at_once():
     assert announced_due(V2, untimed, occurs, AWARE).binding is DeadlineBinding.NO_NUMBER
 
 
+DPA_DAYS = NoticeTime(30, None, DayCount.CALENDAR, DeadlineBinding.HARD, "D")
+
+
+@pytest.mark.parametrize(
+    ("own", "due", "clause"),
+    [
+        # Without a number the DPA's number counts.
+        (NoticeTime(None, None, DayCount.CALENDAR, DeadlineBinding.NO_NUMBER, "A"), (30, "hard"), "D"),
+        (NoticeTime(45, None, DayCount.CALENDAR, DeadlineBinding.SOFT, "A"), (45, "soft"), "A"),
+        (NoticeTime(20, None, DayCount.CALENDAR, DeadlineBinding.HARD, "A"), (30, "hard"), "D"),
+        # At the same moment the stricter counts, and of equal ones both are named.
+        (NoticeTime(30, None, DayCount.CALENDAR, DeadlineBinding.SOFT, "A"), (30, "hard"), "D"),
+        (NoticeTime(30, None, DayCount.CALENDAR, DeadlineBinding.HARD, "A"), (30, "hard"), "A, D"),
+        (None, (30, "hard"), "D"),
+    ],
+)
+def test_of_two_times_the_stricter_counts_and_its_clause_is_named(own, due, clause):
+    kind = replace(WORK, lead=own or DPA_DAYS, dpa_time=DPA_DAYS if own else None)
+    occurs = at("2027-02-20T10:00")
+    found = announced_due(V2, kind, occurs, AWARE)
+    assert (found.at, found.binding.value) == (occurs - timedelta(days=due[0]), due[1])
+    assert found.clause == clause
+
+
+def test_working_days_and_calendar_days_are_compared_by_the_moment():
+    # Twenty-one working days over Christmas are more than thirty calendar days; in October they are fewer.
+    kind = replace(lead(21), dpa_time=DPA_DAYS, clause="A")
+    assert announced_due(V2, kind, at("2027-01-08T10:00"), AWARE).clause == "A"
+    assert announced_due(V2, kind, at("2027-10-29T10:00"), AWARE).clause == "D"
+
+
+def test_of_two_times_after_an_event_the_earlier_counts():
+    month, days = (
+        NoticeTime(None, 1, DayCount.CALENDAR, DeadlineBinding.HARD, "A"),
+        NoticeTime(10, None, DayCount.CALENDAR, DeadlineBinding.HARD, "D"),
+    )
+    kind = replace(WORK, lead=None, after=month, dpa_time=days)
+    found = announced_due(V2, kind, AWARE, AWARE)
+    assert (found.at, found.clause, found.time) == (AWARE + timedelta(days=10), "D", days)
+
+
 def test_after_counts_from_the_event():
     kind = kind_of(V2, "non_european_law_protection")
     found = announced_due(V2, kind, datetime(2027, 1, 31, 9, tzinfo=UTC), AWARE)

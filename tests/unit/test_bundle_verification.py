@@ -1,9 +1,11 @@
 """A bundle with a part swapped, missing, added or renamed, an archive in another form: each is found, and named."""
 
 import io
+import json
 import struct
 import zipfile
 import zlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,10 +20,10 @@ from notifications.audit.note import COSIGNATURE_V1, signature_line, verifier_ke
 from notifications.audit.policy import format_policy, parse_policy
 from notifications.errors import InvalidInputError, VerificationError
 from notifications.evidence.bundle.archive import ArchiveWriter, read_archive
-from notifications.evidence.bundle.contents import Scope, parse_header
+from notifications.evidence.bundle.contents import Scope, format_header, parse_header
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from service.crypto.key_files import load_private_key
-from support.bundle_sample import ATTEMPTED, FIRST, PLACED, SEALED, STAMPED, Sample, archive
+from support.bundle_sample import ATTEMPTED, FIRST, INCIDENT, PLACED, SEALED, STAMPED, Sample, archive
 from support.sealed_sample import Office
 
 pytestmark = pytest.mark.slow
@@ -336,6 +338,7 @@ def test_a_header_in_another_spelling_is_refused(sample):
     assert parse_header(genuine) == sample.header
     for old, new in (
         (b"greffier.bundle/1", b"greffier.bundle/2"),
+        (b'"greffier.bundle/1"', b"{}"),
         (b'"entries":5', b'"entries":-3'),
         (b'"entries":5', b'"entries":true'),
         (b'"reader":"provider"', b'"reader":"both"'),
@@ -348,6 +351,35 @@ def test_a_header_in_another_spelling_is_refused(sample):
         assert old in genuine
         with pytest.raises(InvalidInputError):
             parse_header(genuine.replace(old, new))
+
+
+def test_a_bundle_about_an_announcement_has_a_schema_of_its_own_and_every_other_one_keeps_its_bytes(sample):
+    genuine = sample.parts["bundle.json"]
+    assert b"announcement" not in genuine
+    assert format_header(sample.header) == genuine
+    header = replace(sample.header, scope=Scope(announcement=INCIDENT))
+    data = format_header(header)
+    assert json.loads(data)["schema"] == "greffier.bundle/2"
+    assert parse_header(data) == header
+    for old, new in (
+        # A program that knows the first schema only refuses the second by its name, and not a scope that it misreads.
+        (b"greffier.bundle/2", b"greffier.bundle/1"),
+        (b"greffier.bundle/2", b"greffier.bundle/3"),
+        (b'"announcement":"00000000-0000-0000-0000-000000000009"', b'"announcement":null'),
+        (b'"announcement":"00000000-0000-0000-0000-000000000009",', b""),
+    ):
+        assert old in data
+        with pytest.raises(InvalidInputError):
+            parse_header(data.replace(old, new))
+    with pytest.raises(InvalidInputError, match=r"is not of schema greffier\.bundle/1 or greffier\.bundle/2"):
+        parse_header(data.replace(b"greffier.bundle/2", b"greffier.bundle/3"))
+
+
+def test_an_entry_of_another_announcement_is_found(sample):
+    parts = sample.with_header(scope=Scope(announcement=INCIDENT))
+    step, reason = fault(sample, archive(parts))
+    assert step == "entries in the log"
+    assert FIRST in reason
 
 
 # -- revocation

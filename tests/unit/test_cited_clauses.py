@@ -4,19 +4,35 @@ import html
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from notifications.agreement import Reference, bound_terms, bundled_agreements, bundled_dpas, parse_agreement
+from notifications.agreement import (
+    Reference,
+    bound_terms,
+    bundled_agreements,
+    bundled_dpas,
+    bundled_files,
+    parse_agreement,
+)
 from notifications.agreement.terms import CLAUSE_SEPARATOR
 from notifications.customer.records import LevelChoice, NewsChannel, ProfileVersion
 from notifications.incident import LANGUAGES, Cause, Intent
 from notifications.notice import NoticeKind
 from notifications.wording import render
-from support.notice_samples import AWARE_AT, CONFIRMED, CUSTOMER, breach_facts, compose, plain_facts
+from support.notice_samples import (
+    AWARE_AT,
+    CONFIRMED,
+    CUSTOMER,
+    breach_facts,
+    compose,
+    compose_announced,
+    plain_facts,
+)
 
 _VERSION_1 = Path(__file__).parents[1] / "support" / "agreements" / "secnumcloud_iaas_3_0_schema_1.toml"
 _CITED = re.compile(r"\((?:clause|Ziffer) ([^()]*(?:\([^()]*\)[^()]*)*)\)")
@@ -24,6 +40,16 @@ _CITED = re.compile(r"\((?:clause|Ziffer) ([^()]*(?:\([^()]*\)[^()]*)*)\)")
 _NUMBER = re.compile(r"(?<![\d.])\d{1,2}(?:\.\d{1,2}){2,}(?![\d.]*\d)|\bDPA \d+")
 _ATTACK = {"intent": Intent.MALICIOUS, "cause": Cause.ATTACK}
 _PROFILE = ProfileVersion(CUSTOMER.id, CUSTOMER.id, 1, (LevelChoice(impacts=("I1",)),), AWARE_AT, AWARE_AT, "operator")
+
+
+@cache
+def without_dpa():
+    """Return the second agreement as one that names no DPA: its levels have no deadline."""
+    text = bundled_files()["secnumcloud_2026.toml"].decode()
+    for removed in (r"\[\[data_protection\]\]\ndpa = .*\nfrom = .*\n", r"(?m)^deadlines = \[.*\]\n"):
+        text, count = re.subn(removed, "", text)
+        assert count
+    return bound_terms(parse_agreement(text.encode(), "secnumcloud_2026.toml"))
 
 
 @cache
@@ -81,6 +107,51 @@ def test_each_cited_clause_is_one_of_the_documents_that_bind(sample, name):
                 assert (terms.reference(role) or "none") in cited or role not in terms.references
             if "breach" in sample:
                 assert (terms.reference(Reference.BREACH_CONTENT) or "none") in cited or not terms.references
+
+
+@pytest.mark.parametrize("name", [*(name for name in bound() if bound()[name].notices), "without a DPA"])
+def test_each_other_notice_cites_the_bound_documents(name):
+    terms = bound().get(name) or without_dpa()
+    for kind in terms.notices:
+        made = compose_announced(kind.id, terms, AWARE_AT + timedelta(days=60))
+        document = json.loads(made.document)["announcement"]
+        stated = document["lead"] or document["after"]
+        owed = {document["clause"], *(item["clause"] for item in document["items"])}
+        owed |= {stated["clause"]} if stated else set()
+        owed = {number for clause in owed for number in clause.split(CLAUSE_SEPARATOR)}
+        for language in LANGUAGES:
+            for body in (made.rendered[language].text, made.rendered[language].html):
+                cited = numbers(body)
+                assert owed <= cited <= terms.clauses.keys(), (kind.id, language)
+                shown = re.sub(r"<style>.*?</style>", "", body, flags=re.DOTALL)
+                assert set(_NUMBER.findall(shown)) <= terms.clauses.keys()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("agreement", ["secnumcloud_iaas_3_0", "secnumcloud_2026"])
+def test_the_dpa_is_cited_where_the_dpa_that_binds_has_the_article(agreement, language):
+    own, dpas = bundled_agreements()[agreement].own, bundled_dpas()
+    occurs_at = AWARE_AT + timedelta(days=60)
+    article = next(kind.clause for kind in dpas["dpa_2026_01_09"].notices if kind.id == "subcontractor_change")
+    for dpa_id, dpa in dpas.items():
+        made = compose_announced("subcontractor_change", bound_terms(own, dpa), occurs_at)
+        document = json.loads(made.document)
+        binds = dpa_id == "dpa_2026_01_09"
+        assert (article in numbers(made.rendered[language].text)) == binds
+        assert (article in document["announcement"]["lead"]["clause"]) == binds
+        assert ("DPA 13" in made.document.decode()) == binds
+        if binds:
+            assert document["due"]["binding"] == "hard"
+            assert document["announcement"]["lead"]["days"] == 30
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_a_dpa_a_notice_says_nothing_of_one(language):
+    made = compose_announced("subcontractor_change", without_dpa(), AWARE_AT + timedelta(days=60))
+    document = json.loads(made.document)
+    assert "dpa" not in document["agreement"]
+    assert (document["announcement"]["clause"], document["announcement"]["lead"]["clause"]) == ("5.1, 7", "5.1, 7")
+    assert "DPA" not in made.rendered[language].text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -14,12 +14,15 @@ from notifications.audit.note import (
     ED25519,
     MAX_NOTE_BYTES,
     MAX_SIGNATURES,
+    MLDSA_44,
     NoteSignature,
+    VerifierKey,
     parse_note,
     parse_verifier_key,
     sign_note,
     signature_line,
     verifier_key,
+    verify_mldsa_44,
     verify_note,
 )
 from notifications.errors import VerificationError
@@ -130,3 +133,28 @@ def test_what_is_said_stays_said():
         with pytest.raises(FrozenInstanceError):
             setattr(item, name, None)
         assert not hasattr(item, "__dict__")
+
+
+def test_a_note_by_strangers_names_them_in_order():
+    names = [f"{letter}.example" for letter in "hgfedcba"]
+    lines = [signature_line(verifier_key(name, PRIVATE[2]), b"s" * 64) for name in names]
+    with pytest.raises(VerificationError) as caught:
+        verify_note(("text\n\n" + "".join(lines)).encode(), [KEY])
+    assert caught.value.reason == f"signed by no trusted key (signed by {', '.join(sorted(names))})"
+
+
+@pytest.mark.parametrize(
+    ("public_key", "signature", "reason"),
+    [
+        (b"k" * 1312, b"s" * 2419, "has not 2420 bytes"),
+        (b"k" * 1312, b"s" * 2421, "has not 2420 bytes"),
+        (b"k" * 1312, b"s" * 2420, "is wrong"),
+        # No key of the type has this length.
+        (b"k" * 1311, b"s" * 2420, "is wrong"),
+    ],
+)
+def test_an_ml_dsa_signature_is_refused_in_words(public_key, signature, reason):
+    key = VerifierKey(NAME, MLDSA_44, public_key)
+    with pytest.raises(VerificationError) as caught:
+        verify_mldsa_44(key, signature, b"message", "cosignature")
+    assert (caught.value.step, caught.value.reason) == ("cosignature", f"the signature of {NAME} {reason}")

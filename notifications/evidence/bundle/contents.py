@@ -32,6 +32,9 @@ from notifications.canonical_json import Json, canonicalize, parse_canonical, pa
 from notifications.errors import Fault, InvalidInputError
 
 SCHEMA = "greffier.bundle/1"
+#: The schema of a bundle about an announcement: its scope has one member more. Programs that know only the first one
+#: say that they do not know this schema. Every other bundle keeps the first one, so that they still verify it.
+ANNOUNCEMENT_SCHEMA = "greffier.bundle/2"
 
 #: The step that checks which parts the bundle has.
 CONTENTS = "contents"
@@ -66,7 +69,10 @@ ARTEFACTS = frozenset(_NOTICE_PARTS.values())
 
 _INDEX = re.compile(r"entries/([0-9]{16})/([^/]+)")
 _MEMBERS = {"schema", "scope", "reader", "language", "origin", "tree_size", "entries"}
-_SCOPE_MEMBERS = {"incident", "notice", "customer", "starts_at", "ends_at"}
+_SCOPE_MEMBERS = {
+    SCHEMA: {"incident", "notice", "customer", "starts_at", "ends_at"},
+    ANNOUNCEMENT_SCHEMA: {"announcement", "incident", "notice", "customer", "starts_at", "ends_at"},
+}
 _NOTE_TITLE = "greffier evidence bundle v1"
 
 
@@ -102,11 +108,22 @@ class Scope:
     #: at or after this time, and before ``ends_at``
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    announcement: UUID | None = None
+
+    @property
+    def subjects(self) -> tuple[tuple[str, str], ...]:
+        """The subjects that an entry must have: kind and identifier, the most selective first."""
+        named = (
+            ("notice", self.notice),
+            ("announcement", self.announcement),
+            ("incident", self.incident),
+            ("customer", self.customer),
+        )
+        return tuple((kind, str(value)) for kind, value in named if value is not None)
 
     def holds(self, leaf: Leaf) -> bool:
         """Return whether an entry is in the scope."""
-        named = (("incident", self.incident), ("notice", self.notice), ("customer", self.customer))
-        if any(wanted is not None and leaf.subjects.get(kind) != str(wanted) for kind, wanted in named):
+        if any(leaf.subjects.get(kind) != wanted for kind, wanted in self.subjects):
             return False
         return (self.starts_at is None or self.starts_at <= leaf.at) and (
             self.ends_at is None or leaf.at < self.ends_at
@@ -134,8 +151,9 @@ def format_header(header: Header) -> bytes:
     """Return ``bundle.json``."""
     scope = header.scope
     return canonicalize({
-        "schema": SCHEMA,
+        "schema": SCHEMA if scope.announcement is None else ANNOUNCEMENT_SCHEMA,
         "scope": {
+            **({} if scope.announcement is None else {"announcement": str(scope.announcement)}),
             "incident": None if scope.incident is None else str(scope.incident),
             "notice": None if scope.notice is None else str(scope.notice),
             "customer": scope.customer,
@@ -153,10 +171,12 @@ def format_header(header: Header) -> bytes:
 def parse_header(data: bytes) -> Header:
     """Return the header in ``bundle.json``; raises InvalidInputError for any other form."""
     value = parse_canonical(data)
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA or value.keys() != _MEMBERS:
-        raise InvalidInputError(Fault("", f"is not of schema {SCHEMA}"))
+    schema = value.get("schema") if isinstance(value, dict) else None
+    members = _SCOPE_MEMBERS.get(schema) if isinstance(schema, str) else None
+    if not isinstance(value, dict) or members is None or value.keys() != _MEMBERS:
+        raise InvalidInputError(Fault("", f"is not of schema {SCHEMA} or {ANNOUNCEMENT_SCHEMA}"))
     scope, texts = value["scope"], ("reader", "language", "origin")
-    if not isinstance(scope, dict) or scope.keys() != _SCOPE_MEMBERS:
+    if not isinstance(scope, dict) or scope.keys() != members:
         raise InvalidInputError(Fault("scope", "is malformed"))
     if not all(item is None or isinstance(item, str) for item in scope.values()):
         raise InvalidInputError(Fault("scope", "is malformed"))
@@ -171,6 +191,7 @@ def parse_header(data: bytes) -> Header:
             read["customer"],
             _moment(read["starts_at"]),
             _moment(read["ends_at"]),
+            _identifier(read.get("announcement")),
         ),
         str(value["reader"]),
         str(value["language"]),

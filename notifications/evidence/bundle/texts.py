@@ -95,6 +95,7 @@ def _scope_lines(header: Header) -> list[str]:
     scope, words = header.scope, words_of(header.language)
     stated = {
         "incident": scope.incident,
+        "announcement": scope.announcement,
         "notice": scope.notice,
         "customer": scope.customer,
         "starts_at": None if scope.starts_at is None else timestamp_text(scope.starts_at),

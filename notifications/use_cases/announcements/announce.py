@@ -234,7 +234,7 @@ def _validated(tx: Transaction, act: AuditContext, facts: IncidentFacts, agreeme
 
 
 def _kind_faults(announced: Announcement, agreements: Agreements) -> Iterable[Fault]:
-    kinds = [kind for agreement in agreements.by_id.values() for kind in agreement.notices]
+    kinds = agreements.notice_kinds
     if announced.kind not in {kind.id for kind in kinds}:
         known = ", ".join(sorted({kind.id for kind in kinds}))
         yield Fault("kind", f"no agreement has this kind of notice; known: {known}")
@@ -325,6 +325,7 @@ def _record(
         clause=None if case.kind is None else case.kind.clause,
         due_at=None if case.due is None else case.due.at,
         binding=None if case.due is None else case.due.binding.value,
+        due_clause=None if case.due is None else case.due.clause,
         decided_at=act.now,
         # What was consented to has changed: the customer is asked again.
         consent=Consent.ASKED if asks else None,
@@ -411,6 +412,7 @@ def _decision_entry(
             "clause": record.clause,
             "due_at": None if record.due_at is None else timestamp_text(record.due_at),
             "binding": record.binding,
+            "due_clause": record.due_clause,
             "consent": None if record.consent is None else record.consent.value,
             "draft": draft,
         },

@@ -8,9 +8,12 @@ from uuid import UUID
 
 from notifications.errors import Fault, InvalidInputError, StateConflictError, VersionMismatchError
 from notifications.notice import Notice
-from notifications.ports import LetterState, LetterTask, Transaction
+from notifications.ports import ErasureTransaction, LetterOutcome, LetterState, LetterTask, Transaction
+from notifications.use_cases.announcements.announce import announced_terms
 from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.customers.manage_customers import local_day
 from notifications.use_cases.incidents.apply_facts import notice_subjects
+from notifications.use_cases.incidents.customer_decider import Agreements, customer_case
 
 SLIP_MAX_BYTES = 5 * 1024 * 1024
 #: name of the opening of the entry ``letter.slip_attached`` that holds the exact bytes
@@ -106,6 +109,52 @@ def close_letter(tx: Transaction, act: AuditContext, task_id: UUID, expected_ver
     return closed
 
 
+def record_outcome(
+    tx: ErasureTransaction,
+    act: AuditContext,
+    task_id: UUID,
+    expected_version: int,
+    agreements: Agreements,
+    *,
+    outcome: LetterOutcome,
+    outcome_on: date,
+) -> LetterTask:
+    """Record what the return slip says; a later record replaces it, and the log keeps both.
+
+    ``outcome_on``: the day of the hand-over, or, of a letter that was returned, of its first presentation. A letter
+    that was handed over counts as served. One that was returned does only if the agreement says so. A closed task takes
+    it too. Raises NotFoundError, VersionMismatchError, InvalidInputError, and StateConflictError without a slip, or if
+    the days of an erasure have begun by it.
+    """
+    task = _at_version(tx, task_id, expected_version)
+    if task.slip_sha256 is None or task.posted_on is None:
+        raise StateConflictError("attach the return slip first: it is the evidence of what it says")
+    order = tx.erasures.order(task.customer_id)
+    if order is not None and order.notice_id == task.notice_id and order.noticed_at is not None:
+        raise StateConflictError("the days of an erasure have begun by this letter: withdraw the order first")
+    customer, notice = tx.customers.require(task.customer_id), tx.notices.require(task.notice_id)
+    if outcome_on > local_day(act.now, customer.time_zone):
+        raise InvalidInputError(Fault("outcome_on", "must not be in the future"))
+    if outcome_on < date.fromisoformat(task.posted_on):
+        raise InvalidInputError(Fault("outcome_on", "must not be before the letter was posted"))
+    facts = tx.incidents.facts_at(notice.incident_id, notice.facts_version)
+    if facts is None or facts.announcement is None:
+        raise LookupError(f"letter task {task_id} is about no announcement")
+    _, kind = announced_terms(customer_case(tx, customer), facts, facts.announcement, agreements)
+    is_served = outcome is LetterOutcome.HANDED_OVER or kind.served_at_first_presentation
+    recorded = replace(
+        task,
+        outcome=outcome.value,
+        outcome_on=outcome_on.isoformat(),
+        served_on=outcome_on.isoformat() if is_served else None,
+        version=task.version + 1,
+    )
+    tx.announcements.save_letter(recorded, task.version)
+    detail = {"outcome": recorded.outcome, "outcome_on": recorded.outcome_on, "served_on": recorded.served_on}
+    _log(tx, act, "letter.outcome_recorded", recorded, detail | {"clause": kind.clause})
+    return recorded
+
+
 def slip_of(tx: Transaction, task: LetterTask) -> bytes | None:
     """Return the bytes of the return slip; None if none is attached."""
     if task.slip_entry_id is None:
@@ -114,10 +163,15 @@ def slip_of(tx: Transaction, task: LetterTask) -> bytes | None:
     return content
 
 
-def _open(tx: Transaction, task_id: UUID, expected_version: int) -> LetterTask:
+def _at_version(tx: Transaction, task_id: UUID, expected_version: int) -> LetterTask:
     task = tx.announcements.require_letter(task_id)
     if task.version != expected_version:
         raise VersionMismatchError("letter task", task_id, expected_version, task.version)
+    return task
+
+
+def _open(tx: Transaction, task_id: UUID, expected_version: int) -> LetterTask:
+    task = _at_version(tx, task_id, expected_version)
     if task.state is not LetterState.OPEN:
         raise StateConflictError("the letter task is closed")
     return task

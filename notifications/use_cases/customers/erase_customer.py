@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from notifications.agreement.commitments import NoticeChannel, NoticeKind
 from notifications.canonical_json import timestamp_text
-from notifications.customer.erasure import Erasure, ErasureOrder, ErasureWindow, ServedBy, erasure_window
+from notifications.customer.erasure import Erasure, ErasureOrder, ErasureWindow, ServedBy, begin_of_day, erasure_window
 from notifications.customer.records import binding_in_force
 from notifications.delivery.delivery import ChannelKind, DeliveryState
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
@@ -20,11 +20,11 @@ from notifications.use_cases.incidents.customer_decider import Agreements
 #: Maximum number of identifiers in one entry, because the length of a leaf is limited.
 _IDS_IN_ENTRY = 500
 _REFERENCE_CHARACTERS = 200
-#: The channel of an agreement that each way to serve the notice is.
+#: The channels of an agreement that each way to serve the notice uses.
 _CHANNELS = {
-    ServedBy.NOTICE: NoticeChannel.EMAIL,
-    ServedBy.MAIL: NoticeChannel.EMAIL,
-    ServedBy.LETTER: NoticeChannel.REGISTERED_LETTER,
+    ServedBy.NOTICE: {NoticeChannel.EMAIL, NoticeChannel.REGISTERED_LETTER},
+    ServedBy.MAIL: {NoticeChannel.EMAIL},
+    ServedBy.LETTER: {NoticeChannel.REGISTERED_LETTER},
 }
 
 
@@ -61,7 +61,7 @@ def _terms(agreement_id: str, kind: NoticeKind) -> ErasureTerms:
     assert kind.lead is not None
     assert kind.lead.days is not None
     assert kind.erased_within_days is not None  # the parser refuses a file without them
-    ways = tuple(way for way, channel in _CHANNELS.items() if channel in kind.channels)
+    ways = tuple(way for way, channels in _CHANNELS.items() if channels & set(kind.channels))
     return ErasureTerms(agreement_id, kind.id, kind.clause, ways, kind.lead.days, kind.erased_within_days)
 
 
@@ -94,16 +94,23 @@ def announced_erasure(
     return notice, announced.occurs_at
 
 
-def accepted_at(tx: ErasureTransaction, notice_id: UUID) -> datetime | None:
-    """Return when a mail server first accepted a mail of a notice; None if none did, or if all bounced."""
-    return min(
-        (
-            each.sent_at
-            for each in tx.deliveries.of_notice(notice_id)
-            if each.channel is ChannelKind.EMAIL and each.state is DeliveryState.SENT and each.sent_at is not None
-        ),
-        default=None,
-    )
+def notice_served_at(tx: ErasureTransaction, notice_id: UUID, time_zone: str) -> datetime | None:
+    """Return when a notice was served; None while it was not.
+
+    That is when a mail server first accepted a mail of it that did not bounce, or the begin of the day, in the
+    customer's time zone, from which its registered letter counts as served.
+    """
+    mailed = [
+        each.sent_at
+        for each in tx.deliveries.of_notice(notice_id)
+        if each.channel is ChannelKind.EMAIL and each.state is DeliveryState.SENT and each.sent_at is not None
+    ]
+    posted = [
+        begin_of_day(date.fromisoformat(letter.served_on), time_zone)
+        for letter in tx.announcements.letters_of_notice(notice_id)
+        if letter.served_on is not None
+    ]
+    return min([*mailed, *posted], default=None)
 
 
 def _unfit(reason: str) -> InvalidInputError:
@@ -152,7 +159,11 @@ def order_erasure(
         if notice_id is None:
             raise _unfit("must name the sealed notice")
         notice, announced_at = announced_erasure(tx, customer_id, terms.kind_id, notice_id)
-        since = accepted_at(tx, notice_id)
+        since = notice_served_at(tx, notice_id, customer.time_zone)
+        returned = [each for each in tx.announcements.letters_of_notice(notice_id) if each.outcome is not None]
+        if since is None and returned:
+            reason = f"was returned ({returned[-1].outcome}) and does not count as served by {terms.agreement_id}"
+            faults.append(Fault("notice_id", f"{reason}: announce it again, or state that a letter was served"))
         if since is not None:
             window = erasure_window(since, customer.time_zone, terms.notice_days, terms.within_days, announced_at)
             if window.due_at <= act.now:

@@ -1,4 +1,4 @@
-"""Collect the evidence on an incident, a notice, a customer or a period: log entries, and what they commit to.
+"""Collect the evidence on an incident, an announcement, a notice, a customer or a period: log entries and their parts.
 
 The content of a bundle depends only on the entries under one checkpoint: a part is in it because an entry commits to
 it, or, for a timestamp that notices share, because it is over that checkpoint or an earlier one. Later entries change
@@ -45,6 +45,7 @@ class BundleRequest:
     customer_id: UUID | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    announcement_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,10 @@ def plan_bundle(tx: Transaction, wanted: BundleRequest, *, reader: str, language
     The checkpoint is the newest one with a timestamp if it covers every entry found, else the latest one.
 
     Raises InvalidInputError for an empty request or period, NotFoundError if there is no such customer or no entry of
-    the incident or notice, and LogUnavailableError before the first checkpoint.
+    the incident, announcement or notice, and LogUnavailableError before the first checkpoint.
     """
     if wanted == BundleRequest():
-        raise InvalidInputError(Fault("", "name an incident, a notice, a customer or a period"))
+        raise InvalidInputError(Fault("", "name an incident, an announcement, a notice, a customer or a period"))
     if wanted.starts_at is not None and wanted.ends_at is not None and wanted.ends_at <= wanted.starts_at:
         raise InvalidInputError(Fault("ends_at", "must be after starts_at"))
     note = tx.log.checkpoint()
@@ -82,12 +83,14 @@ def plan_bundle(tx: Transaction, wanted: BundleRequest, *, reader: str, language
     if wanted.customer_id is not None:
         tx.customers.require(wanted.customer_id)
         pseudonym = tx.customers.pseudonym(wanted.customer_id)
-    scope = Scope(wanted.incident_id, wanted.notice_id, pseudonym, wanted.starts_at, wanted.ends_at)
+    scope = Scope(
+        wanted.incident_id, wanted.notice_id, pseudonym, wanted.starts_at, wanted.ends_at, wanted.announcement_id
+    )
     indices = array("q")
     for entry in _entries(tx, scope, checkpoint.size):
         if entry.index < checkpoint.size and scope.holds(parse_leaf(entry.leaf)):
             indices.append(entry.index)
-    if not indices and (named := wanted.notice_id or wanted.incident_id) is not None:
+    if not indices and (named := wanted.notice_id or wanted.announcement_id or wanted.incident_id) is not None:
         raise NotFoundError("evidence of", named)
     token, timestamped = None, tx.log.timestamped_checkpoint()
     if timestamped is not None and indices and indices[-1] < timestamped.size:
@@ -98,8 +101,7 @@ def plan_bundle(tx: Transaction, wanted: BundleRequest, *, reader: str, language
 
 def _entries(tx: Transaction, scope: Scope, size: int) -> Iterator[SequencedEntry]:
     """Yield the entries that may be in the scope, oldest first, by the most selective subject."""
-    named = (("notice", scope.notice), ("incident", scope.incident), ("customer", scope.customer))
-    subject = next(((kind, str(value)) for kind, value in named if value is not None), None)
+    subject = next(iter(scope.subjects), None)
     if subject is None:
         start = 0
         while start < size and (entries := tx.audit.entries(start, _ENTRIES_AT_ONCE)):
@@ -189,11 +191,9 @@ def record_bundle(tx: Transaction, act: AuditContext, plan: BundlePlan, sums_dig
     The mails in a bundle may contain links to acknowledge. A person who assesses an acknowledgement later can see who
     else had these links.
     """
-    scope = plan.header.scope
-    named = (("incident", scope.incident), ("notice", scope.notice), ("customer", scope.customer))
     entry = act.entry(
         "bundle.made",
-        subjects={kind: str(value) for kind, value in named if value is not None},
+        subjects=dict(plan.header.scope.subjects),
         detail={
             "reader": plan.header.reader,
             "tree_size": plan.header.tree_size,

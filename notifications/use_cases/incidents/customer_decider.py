@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from notifications.agreement import Agreement, Dpa, Reference, bound_terms, dpa_by_default
+from notifications.agreement.commitments import NoticeKind
 from notifications.agreement.terms import CLAUSE_SEPARATOR
 from notifications.classification import Classification, classify
 from notifications.customer.records import (
@@ -44,6 +45,12 @@ class Agreements:
     def reference(self) -> Agreement:
         """The provider's reference agreement."""
         return self.by_id[self.reference_id]
+
+    @property
+    def notice_kinds(self) -> tuple[NoticeKind, ...]:
+        """The kinds of notice of every agreement and of every DPA; the agreements' first."""
+        documents: tuple[Agreement | Dpa, ...] = (*self.by_id.values(), *self.dpas.values())
+        return tuple(kind for document in documents for kind in document.notices)
 
     def clauses_of(self, agreement_id: str | None, role: Reference) -> tuple[str, ...]:
         """Return the numbers of the clauses that an agreement has for a role; empty if it, or the role, is missing."""

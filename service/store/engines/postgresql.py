@@ -80,6 +80,7 @@ class PostgresqlStore:
         self._name = uuid4().hex
         self._to_write: dict[bool, SimpleQueue[WriteJob | None]] = {alone: SimpleQueue() for alone in (True, False)}
         self._to_read: SimpleQueue[WriteJob | None] = SimpleQueue()
+        self._to_read_behind: SimpleQueue[WriteJob | None] = SimpleQueue()
         #: like ``SqliteStore.on_commit``
         self.on_commit: list[Callable[[set[str]], None]] = []
         self._closed = False
@@ -100,8 +101,11 @@ class PostgresqlStore:
             for alone in (True, False)
         ]
         self._threads += [
-            threading.Thread(target=self._read_until_closed, name=f"store-reader-{number}", daemon=True)
-            for number in range(readers)
+            threading.Thread(target=self._read_until_closed, args=(queue,), name=f"store-reader-{name}", daemon=True)
+            for queue, name in (
+                *((self._to_read, str(number)) for number in range(readers)),
+                (self._to_read_behind, "background"),
+            )
         ]
         self._readers = readers
         self._listener = threading.Thread(target=self._listen_until_closed, name="store-listener", daemon=True)
@@ -122,6 +126,10 @@ class PostgresqlStore:
         """Run ``work`` against one consistent snapshot; an attempt to write raises RuntimeError."""
         return await self._hand_in(self._to_read, work)
 
+    async def read_in_background(self, work: Callable[..., ResultT]) -> ResultT:
+        """Like ``read``, one after the other and by a reader of its own: no other read waits for it."""
+        return await self._hand_in(self._to_read_behind, work)
+
     async def compact(self) -> None:
         """Rewrite the tables that an erasure changes; see ``compact_postgresql``."""
         await asyncio.to_thread(compact_postgresql, self._address)
@@ -136,6 +144,7 @@ class PostgresqlStore:
             queue.put(None)
         for _ in range(self._readers):
             self._to_read.put(None)
+        self._to_read_behind.put(None)
         self._closing.set()
         for thread in (*self._threads, self._listener):
             await asyncio.to_thread(thread.join)
@@ -292,9 +301,9 @@ class PostgresqlStore:
 
     # -- the reader threads
 
-    def _read_until_closed(self) -> None:
+    def _read_until_closed(self, queue: SimpleQueue[WriteJob | None]) -> None:
         connection: Connection | None = None
-        while (work := self._to_read.get()) is not None:
+        while (work := queue.get()) is not None:
             if work.future.cancelled():
                 continue
             connection = self._read_one(work, connection)

@@ -67,6 +67,7 @@ class SqliteStore:
         self._directory = Directory()
         self._to_write: SimpleQueue[WriteJob | None] = SimpleQueue()
         self._to_read: SimpleQueue[WriteJob | None] = SimpleQueue()
+        self._to_read_behind: SimpleQueue[WriteJob | None] = SimpleQueue()
         #: called with the kinds of things that a commit changed (``audit``, ``log``, ``incidents``, ``decisions``,
         #: ``customers``, ``notices``, ``deliveries``, ``access``, ``messages``), in the event loop of one of the jobs,
         #: before callers continue
@@ -75,10 +76,9 @@ class SqliteStore:
         #: ensures that no job is submitted after the end marker of a queue
         self._handing_in = threading.Lock()
         self._writing = threading.Thread(target=self._write_until_closed, name="store-writer", daemon=True)
-        self._readers = [
-            threading.Thread(target=self._read_until_closed, name=f"store-reader-{number}", daemon=True)
-            for number in range(readers)
-        ]
+        self._readers = [self._reader(self._to_read, str(number)) for number in range(readers)]
+        #: None until something is read in the background
+        self._background_reader: threading.Thread | None = None
         self._writer = connect(path, read_only=False)
         for thread in (self._writing, *self._readers):
             thread.start()
@@ -104,6 +104,14 @@ class SqliteStore:
         """Run ``work`` against one consistent snapshot; an attempt to write raises RuntimeError."""
         return await self._hand_in(self._to_read, work)
 
+    async def read_in_background(self, work: Callable[[SqlTransaction], ResultT]) -> ResultT:
+        """Like ``read``, one after the other and by a reader of its own: no other read waits for it."""
+        with self._handing_in:
+            if self._background_reader is None and not self._closed:
+                self._background_reader = self._reader(self._to_read_behind, "background")
+                self._background_reader.start()
+        return await self._hand_in(self._to_read_behind, work)
+
     async def compact(self) -> None:
         """Rewrite the file, so that nothing of deleted rows is left in it or in its write-ahead log.
 
@@ -125,8 +133,10 @@ class SqliteStore:
             self._closed = True
         for _ in self._readers:
             self._to_read.put(None)
-        for reader in self._readers:
-            await asyncio.to_thread(reader.join)
+        self._to_read_behind.put(None)
+        for reader in (*self._readers, self._background_reader):
+            if reader is not None:
+                await asyncio.to_thread(reader.join)
         self._to_write.put(None)
         await asyncio.to_thread(self._writing.join)
 
@@ -211,9 +221,12 @@ class SqliteStore:
 
     # -- the reader threads
 
-    def _read_until_closed(self) -> None:
+    def _reader(self, queue: SimpleQueue[WriteJob | None], name: str) -> threading.Thread:
+        return threading.Thread(target=self._read_until_closed, args=(queue,), name=f"store-reader-{name}", daemon=True)
+
+    def _read_until_closed(self, queue: SimpleQueue[WriteJob | None]) -> None:
         connection = connect(self._path, read_only=True)
-        while (work := self._to_read.get()) is not None:
+        while (work := queue.get()) is not None:
             if work.future.cancelled():
                 continue
             try:

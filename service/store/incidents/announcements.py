@@ -27,14 +27,14 @@ _OF_ANNOUNCEMENT = _CUSTOMERS.by("announcement_id", ordered=True)
 _CUSTOMER = _CUSTOMERS.by("announcement_id", "customer_id")
 _CUSTOMER_VERSION = compiled(select(_customers.version).where(_customers.id == bindparam("id")), "id")
 _CUSTOMER_FIELDS = (
-    "facts_version", "concern", "agreement_id", "clause", "due_at", "binding", "decided_at", "consent",
+    "facts_version", "concern", "agreement_id", "clause", "due_at", "binding", "due_clause", "decided_at", "consent",
     "consent_name", "consent_reason", "consent_by", "consent_at",
 )  # fmt: skip
 _LETTER, _OF_NOTICE = _LETTERS.by("id"), _LETTERS.by("notice_id", ordered=True)
 _LETTER_VERSION = compiled(select(_letters.version).where(_letters.id == bindparam("id")), "id")
 _LETTER_FIELDS = (
-    "state", "posting_number", "posted_on", "posted_by", "slip_type", "slip_sha256", "slip_entry_id", "closed_at",
-    "closed_by",
+    "state", "posting_number", "posted_on", "posted_by", "slip_type", "slip_sha256", "slip_entry_id", "outcome",
+    "outcome_on", "served_on", "closed_at", "closed_by",
 )  # fmt: skip
 _OPEN = limited(
     _LETTERS.select()

@@ -102,9 +102,14 @@ class AnnouncedCustomerOut(Out):
     customer_name: str
     concern: Concern = Field(description="Whether it is concerned (`concerned`, `told_before`), or why it is not.")
     agreement_id: str | None
-    clause: str | None = Field(description="Where the agreement that binds the customer has this kind of notice.")
+    clause: str | None = Field(
+        description="Where the agreement and the DPA that bind the customer have this kind of notice."
+    )
     due_at: Moment | None
     binding: str | None = Field(description="How strictly `due_at` binds: `hard`, `soft` or `no_number`.")
+    due_clause: str | None = Field(
+        description="The clause whose time makes `due_at`; of several the stricter counts. Null without one."
+    )
     consent: ConsentOut | None = Field(description="Null where the agreement does not ask for consent first.")
     notices: list[NoticeOut]
 
@@ -227,6 +232,7 @@ def _customer_out(tx: Transaction, record: AnnouncedCustomer, notices: list[Noti
         clause=record.clause,
         due_at=record.due_at,
         binding=record.binding,
+        due_clause=record.due_clause,
         consent=consent_out(record),
         notices=[notice_out(notice, at_provider=True) for notice in notices],
     )

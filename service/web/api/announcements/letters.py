@@ -9,12 +9,20 @@ from pydantic import Field
 from starlette.responses import Response
 
 from notifications.errors import NotFoundError
-from notifications.ports import LetterState, LetterTask, Transaction
-from notifications.use_cases.announcements.letters import attach_slip, close_letter, record_posting, slip_of
+from notifications.ports import LetterOutcome, LetterState, LetterTask, Transaction
+from notifications.use_cases.announcements.letters import (
+    attach_slip,
+    close_letter,
+    record_outcome,
+    record_posting,
+    slip_of,
+)
 from notifications.use_cases.audit_context import AuditContext
+from service.ports.store import AccessTransaction
 from service.web.api.fields import Line, Moment, Out, Schema
 from service.web.api.requests import (
     Answer,
+    Context,
     IdempotencyKey,
     IfMatch,
     MayChangeAnnouncements,
@@ -49,6 +57,11 @@ class LetterOut(Out):
     posted_by: str | None
     slip_type: str | None
     slip_sha256: str | None = Field(description="As in the log.")
+    outcome: LetterOutcome | None = Field(description="What the return slip says; null until it is recorded.")
+    outcome_on: date | None = Field(
+        description="Day of the hand-over; of a letter that was returned, its presentation."
+    )
+    served_on: date | None = Field(description="Day from which it counts as served, by the agreement; else null.")
     closed_at: Moment | None
     closed_by: str | None
     version: int
@@ -65,6 +78,15 @@ class PostingIn(Schema):
 
     posting_number: Line = Field(description="The number of the registered letter.")
     posted_on: date
+
+
+class OutcomeIn(Schema):
+    """What the return slip says."""
+
+    outcome: LetterOutcome
+    outcome_on: date = Field(
+        description="Day of the hand-over; of a letter that was returned, of its first presentation."
+    )
 
 
 def letter_out(tx: Transaction, task: LetterTask, act_now: AuditContext) -> LetterOut:
@@ -87,6 +109,9 @@ def letter_out(tx: Transaction, task: LetterTask, act_now: AuditContext) -> Lett
         posted_by=task.posted_by,
         slip_type=task.slip_type,
         slip_sha256=task.slip_sha256,
+        outcome=None if task.outcome is None else LetterOutcome(task.outcome),
+        outcome_on=None if task.outcome_on is None else date.fromisoformat(task.outcome_on),
+        served_on=None if task.served_on is None else date.fromisoformat(task.served_on),
         closed_at=task.closed_at,
         closed_by=task.closed_by,
         version=task.version,
@@ -169,6 +194,32 @@ async def read_slip(access: MayReadAnnouncements, letter_id: UUID) -> Response:
     kind, content = await access.read(work)
     disposition = f'attachment; filename="return-slip.{_ENDINGS[kind]}"'
     return Response(content, media_type=kind, headers={"Content-Disposition": disposition})
+
+
+@router.post("/{letter_id}/outcome", response_model=LetterOut, summary="Record what the return slip says")
+async def record(
+    request: Request,
+    context: Context,
+    access: MayChangeAnnouncements,
+    letter_id: UUID,
+    stated: OutcomeIn,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Record whether and when the letter was handed over, before or after the task is closed.
+
+    If an order to erase the customer rests on the notice, its days begin on `served_on`. A second record corrects the
+    first until they have begun; the log keeps both.
+    """
+
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
+        version = _version(tx, letter_id, if_match)
+        task = record_outcome(
+            tx, act, letter_id, version, context.agreements, outcome=stated.outcome, outcome_on=stated.outcome_on
+        )
+        return _answer(tx, task, act)
+
+    return await change(request, access, idempotency_key, work)
 
 
 @router.post("/{letter_id}/close", response_model=LetterOut, summary="Close a letter task")

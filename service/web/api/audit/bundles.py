@@ -36,6 +36,7 @@ async def read_bundle(
     context: Context,
     access: MayReadLog,
     incident_id: UUID | None = None,
+    announcement_id: UUID | None = None,
     notice_id: UUID | None = None,
     customer_id: UUID | None = None,
     starts_at: Moment | None = None,
@@ -44,12 +45,12 @@ async def read_bundle(
 ) -> Response:
     """Return a ZIP archive with entries, proofs and all committed values, as the provider and its auditors see them.
 
-    It contains the entries that meet every given condition: incident, notice, customer, period. At least one condition
-    is required. The log records who got which bundle.
+    It contains the entries that meet every given condition: incident, announcement, notice, customer, period. At least
+    one condition is required. The log records who got which bundle.
     """
     if access.caller.scope(Permission.NOTICE_READ) is None:
         raise ForbiddenError(Permission.NOTICE_READ)
-    wanted = BundleRequest(incident_id, notice_id, customer_id, starts_at, ends_at)
+    wanted = BundleRequest(incident_id, notice_id, customer_id, starts_at, ends_at, announcement_id)
     return await _bundle(context, access, access.view, wanted, PROVIDER, language)
 
 
@@ -59,6 +60,7 @@ async def read_customer_bundle(
     access: MayReadTrail,
     customer_id: UUID,
     incident_id: UUID | None = None,
+    announcement_id: UUID | None = None,
     notice_id: UUID | None = None,
     starts_at: Moment | None = None,
     ends_at: Moment | None = None,
@@ -75,7 +77,7 @@ async def read_customer_bundle(
         await access.read(lambda tx: tx.customers.require(customer_id))
         raise ForbiddenError(Permission.NOTICE_READ)
     scope = customer_scope(customer_id)
-    wanted = BundleRequest(incident_id, notice_id, customer_id, starts_at, ends_at)
+    wanted = BundleRequest(incident_id, notice_id, customer_id, starts_at, ends_at, announcement_id)
     return await _bundle(context, access, lambda tx: within(access.view(tx), scope), wanted, CUSTOMER, language)
 
 

@@ -138,6 +138,7 @@ class NoticeTimeOut(Out):
     months: int | None
     day_count: str
     binding: str
+    clause: str | None = Field(description="The clause that says so; null: that of the kind of notice.")
 
 
 class NoticeItemOut(Out):
@@ -146,6 +147,7 @@ class NoticeItemOut(Out):
     id: str
     text: dict[str, str]
     mandatory: bool
+    clause: str | None = Field(description="The clause that says so; null: that of the kind of notice.")
 
 
 class NoticeKindOut(Out):
@@ -158,10 +160,16 @@ class NoticeKindOut(Out):
     items: list[NoticeItemOut]
     lead: NoticeTimeOut | None
     after: NoticeTimeOut | None
+    dpa_time: NoticeTimeOut | None = Field(
+        description="Of an agreement: the time that its DPA sets beside `lead` or `after`. The stricter counts."
+    )
     consent_first: bool
     products: list[str] | None
     erased_within_days: int | None = Field(
         description="Of the notice that precedes an erasure: days after it within which all is erased; else null."
+    )
+    served_at_first_presentation: bool = Field(
+        description="Whether a registered letter that was returned counts as served when it was first presented."
     )
 
 
@@ -205,6 +213,9 @@ class DpaOut(Out):
     levels: list[LevelOut]
     breach_items: list[ItemOut] = Field(description="What the notice of a personal-data breach says.")
     other_times: list[OtherTimeOut]
+    notices: list[NoticeKindOut] = Field(
+        description="Kinds of notice that it owes beside the agreement; one that both have is one kind."
+    )
     clauses: dict[str, dict[str, str]]
 
 

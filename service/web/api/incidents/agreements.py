@@ -85,6 +85,7 @@ def _dpa(dpa: Dpa) -> DpaOut:
             "validity": _validity(dpa.validity),
             "deadlines": [as_json(deadline) for deadline in dpa.deadlines.values()],
             "levels": [_level(level) for level in dpa.levels],
+            "notices": [_part(each) for each in dpa.notices],
         }
     )
 

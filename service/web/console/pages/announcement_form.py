@@ -24,23 +24,20 @@ _CONFLICT, _UNPROCESSABLE = 409, 422
 
 
 def kinds_of(agreements: Agreements) -> dict[str, NoticeKind]:
-    """Return the kinds of notice of every agreement, by id."""
+    """Return the kinds of notice of every agreement and DPA, by id."""
     found: dict[str, NoticeKind] = {}
-    for agreement in agreements.by_id.values():
-        for kind in agreement.notices:
-            found.setdefault(kind.id, kind)
+    for kind in agreements.notice_kinds:
+        found.setdefault(kind.id, kind)
     return found
 
 
 def items_of(agreements: Agreements, kind_id: str) -> dict[str, Mapping[str, str]]:
-    """Return the items of a kind in every agreement: id to text by language."""
-    return {
-        item.id: item.text.as_mapping()
-        for agreement in agreements.by_id.values()
-        for kind in agreement.notices
-        if kind.id == kind_id
-        for item in kind.items
-    }
+    """Return the items of a kind in every agreement and DPA: id to text by language."""
+    found: dict[str, Mapping[str, str]] = {}
+    for kind in agreements.notice_kinds:
+        for item in kind.items if kind.id == kind_id else ():
+            found.setdefault(item.id, item.text.as_mapping())
+    return found
 
 
 async def announcement_form(

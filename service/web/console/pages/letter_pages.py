@@ -9,12 +9,14 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from notifications.errors import Fault, GreffierError, InvalidInputError, StateConflictError, VersionMismatchError
-from notifications.use_cases.announcements.letters import attach_slip, close_letter, record_posting
+from notifications.ports import LetterOutcome
+from notifications.use_cases.announcements.letters import attach_slip, close_letter, record_outcome, record_posting
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
 from service.web.api.announcements.letters import letter_out, read_slip
+from service.web.api.requests import Context
 from service.web.console.failures import PageRoute
 from service.web.console.forms import form_of, see_other, stated_version
 from service.web.console.listing import access_under
@@ -79,6 +81,22 @@ async def slip_file(access: MayRead, letter_id: UUID) -> Response:
     return await read_slip(access, letter_id)
 
 
+@router.post("/{letter_id}/outcome")
+async def outcome(request: Request, context: Context, access: MayChange, letter_id: UUID) -> Response:
+    """Record what the return slip says."""
+    form = await form_of(request)
+
+    def work(tx: AccessTransaction, act: AuditContext) -> None:
+        try:
+            said, on = LetterOutcome(form["outcome"]), date.fromisoformat(form["outcome_on"])
+        except ValueError:
+            raise InvalidInputError(Fault("outcome_on", "must be an outcome and a date")) from None
+        version = stated_version(form["version"])
+        record_outcome(tx, act, letter_id, version, context.agreements, outcome=said, outcome_on=on)
+
+    return await _done(request, access, letter_id, work)
+
+
 @router.post("/{letter_id}/close")
 async def close(request: Request, access: MayChange, letter_id: UUID) -> Response:
     """Close a letter whose slip is attached."""
@@ -118,6 +136,7 @@ async def _one(
         "letter": found,
         "may_change": access.may(Permission.ANNOUNCEMENT_CHANGE),
         "may_read_notice": access.may(Permission.NOTICE_READ),
+        "outcomes": [each.value for each in LetterOutcome],
         "refusals": _refusals(error),
         "makes_pdfs": request.app.state.api_context.sealing.pdf_maker is not None,
     }

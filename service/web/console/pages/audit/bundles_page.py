@@ -1,15 +1,14 @@
-"""The page of evidence bundles: choose an incident, a customer or a period; the API makes the bundle and records it."""
+"""The page of evidence bundles: choose what it is about; the API makes the bundle and records it."""
 
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from notifications.canonical_json import timestamp_text
-from notifications.incident import LANGUAGES
+from notifications.incident import LANGUAGES, Incident
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, ForbiddenError, Requires
 from service.ports.store import AccessTransaction
@@ -69,10 +68,10 @@ async def bundles_page(request: Request, access: MayReadLog) -> Response:
 def _chosen(tx: AccessTransaction, query: EntryQuery) -> ChosenBundle | None:
     values = query.values
     starts_at, ends_at = parsed_period(query)
-    incident_id: UUID | None = None
+    incident: Incident | None = None
     if values["incident"]:
-        incident_id = incident_of(tx, values["incident"])
-        if incident_id is None:
+        incident = incident_of(tx, values["incident"])
+        if incident is None:
             query.errors["incident"] = "no_incident"
     customer = customer_of(tx, query) if values["customer"] else None
     for_customer = values["reader"] == _CUSTOMER
@@ -80,8 +79,9 @@ def _chosen(tx: AccessTransaction, query: EntryQuery) -> ChosenBundle | None:
         query.errors["customer"] = "customer_needed"
     if query.errors:
         return None
+    is_announced = incident is not None and incident.facts.announcement is not None
     wanted = {
-        "incident_id": incident_id,
+        "announcement_id" if is_announced else "incident_id": None if incident is None else incident.id,
         "customer_id": None if customer is None or for_customer else customer.id,
         "starts_at": None if starts_at is None else timestamp_text(starts_at),
         "ends_at": None if ends_at is None else timestamp_text(ends_at),
@@ -89,7 +89,6 @@ def _chosen(tx: AccessTransaction, query: EntryQuery) -> ChosenBundle | None:
     }
     parameters = urlencode({name: str(value) for name, value in wanted.items() if value is not None})
     path = f"/api/v1/customers/{customer.id}/bundle" if customer and for_customer else "/api/v1/audit/bundle"
-    incident = None if incident_id is None else tx.incidents.require(incident_id)
     return ChosenBundle(
         None if incident is None else incident.ticket,
         None if customer is None else customer.name,

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from notifications.customer.records import Customer
+from notifications.incident import Incident
 from notifications.ports import EntryFilter
 from notifications.time_zones import time_zone
 from service.auth.permissions import Permission
@@ -76,11 +77,11 @@ def parsed_query(tx: AccessTransaction, access: Access, values: dict[str, str]) 
     starts_at, ends_at = parsed_period(query)
     subjects: list[tuple[str, str]] = []
     if values["incident"]:
-        incident_id = incident_of(tx, values["incident"])
-        if incident_id is None:
+        found = incident_of(tx, values["incident"])
+        if found is None:
             query.errors["incident"] = "no_incident"
         else:
-            subjects.append(("incident", str(incident_id)))
+            subjects.append(("incident" if found.facts.announcement is None else "announcement", str(found.id)))
     if values["customer"]:
         customer = customer_of(tx, query)
         if customer is not None:
@@ -109,11 +110,10 @@ def parsed_period(query: EntryQuery) -> tuple[datetime | None, datetime | None]:
     return None if begins is None else midnight(begins, zone), None if ends is None else day_after(ends, zone)
 
 
-def incident_of(tx: AccessTransaction, stated: str) -> UUID | None:
-    """Return the incident of a ticket or an identifier, or None."""
+def incident_of(tx: AccessTransaction, stated: str) -> Incident | None:
+    """Return the incident or the announcement of a ticket or an identifier, or None."""
     identifier = _uuid(stated)
-    found = tx.incidents.by_ticket(stated.upper()) if identifier is None else tx.incidents.get(identifier)
-    return None if found is None else found.id
+    return tx.incidents.by_ticket(stated.upper()) if identifier is None else tx.incidents.get(identifier)
 
 
 def customer_of(tx: AccessTransaction, query: EntryQuery) -> Customer | None:

@@ -133,7 +133,7 @@ def _subjects(leaf: Leaf, names: Names, ticket: str | None) -> tuple[Subject, ..
             path = f"/audit/entries?customer={customer_id}"
         elif kind == "customer":
             path = f"/erasures/{identifier}" if leaf.type == "customer.erased" else None
-        elif kind == "incident":
+        elif kind in {"incident", "announcement"}:
             name, path = ticket or names.tickets.get(identifier), f"/audit/entries?incident={identifier}"
         elif kind == "notice":
             path = f"/notices/{identifier}"
