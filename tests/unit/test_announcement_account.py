@@ -1,0 +1,285 @@
+"""The account of announcements: each way to stand, letters, changes, cancellations, and entries of earlier releases."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from notifications.audit.entry import AuditEntry, leaf_bytes
+from notifications.audit.merkle import leaf_hash, root_of
+from notifications.canonical_json import timestamp_text
+from notifications.evidence.completeness import completeness_report
+from notifications.evidence.notification_report import LateCause, OverrideKind, ReportStatus
+from service.cli.audit_report import ReportSource, print_report, print_report_as_json
+
+_T = datetime(2026, 1, 5, 8, tzinfo=UTC)
+_DUE = _T + timedelta(days=10)
+_LATER = _DUE + timedelta(days=2)
+_ANNOUNCEMENT, _CUSTOMER = "a-1", "ab" * 32
+_BOTH = {"announcement": _ANNOUNCEMENT, "customer": _CUSTOMER}
+_NOTICE = _BOTH | {"notice": "n-1"}
+_REGISTERED = ("customer.registered", _T, {"customer": _CUSTOMER}, {})
+_NEW = ("kind", "channels", "cancelled")
+
+
+def _version(what="declared", version=1, at=_T, **detail):
+    stated = {"ticket": "ANN-2026-000001", "version": version, "kind": "capacity", "customers": 1}
+    stated["occurs_at"] = timestamp_text(_DUE)
+    return f"announcement.{what}", at, {"announcement": _ANNOUNCEMENT}, stated | detail
+
+
+def _decided(concern="concerned", version=1, at=_T, due=_DUE, binding="hard", **detail):
+    owed = concern in {"concerned", "told_before"}
+    stated = {
+        "ticket": "ANN-2026-000001", "version": version, "kind": "capacity", "cancelled": False, "concern": concern,
+        "channels": ["console", "email"], "agreement": "some", "clause": "5.1",
+        "due_at": timestamp_text(due) if owed else None, "binding": binding if owed else None,
+        "due_clause": "5.1" if owed else None, "consent": None, "draft": None,
+    }  # fmt: skip
+    return "announcement.decided", at, _BOTH, stated | detail
+
+
+def _released(at=_T, version=1, notice="n-1", **detail):
+    stated = {"kind": "initial", "facts_version": version, "override": False}
+    return "notice.released", at, _BOTH | {"notice": notice}, stated | detail
+
+
+def _attempted(at=_T, channel="email", event="RelayToNonERDS", notice="n-1"):
+    subjects = _BOTH | {"notice": notice, "delivery": f"{notice}-{channel}"}
+    return "delivery.attempted", at, subjects, {"channel": channel, "event": event}
+
+
+def _letter(what, at=_T, **detail):
+    return f"letter.{what}", at, _NOTICE | {"letter": "l-1"}, detail
+
+
+def _served(served_on, outcome="handed_over"):
+    on = (served_on or _T).date().isoformat()
+    detail = {"outcome": outcome, "outcome_on": on, "served_on": None if served_on is None else on}
+    return _letter("outcome_recorded", **detail)
+
+
+_LETTER = {"channels": ["registered_letter"]}
+_RETURNED = (
+    "delivery.returned", _LATER, _NOTICE | {"delivery": "n-1-email"}, {"event": "RelayToNonERDSFailure"},
+)  # fmt: skip
+
+
+def _log(*entries):
+    return [
+        leaf_bytes(AuditEntry(UUID(int=n), kind, at, "system:worker", subjects, detail))
+        for n, (kind, at, subjects, detail) in enumerate(entries)
+    ]
+
+
+_BEGIN = (_REGISTERED, _version())
+
+
+def _made(*entries, as_of=_LATER, begin=_BEGIN):
+    leaves = _log(*begin, *entries)
+    return completeness_report(leaves, len(leaves), root_of([leaf_hash(leaf) for leaf in leaves]), as_of)
+
+
+def _line(*entries, **how):
+    (line,) = _made(*entries, **how).announcements.lines
+    return line
+
+
+@pytest.mark.parametrize(
+    ("entries", "as_of", "status", "cause"),
+    [
+        ((_decided(), _released(), _attempted()), _LATER, ReportStatus.NOTIFIED, None),
+        ((_decided(), _released(), _attempted(channel="console")), _LATER, ReportStatus.NOTIFIED, None),
+        ((_decided(), _released(), _attempted(_LATER)), _LATER, ReportStatus.LATE, LateCause.DELIVERED_LATE),
+        ((_decided(), _released(_LATER), _attempted(_LATER)), _LATER, ReportStatus.LATE, LateCause.RELEASED_LATE),
+        (
+            (_decided(binding="soft"), _released(_LATER), _attempted(_LATER)),
+            _LATER, ReportStatus.AFTER_AIM, LateCause.RELEASED_AFTER,
+        ),
+        (
+            (_decided(binding="no_number"), _released(), _attempted(_LATER)),
+            _LATER, ReportStatus.AFTER_AIM, LateCause.DELIVERED_AFTER,
+        ),
+        ((_decided(), _released(), _attempted(), _RETURNED), _LATER, ReportStatus.MISSING, LateCause.NOT_DELIVERED),
+        (
+            (_decided(), _released(), _attempted(channel="webhook")),
+            _LATER, ReportStatus.MISSING, LateCause.NOT_DELIVERED,
+        ),
+        ((_decided(),), _DUE, ReportStatus.AWAITED, None),
+        ((_decided(),), _LATER, ReportStatus.MISSING, LateCause.NOT_RELEASED),
+        ((_decided("not_bound"),), _LATER, ReportStatus.NOT_OWED, None),
+        ((), _LATER, ReportStatus.UNDECIDED, None),
+        # The agreement names mail only: what stands in the console is not enough.
+        (
+            (_decided(channels=["email"]), _released(), _attempted(channel="console")),
+            _LATER, ReportStatus.MISSING, LateCause.NOT_DELIVERED,
+        ),
+    ],
+)  # fmt: skip
+def test_the_status_of_a_customer(entries, as_of, status, cause) -> None:
+    made = _made(*entries, as_of=as_of)
+    (line,) = made.announcements.lines
+    assert (line.status, line.cause) == (status, cause)
+    assert line.indices == tuple(range(2, 2 + len(entries)))
+    fails = {ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED}
+    assert made.complete == made.announcements.complete == (status not in fails)
+    assert (made.lines, made.incidents, made.overrides) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("stated", "entries", "status"),
+    [
+        # By letter only, neither console nor mail notify; it counts from its day.
+        (_LETTER, (_attempted(channel="console"), _letter("opened")), ReportStatus.MISSING),
+        (_LETTER, (_letter("opened"), _letter("posted", posted_on="2026-01-06")), ReportStatus.MISSING),
+        (_LETTER, (_letter("opened"), _served(_T)), ReportStatus.NOTIFIED),
+        (_LETTER, (_letter("opened"), _served(_DUE)), ReportStatus.NOTIFIED),
+        (_LETTER, (_letter("opened"), _served(_DUE + timedelta(days=1))), ReportStatus.LATE),
+        (_LETTER, (_letter("opened"), _served(None, "refused")), ReportStatus.MISSING),
+        (_LETTER, (_letter("opened"), _served(_T), _served(None, "refused")), ReportStatus.MISSING),
+        # By both, the later counts.
+        ({"channels": ["email", "registered_letter"]}, (_attempted(), _letter("opened")), ReportStatus.MISSING),
+        ({"channels": ["email", "registered_letter"]}, (_attempted(_LATER), _served(_T)), ReportStatus.LATE),
+        ({"channels": ["email", "registered_letter"]}, (_attempted(), _served(_T)), ReportStatus.NOTIFIED),
+    ],
+)
+def test_a_registered_letter_counts_from_the_day_on_which_it_was_served(stated, entries, status) -> None:
+    line = _line(_decided(**stated), _released(), *entries, as_of=_LATER)
+    assert line.status is status
+    # An earlier release did not state the channels: the letter and the mails show them.
+    unstated = _line(_without(_decided(**stated)), _released(), *entries, as_of=_LATER)
+    assert (unstated.status, unstated.ways) == (status, ())
+
+
+def _without(entry):
+    """Return a decision as earlier releases recorded it."""
+    return (*entry[:3], {name: value for name, value in entry[3].items() if name not in _NEW})
+
+
+_BEFORE, _AFTER = _DUE - timedelta(days=1), _DUE + timedelta(days=1)
+
+
+@pytest.mark.parametrize(("at", "status"), [(_BEFORE, ReportStatus.NOT_OWED), (_AFTER, ReportStatus.MISSING)])
+@pytest.mark.parametrize("of_earlier_release", [False, True])
+@pytest.mark.parametrize("seen", ["whole", "customer"])
+def test_what_is_cancelled_before_its_limit_is_not_owed(at, status, of_earlier_release, seen) -> None:
+    second = _decided(version=2, at=at, cancelled=True, draft="withdrawn")
+    decisions = [_without(each) if of_earlier_release else each for each in (_decided(), second)]
+    cancelled = _version("cancelled", 2, at)
+    if seen == "customer":
+        # Entries of a customer alone: those of the announcement itself are not among them.
+        line = _line(*decisions, begin=(_REGISTERED,), as_of=_LATER)
+    else:
+        line = _line(decisions[0], cancelled, decisions[1], as_of=_LATER)
+    assert line.status is status
+    assert line.verdict == "do_not_notify"
+    assert line.reasons == ("concerned", "cancelled")
+    assert line.due_at == (None if status is ReportStatus.NOT_OWED else _DUE)
+
+
+def test_what_is_announced_may_move_and_its_limit_with_it_unless_it_was_over() -> None:
+    moved = _decided(version=2, at=_BEFORE, due=_LATER)
+    told = (_released(_AFTER, 2), _attempted(_AFTER))
+    assert _line(_decided(), _version("changed", 2, _BEFORE), moved, *told).status is ReportStatus.NOTIFIED
+    moved = _decided(version=2, at=_AFTER, due=_LATER)
+    line = _line(_decided(), _version("changed", 2, _AFTER), moved, *told)
+    assert (line.status, line.due_at) == (ReportStatus.LATE, _DUE)
+    # A time without a number binds nobody: what is moved is moved.
+    soft = [_decided(binding="no_number"), _decided(version=2, at=_AFTER, due=_LATER, binding="no_number")]
+    assert _line(*soft, *told).status is ReportStatus.NOTIFIED
+
+
+def test_a_notice_is_judged_by_the_version_that_it_states() -> None:
+    first = (_decided(), _released(), _attempted(_BEFORE))
+    earlier = _decided(version=2, at=_T, due=_T)
+    made = _made(*first, _version("changed", 2), earlier)
+    (line,) = made.announcements.lines
+    assert (line.status, line.due_at, line.lacks_last_version) == (ReportStatus.NOTIFIED, _DUE, True)
+    assert (line.version, line.notified_version) == (2, 1)
+    update = (_released(version=2, notice="n-2", kind="update"), _attempted(_BEFORE, notice="n-2"))
+    assert not _line(*first, _version("changed", 2), earlier, *update).lacks_last_version
+    assert made.complete, "as for incidents, the first notice counts"
+
+
+def test_who_is_no_longer_concerned_is_listed() -> None:
+    back = _decided("not_chosen", version=2, at=_BEFORE)
+    made = _made(_decided(), _version("changed", 2, _BEFORE), back)
+    (line,) = made.announcements.lines
+    assert (line.status, line.reasons) == (ReportStatus.NOT_OWED, ("not_chosen",))
+    assert [(item.kind, item.index, item.other_index) for item in made.announcements.overrides] == [
+        (OverrideKind.TAKEN_BACK, 4, 2)
+    ]
+    late = _line(_decided(), _decided("not_chosen", version=2, at=_AFTER))
+    assert late.status is ReportStatus.MISSING
+
+
+def test_an_emergency_release_without_review_is_not_complete() -> None:
+    override = ("notice.released_by_override", _T, _NOTICE, {"rule": "agreement"})
+    told = (_decided(), _released(override=True), override, _attempted())
+    made = _made(*told)
+    assert [item.kind for item in made.announcements.overrides] == [OverrideKind.UNREVIEWED]
+    assert not made.complete
+    assert made.announcements.lines[0].overridden
+    assert _made(*told, ("override.reviewed", _LATER, _NOTICE, {})).complete
+
+
+def test_how_an_announcement_ends_and_how_many_were_decided() -> None:
+    told = (_decided(), _released(), _attempted())
+    for what, outcome in (("carried_out", "carried_out"), ("elapsed", "elapsed"), ("changed", "open")):
+        (count,) = _made(*told, _version(what, 2, customers=0)).announcements.incidents
+        assert (count.outcome, count.outcome_index, count.kind, count.ticket) == (
+            outcome, 5, "capacity", "ANN-2026-000001",
+        )  # fmt: skip
+    begin = (_REGISTERED, _version(customers=2))
+    (count,) = _made(*told, begin=begin).announcements.incidents
+    assert (count.stated, count.decided, count.lacking) == (2, 1, 1)
+    assert not _made(*told, begin=begin).complete
+
+
+def test_customers_that_were_not_there_are_not_passed_over() -> None:
+    erased = ("customer.erased", _T, {"customer": _CUSTOMER}, {})
+    assert _made(begin=(_REGISTERED, erased, _version(customers=0))).announcements.lines == ()
+    # The entry of a bundle names the customer of the bundle, also one that came later.
+    named = ("bundle.made", _LATER, _BOTH, {})
+    assert _made(named, begin=(_version(customers=0), _REGISTERED)).announcements.lines == ()
+
+
+def test_an_exercise_is_counted_apart() -> None:
+    begin = (_REGISTERED, _version(exercise=True))
+    made = _made(_decided(exercise=True), begin=begin)
+    assert (made.exercises, made.announcements.lines, made.announcements.incidents) == (1, (), ())
+    # What was declared as none stays none.
+    assert _made(_decided(exercise=True)).announcements.lines
+
+
+def test_a_log_without_announcements_reads_as_before(capsys) -> None:
+    made = _made(begin=(_REGISTERED,))
+    print_report(made, ReportSource((), {}), {})
+    assert "announcement" not in capsys.readouterr().out
+    print_report_as_json(made, ReportSource((), {}), {})
+    said = json.loads(capsys.readouterr().out)
+    assert (said["announcements"], said["announcement_lines"], said["announcements_overridden"]) == ([], [], [])
+
+
+def test_the_command_says_how_each_notice_went(capsys) -> None:
+    sealed = ("notice.sealed", _T, _NOTICE, {"kind": "initial", "facts_version": 1, "timestamped": False})
+    stamped = ("notice.timestamped", _T, _NOTICE, {})
+    acknowledged = ("notice.acknowledged", _T, _NOTICE, {})
+    mailed = ("delivery.attempted", _T, _NOTICE | {"delivery": "d-2", "contact": "c-7"},
+              {"channel": "email", "event": "RelayToNonERDS"})  # fmt: skip
+    made = _made(
+        _decided(channels=["email", "registered_letter"]), _released(), sealed, stamped, mailed, _letter("opened"),
+        _letter("posted", posted_on="2026-01-06"), _letter("slip_attached"), _served(_T), acknowledged,
+    )  # fmt: skip
+    print_report(made, ReportSource((), {}), {_CUSTOMER: "Valmont"})
+    said = capsys.readouterr().out
+    assert (
+        "a-1 Valmont: initial notice of version 1: released 2026-01-05 08:00:00Z (entry 3), sealed 2026-01-05 08:00:00Z"
+        " (entry 4), own timestamp 2026-01-05 08:00:00Z (entry 5), email to contact c-7 2026-01-05 08:00:00Z (entry 6),"
+        " registered letter posted on 2026-01-06 (entry 8), return slip (entry 9), handed over on 2026-01-05"
+        " (entry 10), served on 2026-01-05, acknowledged 2026-01-05 08:00:00Z (entry 11)"
+    ) in said
+    assert "ANN-2026-000001 a-1: capacity, 1 version, announced for 2026-01-15 08:00:00Z; open (entry 1)" in said
+    (line,) = made.announcements.lines
+    assert line.channels == (("email", _T), ("registered_letter", datetime(2026, 1, 5, tzinfo=UTC)))
