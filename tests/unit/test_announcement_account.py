@@ -1,14 +1,19 @@
 """The account of announcements: each way to stand, letters, changes, cancellations, and entries of earlier releases."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
 from uuid import UUID
 
 import pytest
 
-from notifications.audit.entry import AuditEntry, leaf_bytes
+from notifications.audit.entry import AuditEntry, leaf_bytes, parse_leaf
 from notifications.audit.merkle import leaf_hash, root_of
 from notifications.canonical_json import timestamp_text
+from notifications.evidence.bundle.contents import PROVIDER, Header, Scope
+from notifications.evidence.bundle.report import BundleReportBuilder
+from notifications.evidence.bundle.report_section import report_section
 from notifications.evidence.completeness import completeness_report
 from notifications.evidence.notification_report import LateCause, OverrideKind, ReportStatus
 from service.cli.audit_report import ReportSource, print_report, print_report_as_json
@@ -283,3 +288,74 @@ def test_the_command_says_how_each_notice_went(capsys) -> None:
     assert "ANN-2026-000001 a-1: capacity, 1 version, announced for 2026-01-15 08:00:00Z; open (entry 1)" in said
     (line,) = made.announcements.lines
     assert line.channels == (("email", _T), ("registered_letter", datetime(2026, 1, 5, tzinfo=UTC)))
+
+
+class _Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found, self.open = set(), []
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "a":
+            self.found.add(int(re.fullmatch(r"entries/(\d{16})/entry\.tlog-proof", dict(attrs)["href"])[1]))
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("told late", "released late", "registered letter posted on 2026-01-06", "refused, presented on",
+                "does not count as served", "by clause DPA 13", "the agreement names no number", "not chosen",
+                "not told of the last change", "mail (contact c-7)", "its own timestamp", "acknowledged")),
+        ("fr", ("informé en retard", "validée en retard", "lettre recommandée postée le 2026-01-06",
+                "refusée, présentée le", "ne vaut pas remise", "selon la clause DPA 13", "aucun nombre", "non choisi",
+                "non informé du dernier changement", "courriel (contact c-7)", "horodatage", "accusé de réception")),
+        ("de", ("verspätet benachrichtigt", "verspätet freigegeben", "Einschreiben aufgegeben am 2026-01-06",
+                "Annahme verweigert", "gilt nicht als zugestellt", "nach Klausel DPA 13", "nennt keine Zahl",
+                "nicht ausgewählt", "nicht über die letzte Änderung", "E-Mail (Kontakt c-7)", "eigener Zeitstempel",
+                "Empfang bestätigt")),
+    ],
+)  # fmt: skip
+def test_the_report_of_a_bundle_says_it_in_the_reader_s_language(language, words) -> None:
+    def at(entry, customer):
+        return (*entry[:2], entry[2] | {"customer": customer, "notice": f"n-{customer[:2]}"}, entry[3])
+
+    letter, nobody, unnumbered = "cd" * 32, "ef" * 32, "12" * 32
+    mailed = ("delivery.attempted", _LATER, _NOTICE | {"delivery": "d-2", "contact": "c-7"},
+              {"channel": "email", "event": "RelayToNonERDS"})  # fmt: skip
+    sealed = ("notice.sealed", _LATER, _NOTICE, {"kind": "initial", "facts_version": 1, "timestamped": True})
+    entries = (
+        _version(customers=4),
+        _decided(due_clause="DPA 13"), _released(_LATER), sealed, mailed, ("notice.acknowledged", _LATER, _NOTICE, {}),
+        at(_decided(**_LETTER), letter), at(_letter("opened"), letter),
+        at(_letter("posted", posted_on="2026-01-06"), letter), at(_letter("slip_attached"), letter),
+        at(_served(None, "refused"), letter),
+        at(_decided("not_chosen"), nobody), at(_decided(binding="no_number"), unnumbered),
+        _version("changed", 2, customers=4), _decided(version=2, due=_LATER),
+    )  # fmt: skip
+    builder = BundleReportBuilder()
+    scope = Scope(announcement=UUID(int=9))
+    builder.begin(Header(scope, PROVIDER, language, "log", 99, len(entries)), _LATER)
+    for index, data in enumerate(_log(*entries)):
+        builder.take(index, parse_leaf(data))
+    text = b"".join(report_section(builder)).decode()
+    links = _Links()
+    links.feed(text)
+    assert not links.open
+    # Declaration and change, decisions, release, seal, mail, receipt, and each entry of the letter after its opening.
+    assert links.found == {0, 13, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12}
+    for word in (*words, "ANN-2026-000001", "capacity"):
+        assert word in text, word
+
+
+def test_a_report_without_announcements_has_no_part_on_them() -> None:
+    builder = BundleReportBuilder()
+    builder.begin(Header(Scope(customer=_CUSTOMER), PROVIDER, "en", "log", 99, 1), _LATER)
+    (data,) = _log(_REGISTERED)
+    builder.take(0, parse_leaf(data))
+    text = b"".join(report_section(builder)).decode()
+    assert "nnouncement" not in text
