@@ -259,7 +259,7 @@ class AnnouncementReportBuilder:
             and since < found.declared[1]
             and not self._erased_before(customer, found.declared[1])
         }
-        # Whoever has no decision and was not there yet has entries of another reader's bundle only.
+        # A customer without a decision that came later has only entries such as that of its bundle.
         keys = {key for key, case in self._cases.items() if case.decisions or not whole} | passed_over
         overridden = self._releases.overridden
         lines = tuple(

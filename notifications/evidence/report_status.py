@@ -10,7 +10,7 @@ from notifications.evidence.notification_report import LateCause, ReportStatus
 
 #: events of an attempt that placed a notice in the console, or that a relay or a webhook accepted
 ACCEPTED = frozenset({"ContentConsignment", "RelayToNonERDS"})
-#: event of a mail that came back
+#: event of a mail that bounced
 FAILED = "RelayToNonERDSFailure"
 #: channels that notify nobody: the agreement does not name them
 NO_NOTIFICATION = frozenset({"webhook"})
