@@ -205,7 +205,9 @@ class AnnouncementReportBuilder:
         version = _number(leaf, "version") or 1
         announced.version = max(announced.version, version)
         concern = self._interned(_text(leaf, "concern") or "")
-        is_last = announced.outcome is not None and announced.outcome[0] == "cancelled" and announced.version == version
+        is_cancelled = (
+            announced.outcome is not None and announced.outcome[0] == "cancelled" and announced.version == version
+        )
         is_withdrawn = concern in _OWING and leaf.detail.get("draft") == "withdrawn"
         ways = leaf.detail.get("channels")
         kind, agreement, clause, due_clause = (
@@ -218,7 +220,7 @@ class AnnouncementReportBuilder:
             actor=self._interned(leaf.actor),
             version=version,
             concern=concern,
-            cancelled=leaf.detail.get("cancelled") is True or is_last or is_withdrawn,
+            cancelled=leaf.detail.get("cancelled") is True or is_cancelled or is_withdrawn,
             kind=kind or announced.kind,
             agreement=agreement,
             clause=clause,
@@ -318,7 +320,7 @@ class AnnouncementReportBuilder:
         notified, told_by = _first_notified(case)
         counting = _counting(case.decisions, told_by, as_of if notified is None else notified[0])
         released = min((each.released for each in case.notices.values() if each.released), default=None)
-        due = None if counting is None or not counting.owes else counting.due_at
+        due = None if counting is None else counting.due_at
         notified_at, released_at = notified and notified[0], released and released[0]
         verdict = "" if counting is None else counting.verdict
         is_hard = counting is not None and counting.binding is DeadlineBinding.HARD
@@ -429,7 +431,7 @@ def _counting(decisions: Sequence[_Decision], told_by: _Notice | None, at: datet
     version = None if told_by is None else told_by.version
     counted = [each for each in decisions if version is None or each.version <= version]
     for each, later in pairwise(counted):
-        if each.verdict == "notify" and _is_over(each, min(at, later.at)):
+        if _is_over(each, min(at, later.at)):
             return each
     return counted[-1] if counted else None
 

@@ -183,10 +183,20 @@ def test_what_is_cancelled_before_its_limit_is_not_owed(at, status, of_earlier_r
     assert line.due_at == (None if status is ReportStatus.NOT_OWED else _DUE)
 
 
+def test_a_notice_that_was_released_and_not_delivered_is_cancelled_too() -> None:
+    # An earlier release: the draft of the final notice does not show the cancellation, the entry of it does.
+    second = _without(_decided(version=2, at=_BEFORE, draft="drafted"))
+    for cancelled, status in ((("cancelled",), ReportStatus.NOT_OWED), (("changed",), ReportStatus.MISSING)):
+        line = _line(_without(_decided()), _released(), _version(*cancelled, 2, _BEFORE), second)
+        assert line.status is status
+
+
 def test_what_is_announced_may_move_and_its_limit_with_it_unless_it_was_over() -> None:
     moved = _decided(version=2, at=_BEFORE, due=_LATER)
     told = (_released(_AFTER, 2), _attempted(_AFTER))
-    assert _line(_decided(), _version("changed", 2, _BEFORE), moved, *told).status is ReportStatus.NOTIFIED
+    made = _made(_decided(), _version("changed", 2, _BEFORE), moved, *told)
+    assert [line.status for line in made.announcements.lines] == [ReportStatus.NOTIFIED]
+    assert made.announcements.overrides == ()
     moved = _decided(version=2, at=_AFTER, due=_LATER)
     line = _line(_decided(), _version("changed", 2, _AFTER), moved, *told)
     assert (line.status, line.due_at) == (ReportStatus.LATE, _DUE)
@@ -232,7 +242,9 @@ def test_an_emergency_release_without_review_is_not_complete() -> None:
 def test_how_an_announcement_ends_and_how_many_were_decided() -> None:
     told = (_decided(), _released(), _attempted())
     for what, outcome in (("carried_out", "carried_out"), ("elapsed", "elapsed"), ("changed", "open")):
-        (count,) = _made(*told, _version(what, 2, customers=0)).announcements.incidents
+        # An end counts customers without those erased since: it is not compared.
+        (count,) = _made(*told, _version(what, 2, customers=1 if what == "changed" else 0)).announcements.incidents
+        assert (count.stated, count.decided) == (1, 1)
         assert (count.outcome, count.outcome_index, count.kind, count.ticket) == (
             outcome, 5, "capacity", "ANN-2026-000001",
         )  # fmt: skip
@@ -359,3 +371,16 @@ def test_a_report_without_announcements_has_no_part_on_them() -> None:
     builder.take(0, parse_leaf(data))
     text = b"".join(report_section(builder)).decode()
     assert "nnouncement" not in text
+
+
+def test_customers_are_counted_only_in_the_bundle_of_a_whole_announcement() -> None:
+    def found(scope):
+        builder = BundleReportBuilder()
+        builder.begin(Header(scope, PROVIDER, "en", "log", 99, 2), _T)
+        for index, data in enumerate(_log(_version(customers=2), _decided())):
+            builder.take(index, parse_leaf(data))
+        return builder.findings()
+
+    whole, part = found(Scope(announcement=UUID(int=9))), found(Scope(starts_at=_T))
+    assert [[item.lacking for item in each.announcements.incidents] for each in (whole, part)] == [[1], [0]]
+    assert (whole.complete, part.complete) == (False, True)
