@@ -200,7 +200,7 @@ async def test_an_announcement_is_no_incident_anywhere(api):
     assert [each["id"] for each in (await ok(api.get("/announcements")))["items"]] == [identifier]
 
 
-async def test_reports_over_the_log_see_nothing_of_it(running, api):
+async def test_what_the_log_says_of_incidents_has_nothing_of_it(running, api):
     await bound(api, "Second", "b@two.example")
     await released(api, await announce(api))
     await running.sink.wait_for(1)
@@ -212,6 +212,8 @@ async def test_reports_over_the_log_see_nothing_of_it(running, api):
         builder.take(index, parse_leaf(leaf))
     found = builder.findings(datetime.now(UTC), whole=True)
     assert (found.lines, found.incidents) == ((), ())
+    # The account has it in a part of its own.
+    assert [line.reasons for line in found.announcements.lines] == [("concerned",)]
 
 
 async def test_a_change_makes_an_update_and_a_cancellation_a_final_notice(api):
