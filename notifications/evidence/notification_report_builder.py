@@ -113,6 +113,9 @@ class ReportBuilder:
             self._announcements.take(index, leaf)
         if incident is None or customer is None:
             return
+        # Who asked for evidence about a customer says nothing of whether a decision was owed.
+        if leaf.type == "bundle.made" and (incident, customer) not in self._cases:
+            return
         case = self._cases.setdefault((incident, customer), _Case())
         case.indices.append(index)
         case.drafted = case.drafted or notice

@@ -28,7 +28,7 @@ from support import scenario
 from support.announcements import ahead, announce, bound, released
 from support.commands import run_beside
 from support.postgresql_server import database_settings
-from support.scenario import affected, harm, ok
+from support.scenario import affected, all_sent, harm, ok
 
 __all__ = ["caller"]
 
@@ -90,11 +90,6 @@ async def until(running, look):
         while not await look():
             await changed.wait()
             changed.clear()
-
-
-async def all_sent(api, notices):
-    lists = [(await ok(api.get(f"/notices/{item['id']}/deliveries")))["items"] for item in notices]
-    return all(items and all(item["state"] == "sent" for item in items) for items in lists)
 
 
 async def bundle(client, path, **params):

@@ -16,7 +16,7 @@ from support.clocks import TurnedClock
 from support.commands import run_beside
 from support.commits import until
 from support.postgresql_server import postgresql_server
-from support.scenario import ok
+from support.scenario import all_sent, ok
 from support.world import account, at_customer
 
 SLIP = {"content": b"%PDF-1.7 slip", "headers": {"Content-Type": "application/pdf"}}
@@ -93,14 +93,6 @@ async def told(running, api, clock):
 async def open_letters(api, count):
     found = (await ok(api.get("/letters")))["items"]
     return found if len(found) == count else None
-
-
-async def all_sent(api, notices):
-    for notice in notices:
-        found = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
-        if not found or any(each["state"] != "sent" for each in found):
-            return False
-    return True
 
 
 def lines_of(said):
