@@ -136,7 +136,9 @@ def _checked(path: Path, processes: int, *, rows: bool) -> dict[str, float]:
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
+        # As a command does once it is imported.
         gc.collect()
+        gc.freeze()
         before = _peak_kib()
         began, cpu = time.perf_counter(), os.times()
         report = check_log(path, [verifier_key(ORIGIN, KEY)], path.with_suffix(".head"), processes=processes, rows=rows)

@@ -113,8 +113,10 @@ def main() -> None:
         ratio = statistics.median(one / other for one, other in pairs)
         print(result_line("serve_full_log", ratio, at_most=1.2), flush=True)
         if arguments.before is not None:
-            _serving(arguments.before, empty)
-            pairs = [(_serving(_HERE, empty)[0], _serving(arguments.before, empty)[0]) for _ in range(_ROUNDS)]
+            # It prepares a folder of its own, since keys and tables have changed.
+            before = where / "before"
+            _serving(arguments.before, before)
+            pairs = [(_serving(_HERE, empty)[0], _serving(arguments.before, before)[0]) for _ in range(_ROUNDS)]
             now, then = (statistics.median(side) for side in zip(*pairs, strict=True))
             print(f"  {now:.2f} s, before {then:.2f} s of the processor")
             ratio = statistics.median(one / other for one, other in pairs)

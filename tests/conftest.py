@@ -7,6 +7,7 @@ import contextlib
 import gc
 import io
 import shutil
+import signal
 from datetime import UTC, datetime
 from functools import cache
 
@@ -25,6 +26,11 @@ gc.set_threshold(20_000, 20, 20)
 
 #: Left alone it draws each traceback with the values of all variables, which takes longer than most tests.
 structlog.get_config()["processors"][-1].exception_formatter = structlog.dev.plain_traceback
+
+#: Before Python 3.13 whoever asks for the handler of a signal writes it out, to name it in an error that nobody sees.
+#: Each run of a loop asks for that of Ctrl-C three times: it has the loop's task, with the whole service as its result.
+_named = signal._int_to_enum
+signal._int_to_enum = lambda value, names: _named(value, names) if isinstance(value, int) else value
 
 
 @pytest.hookimpl(wrapper=True)

@@ -33,8 +33,8 @@ def completeness_report(leaves: Iterable[bytes], tree_size: int, root: bytes, as
 
     1. Read each leaf, add it to the report, and add its hash to the tree.
     2. Compare size and root with those of the checkpoint.
-    3. For each incident, return the status of each customer that has a decision or was registered before the incident
-       was declared.
+    3. For each incident and announcement, return the status of each customer that has a decision or was registered
+       before it was declared.
     """
     builder = ReportBuilder()
     peaks: list[tuple[int, bytes]] = []
@@ -58,4 +58,6 @@ def completeness_report(leaves: Iterable[bytes], tree_size: int, root: bytes, as
         raise VerificationError("completeness", "the entries do not make the checkpoint's root")
     # 3.
     found = builder.findings(as_of, whole=True)
-    return CompletenessReport(as_of, found.lines, found.overrides, found.incidents, found.exercises, tree_size, root)
+    return CompletenessReport(
+        as_of, found.lines, found.overrides, found.incidents, found.exercises, found.announcements, tree_size, root
+    )

@@ -1,14 +1,14 @@
-"""The report of who was notified: the status of each customer in each incident, with what proves it."""
+"""The report of who was notified: the status of each customer in each incident and announcement, with its proof."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from notifications.agreement import DeadlineBinding
 
 
 class ReportStatus(StrEnum):
-    """The status of one customer in one incident, at the time of the report."""
+    """The status of one customer in one incident or announcement, at the time of the report."""
 
     NOTIFIED = "told"
     #: after a time that is to be met where possible, or after the provider's own target: no limit was missed
@@ -20,7 +20,7 @@ class ReportStatus(StrEnum):
     AWAITED = "awaited"
     #: the last decision depends on a fact that is not known yet
     PENDING = "pending"
-    #: registered before the incident was declared, but without a decision
+    #: registered before the incident or announcement was declared, but without a decision
     UNDECIDED = "undecided"
     #: decided, with reasons, that the customer is not notified
     NOT_OWED = "not_owed"
@@ -40,7 +40,7 @@ class LateCause(StrEnum):
     #: released in time, but delivered after the time aimed at
     DELIVERED_AFTER = "delivered_after"
     NOT_RELEASED = "not_released"
-    #: released, but neither the console nor a relay accepted it, or it bounced
+    #: released, but neither the console nor a relay accepted it, or it bounced; or its letter was not served
     NOT_DELIVERED = "not_delivered"
 
 
@@ -62,6 +62,7 @@ class Override:
     """A release without four eyes, or a reversed decision, with the entries that prove it."""
 
     kind: OverrideKind
+    #: the incident, or the announcement
     incident: str
     #: the customer's pseudonym
     customer: str
@@ -79,8 +80,9 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class ReportLine:
-    """One customer in one incident."""
+    """One customer in one incident or announcement."""
 
+    #: the incident, or the announcement
     incident: str
     ticket: str | None
     #: the customer's pseudonym
@@ -115,7 +117,7 @@ class ReportLine:
     notified_index: int | None
     #: the notice that was released first, else the first draft, else None
     notice: str | None
-    #: every entry about this customer in this incident, in order
+    #: every entry about this customer in it, in order
     indices: tuple[int, ...]
 
     @property
@@ -128,8 +130,9 @@ class ReportLine:
 
 @dataclass(frozen=True, slots=True)
 class IncidentCount:
-    """The number of customers that were decided for an incident: as stated, and as found in the entries."""
+    """The number of customers that were decided for an incident or announcement: as stated, and as in the entries."""
 
+    #: the incident, or the announcement
     incident: str
     ticket: str | None
     #: entry and time of its declaration; None if that entry is not among the leaves
@@ -149,8 +152,101 @@ class IncidentCount:
 
 
 @dataclass(frozen=True, slots=True)
-class NotificationReport:
-    """The report of who was notified, from the leaves of a log."""
+class ReportedDelivery:
+    """One delivery of a notice of an announcement."""
+
+    delivery: str
+    channel: str
+    #: the contact's id; None for the console and for webhooks
+    contact: str | None
+    #: when console, relay or webhook accepted it, and the entry; None if it did not, or if the mail bounced
+    accepted_at: datetime | None
+    accepted_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedLetter:
+    """The registered letter of a notice: its posting, and what the return slip says, by the last record of each."""
+
+    opened_index: int
+    posted_on: date | None = None
+    posted_index: int | None = None
+    slip_index: int | None = None
+    #: ``handed_over``, ``refused`` or ``not_collected``
+    outcome: str | None = None
+    outcome_on: date | None = None
+    #: the day from which it counts as served under the agreement; None if it does not
+    served_on: date | None = None
+    outcome_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedNotice:
+    """One notice of an announcement to one customer; each moment has the index of its entry."""
+
+    notice: str
+    #: ``initial``, ``update`` or ``final``; None before its release
+    kind: str | None
+    #: the version of the announcement that it states; None before its release
+    version: int | None
+    released_at: datetime | None
+    released_index: int | None
+    sealed_at: datetime | None
+    sealed_index: int | None
+    #: when its own timestamp was recorded. None: it has none; a timestamp over a checkpoint has no entry
+    timestamped_at: datetime | None
+    timestamped_index: int | None
+    #: when it reached the customer by the ways of its agreement
+    notified_at: datetime | None
+    notified_index: int | None
+    #: when a person of the customer acknowledged it first
+    acknowledged_at: datetime | None
+    acknowledged_index: int | None
+    deliveries: tuple[ReportedDelivery, ...]
+    letter: ReportedLetter | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementLine(ReportLine):
+    """One customer in one announcement. ``incident`` is its id; ``reasons`` say why it is owed or not."""
+
+    #: id of the kind of notice; None if no entry here states it
+    kind: str | None
+    agreement: str | None
+    #: clause of the kind of notice, and clause of the time that counts, in what binds the customer
+    clause: str | None
+    due_clause: str | None
+    #: ways that the agreement names; empty if the decision does not state them, as in old entries
+    ways: tuple[str, ...]
+    #: ``asked``, ``given`` or ``refused``, if the agreement asks for consent
+    consent: str | None
+    #: the last version that was decided, and the last one of which the customer was notified
+    version: int | None
+    notified_version: int | None
+    notices: tuple[ReportedNotice, ...]
+
+    @property
+    def lacks_last_version(self) -> bool:
+        """Whether the customer was notified, but not of the last change or the cancellation."""
+        return self.notified_version is not None and self.version is not None and self.notified_version < self.version
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementCount(IncidentCount):
+    """One announcement: what was declared and what became of it, and the customers decided. Nobody becomes aware."""
+
+    kind: str | None = None
+    occurs_at: datetime | None = None
+    #: number of its versions; a change and a cancellation make one each
+    versions: int = 0
+    #: ``open``, ``carried_out``, ``cancelled`` or ``elapsed``, and the entry that says so; None if none is here
+    outcome: str | None = None
+    outcome_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectReport:
+    """The report on incidents, or on announcements."""
 
     as_of: datetime
     #: by incident, then by customer
@@ -158,8 +254,6 @@ class NotificationReport:
     #: in the order of the log
     overrides: tuple[Override, ...]
     incidents: tuple[IncidentCount, ...]
-    #: exercises among the incidents; they are in no line, no override and no other count
-    exercises: int
 
     def with_status(self, *statuses: ReportStatus) -> tuple[ReportLine, ...]:
         """Return the lines with one of these statuses."""
@@ -171,8 +265,33 @@ class NotificationReport:
 
         A customer that was notified after the time aimed at is notified: the report lists it, and is complete.
         """
+        return self._holds()
+
+    def _holds(self) -> bool:
         return (
             not self.with_status(ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED)
             and not any(item.kind is OverrideKind.UNREVIEWED for item in self.overrides)
             and not any(item.lacking for item in self.incidents)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementReport(SubjectReport):
+    """The report on announcements."""
+
+    lines: tuple[AnnouncementLine, ...]
+    incidents: tuple[AnnouncementCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationReport(SubjectReport):
+    """The report of who was notified, from the leaves of a log: of incidents, and beside them of announcements."""
+
+    #: exercises; they are in no line, no override and no other count
+    exercises: int
+    announcements: AnnouncementReport
+
+    @property
+    def complete(self) -> bool:
+        """Whether the report on incidents and the one on announcements are complete."""
+        return self._holds() and self.announcements.complete

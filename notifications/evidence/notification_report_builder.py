@@ -1,5 +1,7 @@
 """Find the status of each customer in each incident, from the leaves of the log, one leaf at a time.
 
+Leaves of announcements go to ``announcement_report_builder``.
+
 A customer is *notified* if a notice was placed in its console, or if a mail relay accepted it and it did not bounce.
 These are the channels of the agreement. A webhook that accepted the notice is stated, but does not count as
 a notification; neither does a call. ``reasons`` of a decision are what applied. ``duties`` are the reasons that oblige
@@ -12,27 +14,32 @@ records are true.
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
 from notifications.agreement import DeadlineBinding
 from notifications.audit.entry import Leaf
-from notifications.canonical_json import parse_timestamp
-from notifications.decision import binding_of
+from notifications.evidence.announcement_report_builder import AnnouncementReportBuilder
 from notifications.evidence.notification_report import (
     IncidentCount,
-    LateCause,
     NotificationReport,
     Override,
     OverrideKind,
     ReportLine,
     ReportStatus,
 )
+from notifications.evidence.release_reader import ReleaseReader
+from notifications.evidence.report_status import (
+    ACCEPTED,
+    FAILED,
+    NO_NOTIFICATION,
+    binding_in,
+    cause_of,
+    moment_in,
+    status_of,
+)
 
-_ACCEPTED = frozenset({"ContentConsignment", "RelayToNonERDS"})
-_FAILED = "RelayToNonERDSFailure"
-_NO_NOTIFICATION = frozenset({"webhook"})
 _FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.closed", "incident.reopened"})
 
 
@@ -75,14 +82,13 @@ class ReportBuilder:
         self._aware: dict[str, datetime] = {}
         self._registered: dict[str, int] = {}
         self._erased: dict[str, tuple[int, datetime]] = {}
-        #: incidents that are exercises
+        #: incidents and announcements that are exercises
         self._exercises: set[str] = set()
-        #: by notice
-        self._emergencies: dict[str, Override] = {}
-        self._by_one_person: list[Override] = []
         #: texts that are in many leaves, each kept once to save memory
         self._names: dict[str, str] = {}
         self._known_codes: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._releases = ReleaseReader("incident", self._interned)
+        self._announcements = AnnouncementReportBuilder(self._registered, self._erased, self._interned)
 
     def take(self, index: int, leaf: Leaf) -> None:
         """Take the next leaf."""
@@ -90,10 +96,12 @@ class ReportBuilder:
             None if (name := leaf.subjects.get(kind)) is None else self._interned(name)
             for kind in ("incident", "customer", "notice")
         )
-        # What was declared as an incident stays one, whatever a later entry says.
-        if incident is not None and leaf.detail.get("exercise") is True and incident not in self._declared:
-            self._exercises.add(incident)
-        if incident in self._exercises:
+        announcement = leaf.subjects.get("announcement")
+        # What was declared as no exercise stays none, whatever a later entry says.
+        declared = incident in self._declared or self._announcements.is_declared(announcement)
+        if (subject := incident or announcement) and leaf.detail.get("exercise") is True and not declared:
+            self._exercises.add(subject)
+        if subject in self._exercises:
             return
         if incident is not None and leaf.type in _FACTS:
             self._take_facts(index, leaf, incident)
@@ -101,7 +109,12 @@ class ReportBuilder:
             self._registered.setdefault(customer, index)
         if customer is not None and leaf.type == "customer.erased":
             self._erased.setdefault(customer, (index, leaf.at))
+        if announcement is not None:
+            self._announcements.take(index, leaf)
         if incident is None or customer is None:
+            return
+        # Who asked for evidence about a customer says nothing of whether a decision was owed.
+        if leaf.type == "bundle.made" and (incident, customer) not in self._cases:
             return
         case = self._cases.setdefault((incident, customer), _Case())
         case.indices.append(index)
@@ -111,10 +124,10 @@ class ReportBuilder:
         match leaf.type:
             case "decision.recorded":
                 case.decisions.append(self._kept_decision(index, leaf))
-            case "delivery.attempted" if leaf.detail.get("event") in _ACCEPTED:
+            case "delivery.attempted" if leaf.detail.get("event") in ACCEPTED:
                 channel = self._interned(str(leaf.detail.get("channel") or ""))
                 case.accepted.setdefault(leaf.subjects.get("delivery", ""), (channel, leaf.at, index))
-            case "delivery.returned" if leaf.detail.get("event") == _FAILED:
+            case "delivery.returned" if leaf.detail.get("event") == FAILED:
                 case.accepted.pop(leaf.subjects.get("delivery", ""), None)
             case "notice.released" | "notice.released_by_override" | "override.reviewed":
                 self._take_release(index, leaf, case)
@@ -130,7 +143,7 @@ class ReportBuilder:
             self._tickets[incident] = ticket
         if isinstance(customers := leaf.detail.get("customers"), int):
             self._stated[incident] = (customers, index)
-        if (aware_at := _time(leaf, "aware_at")) is not None:
+        if (aware_at := moment_in(leaf, "aware_at")) is not None:
             self._aware[incident] = aware_at
 
     def _kept_decision(self, index: int, leaf: Leaf) -> _KeptDecision:
@@ -141,48 +154,25 @@ class ReportBuilder:
             at=leaf.at,
             actor=self._interned(leaf.actor),
             verdict=self._interned(str(leaf.detail.get("verdict"))),
-            due_at=_time(leaf, "due_at"),
+            due_at=moment_in(leaf, "due_at"),
             due_kind=due_kind,
-            binding=_binding(leaf, due_kind),
-            target_at=_time(leaf, "target_at"),
+            binding=binding_in(leaf, due_kind),
+            target_at=moment_in(leaf, "target_at"),
             reasons=self._known_codes.setdefault(reasons, reasons),
             duties=self._known_codes.setdefault(duties, duties),
         )
 
     def _take_release(self, index: int, leaf: Leaf, case: _Case) -> None:
-        notice = self._interned(leaf.subjects.get("notice", ""))
-        if leaf.type == "notice.released_by_override":
-            # This entry follows the one of the release and has more details.
-            self._emergencies[notice] = self._override(OverrideKind.UNREVIEWED, index, leaf)
-        elif leaf.type == "override.reviewed":
-            if (released := self._emergencies.get(notice)) is not None:
-                self._emergencies[notice] = replace(released, kind=OverrideKind.REVIEWED, other_index=index)
-        else:
-            case.released.append((leaf.at, index, notice))
-            if leaf.detail.get("override") is True:
-                self._emergencies[notice] = self._override(OverrideKind.UNREVIEWED, index, leaf)
-            elif leaf.detail.get("drafted_by") == leaf.actor:
-                self._by_one_person.append(self._override(OverrideKind.ONE_PERSON, index, leaf))
-
-    def _override(self, kind: OverrideKind, index: int, leaf: Leaf) -> Override:
-        rule = leaf.detail.get("rule")
-        return Override(
-            kind=kind,
-            incident=self._interned(leaf.subjects.get("incident", "")),
-            customer=self._interned(leaf.subjects.get("customer", "")),
-            notice=self._interned(leaf.subjects.get("notice", "")),
-            at=leaf.at,
-            actor=self._interned(leaf.actor),
-            rule=rule if isinstance(rule, str) else None,
-            index=index,
-            other_index=None,
-        )
+        if leaf.type == "notice.released":
+            case.released.append((leaf.at, index, self._interned(leaf.subjects.get("notice", ""))))
+        self._releases.take(index, leaf)
 
     def findings(self, as_of: datetime, *, whole: bool) -> NotificationReport:
         """Return the report at a time. ``whole`` states that every leaf of the log was taken."""
         return NotificationReport(
-            as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents(), len(self._exercises)
-        )
+            as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents(), len(self._exercises),
+            self._announcements.findings(as_of, whole=whole),
+        )  # fmt: skip
 
     def _lines(self, as_of: datetime, *, whole: bool) -> tuple[ReportLine, ...]:
         """Return a line for each customer that has, or must have, a decision; sorted by incident and customer."""
@@ -190,7 +180,7 @@ class ReportBuilder:
             for customer, since in self._registered.items():
                 if since < at and not self._erased_before(customer, at):
                     self._cases.setdefault((incident, customer), _Case())
-        overridden = {(item.incident, item.customer) for item in self._emergencies.values()}
+        overridden = self._releases.overridden
         return tuple(
             self._line(key, case, as_of, overridden=key in overridden, whole=whole)
             for key, case in sorted(self._cases.items(), key=lambda item: item[0])
@@ -198,10 +188,10 @@ class ReportBuilder:
 
     def _overrides(self) -> tuple[Override, ...]:
         """Return the releases by one person and the reversed decisions, in the order of the log."""
-        found = [*self._emergencies.values(), *self._by_one_person]
+        found = self._releases.found
         for (incident, customer), case in self._cases.items():
             notified = min(
-                (index for channel, _, index in case.accepted.values() if channel not in _NO_NOTIFICATION), default=None
+                (index for channel, _, index in case.accepted.values() if channel not in NO_NOTIFICATION), default=None
             )
             for before, later in pairwise(case.decisions):
                 was_reversed = before.verdict == "notify" != later.verdict
@@ -236,7 +226,7 @@ class ReportBuilder:
         incident, customer = key
         last = case.decisions[-1] if case.decisions else None
         owed = [item for item in case.decisions if item.verdict == "notify"]
-        notifying = [item for item in case.accepted.values() if item[0] not in _NO_NOTIFICATION]
+        notifying = [item for item in case.accepted.values() if item[0] not in NO_NOTIFICATION]
         notified = min(((at, index) for _, at, index in notifying), default=None)
         stating = _stating(owed, as_of if notified is None else notified[0])
         due = None if stating is None else stating.due_at
@@ -246,7 +236,7 @@ class ReportBuilder:
             channels[channel] = min(at, channels.get(channel, at))
         notified_at, released_at = notified and notified[0], released and released[0]
         is_hard = stating is not None and stating.binding is DeadlineBinding.HARD
-        status = _status_of("" if last is None else last.verdict, due, notified_at, as_of, is_hard=is_hard)
+        status = status_of("" if last is None else last.verdict, due, notified_at, as_of, is_hard=is_hard)
         if status is ReportStatus.UNDECIDED and not whole:
             status = ReportStatus.UNSTATED
         erased, decided = self._erased.get(customer), stating or last
@@ -255,7 +245,7 @@ class ReportBuilder:
             ticket=self._tickets.get(incident),
             customer=customer,
             status=status,
-            cause=_cause(status, due, released_at),
+            cause=cause_of(status, due, released_at),
             verdict="" if last is None else last.verdict,
             reasons=() if last is None else last.reasons,
             duties=() if last is None else last.duties,
@@ -284,51 +274,6 @@ def _stating(owed: Sequence[_KeptDecision], at: datetime) -> _KeptDecision | Non
         item for item in dated if item.binding is DeadlineBinding.HARD and item.due_at is not None and item.due_at < at
     )
     return next(missed, dated[0] if dated else None)
-
-
-def _status_of(
-    verdict: str, due_at: datetime | None, notified_at: datetime | None, as_of: datetime, *, is_hard: bool
-) -> ReportStatus:
-    if notified_at is not None:
-        if due_at is None or notified_at <= due_at:
-            return ReportStatus.NOTIFIED
-        return ReportStatus.LATE if is_hard else ReportStatus.AFTER_AIM
-    match verdict:
-        case "":
-            return ReportStatus.UNDECIDED
-        case "pending":
-            return ReportStatus.PENDING
-        case "do_not_notify":
-            return ReportStatus.NOT_OWED
-        case _:
-            return ReportStatus.AWAITED if due_at is not None and as_of <= due_at else ReportStatus.MISSING
-
-
-def _cause(status: ReportStatus, due_at: datetime | None, released_at: datetime | None) -> LateCause | None:
-    match status:
-        case ReportStatus.MISSING:
-            return LateCause.NOT_RELEASED if released_at is None else LateCause.NOT_DELIVERED
-        case ReportStatus.LATE | ReportStatus.AFTER_AIM:
-            was_released_after = released_at is None or due_at is None or released_at > due_at
-            if status is ReportStatus.LATE:
-                return LateCause.RELEASED_LATE if was_released_after else LateCause.DELIVERED_LATE
-            return LateCause.RELEASED_AFTER if was_released_after else LateCause.DELIVERED_AFTER
-        case _:
-            return None
-
-
-def _time(leaf: Leaf, name: str) -> datetime | None:
-    value = leaf.detail.get(name)
-    return parse_timestamp(value) if isinstance(value, str) else None
-
-
-def _binding(leaf: Leaf, due_kind: str) -> DeadlineBinding:
-    """Return how strictly the deadline of a decision binds; for an unknown word of a later release, hard."""
-    stated = leaf.detail.get("binding")
-    try:
-        return binding_of(due_kind, stated if isinstance(stated, str) else None)
-    except ValueError:
-        return DeadlineBinding.HARD
 
 
 def _codes(leaf: Leaf, name: str) -> tuple[str, ...]:

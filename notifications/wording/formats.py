@@ -4,9 +4,6 @@ import re
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
-from babel.dates import format_datetime
-from babel.numbers import format_decimal
-
 from notifications.time_zones import time_zone as zone_of
 
 #: CLDR patterns. Minutes are precise enough for a reader; the document contains the microseconds.
@@ -84,9 +81,13 @@ def _written(local: datetime, language: str, time_pattern: str) -> str:
     # Only the first day of a month is an ordinal in French, and CLDR has no letter for it.
     if language == "fr" and local.day == 1:
         pattern = pattern.replace("d", "d'er'", 1)
+    from babel.dates import format_datetime  # noqa: PLC0415 - a service that writes nothing needs no CLDR
+
     return format_datetime(local, pattern + time_pattern, tzinfo=local.tzinfo, locale=language)
 
 
 def number(value: int, language: str) -> str:
     """Return a count with the digit groups of the language."""
+    from babel.numbers import format_decimal  # noqa: PLC0415 - as above
+
     return format_decimal(value, locale=language)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from notifications.ports import Clock
 from service.auth.caller import Caller, must_enrol
 from service.auth.rate_limits import RateLimiter, counted_address
-from service.auth.route_guard import UnauthenticatedError
+from service.auth.refusals import UnauthenticatedError
 from service.auth.tokens import token_digest
 from service.ports.accounts import CUSTOMER_ROLES, Grant
 from service.ports.store import AccessStore, AccessTransaction

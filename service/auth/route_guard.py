@@ -23,6 +23,7 @@ from service.auth.caller import Caller, Scope
 from service.auth.cursors import open_cursor, seal_cursor
 from service.auth.memberships import require_own_membership
 from service.auth.permissions import Permission
+from service.auth.refusals import ForbiddenError
 from service.auth.scope.transaction import within
 from service.crypto.secret_box import SecretBox
 from service.ports.store import AccessStore, AccessTransaction
@@ -38,18 +39,6 @@ _SUBJECTS = {
     "call_task_id": "call_task",
     "account_id": "account",
 }
-
-
-class ForbiddenError(Exception):
-    """The caller is known, but none of its roles has the permission."""
-
-    def __init__(self, permission: Permission) -> None:
-        self.permission = permission
-        super().__init__(f"none of your roles carries the permission {permission.value}")
-
-
-class UnauthenticatedError(Exception):
-    """The request has neither a valid session nor a valid token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,18 @@
 import contextlib
 import secrets
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from notifications.errors import Fault, InvalidInputError
 from notifications.mail.return_path import ReturnPaths
 from notifications.ports import Clock, DueDelivery
 from service.bootstrap.core import Core
-from service.channels.bounce_listener import BounceListener
 from service.crypto.master_key import return_path_key
 from service.delivery.bounces import BounceIntake
 from service.settings.mail import BounceSettings
+
+if TYPE_CHECKING:
+    from service.channels.bounce_listener import BounceListener
 
 
 def return_paths(settings: BounceSettings, masters: Sequence[bytes]) -> ReturnPaths | None:
@@ -44,12 +47,14 @@ def return_path_of(
     return lambda due: paths.address_of(due.delivery.id, due.delivery.attempts + 1, clock.now())
 
 
-async def start_bounce_listener(core: Core, stack: contextlib.AsyncExitStack) -> BounceListener | None:
+async def start_bounce_listener(core: Core, stack: contextlib.AsyncExitStack) -> "BounceListener | None":
     """Start the listener if its port is set; the stack stops it. Raises InvalidInputError."""
     settings = core.settings.bounces
     paths = return_paths(settings, core.masters)
     if paths is None or settings.listen_port is None:
         return None
+    from service.channels.bounce_listener import BounceListener  # noqa: PLC0415 - a listener needs an SMTP server
+
     intake = BounceIntake(
         core.store,
         core.settings.provider,

@@ -11,7 +11,6 @@ from service.channels.smtp_probe import SmtpProbe
 from service.channels.webhook_https import WebhookHttps
 from service.customers.contact_check.checker import ContactChecker
 from service.customers.contact_check.dependencies import CheckDependencies
-from service.customers.mail_domains import mail_domain_fault
 from service.ports.store import AccessStore
 from service.settings import Settings
 
@@ -46,11 +45,17 @@ def contact_checker(
         ),
         probe=probe,
         mail=mail,
-        domain_fault=mail_domain_fault if settings.contact_checks.dns else None,
+        domain_fault=_domain_fault if settings.contact_checks.dns else None,
         webhook=None if webhook is None else _trial(webhook, settings, sender, clock, identifiers),
         webhook_certificate_end=(lambda _url: None) if webhook is None else webhook.certificate_end,
     )
     return ContactChecker(store, means, provider, clock=clock, identifiers=identifiers)
+
+
+async def _domain_fault(domain: str) -> str | None:
+    from service.customers.mail_domains import mail_domain_fault  # noqa: PLC0415 - only a check needs a DNS client
+
+    return await mail_domain_fault(domain)
 
 
 def _trial(

@@ -44,12 +44,12 @@ from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import free_bytes
 from service.monitoring.duty_reminders import DutyReminders
 from service.notice_pdf.installation import ADVICE
+from service.ports.health import Probe
 from service.reports.issuing import ReportIssue
 from service.settings import Settings
 from service.store import BackgroundUnitOfWork
 from service.system.leadership import while_leading
 from service.system.signals import stopped
-from service.web.api.health import Probe
 
 _HANDING_BACK_SECONDS = 5.0
 

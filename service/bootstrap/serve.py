@@ -14,7 +14,7 @@ from service.settings import Settings
 from service.system.http_protocol import ConnectionLimits
 from service.system.http_server import HttpServer, address_text
 from service.system.signals import stop_on_signal
-from service.web.app import create_app
+from service.web.served_app import ServedApp
 
 
 async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works: bool = True) -> None:
@@ -26,7 +26,7 @@ async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     async with build_server(settings, works=works) as running:
         settle_memory()
-        app = create_app(
+        app = ServedApp(
             running.context,
             running.authenticator,
             running.probes,
@@ -40,7 +40,7 @@ async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works
             stop_seconds=settings.limits.stop_seconds,
             trusted_proxies=settings.access.trusted_proxies,
             limits=connection_limits(settings),
-            on_stop=app.state.live.close,
+            on_stop=app.close,
         )
         worker = running.worker
 

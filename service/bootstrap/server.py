@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,7 +18,6 @@ from service.bootstrap.core import Core, build_core
 from service.bootstrap.delivery import BackgroundTasks, start_background_tasks
 from service.bootstrap.signing import DEMONSTRATION_ADVICE, demonstration_parts, signing_health
 from service.bootstrap.statements import load_statements
-from service.channels.bounce_listener import BounceListener
 from service.crypto.secret_box import SecretBox
 from service.customers.erasure import ErasureTask
 from service.delivery.announcement_ends import AnnouncementEnds
@@ -28,11 +28,14 @@ from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import disk_health, free_bytes
 from service.monitoring.metrics import MetricSources
 from service.monitoring.metrics_listener import metrics_listener
+from service.ports.health import Probe
 from service.settings import Settings
 from service.store import Store
-from service.web.api.health import Probe
-from service.web.api.requests import ApiContext
+from service.web.api.context import ApiContext
 from service.web.console.parts import ConsoleParts
+
+if TYPE_CHECKING:
+    from service.channels.bounce_listener import BounceListener
 
 _log = structlog.get_logger(__name__)
 
@@ -65,7 +68,7 @@ class ServerParts:
     ending: AnnouncementEnds | None
     erasing: ErasureTask | None
     #: the listener for bounces; None if its port is not set
-    bounces: BounceListener | None
+    bounces: "BounceListener | None"
 
 
 @asynccontextmanager
@@ -134,7 +137,7 @@ async def build_worker(
 
 
 async def _start_monitoring(
-    core: Core, work: BackgroundTasks | None, stack: contextlib.AsyncExitStack, bounces: BounceListener | None = None
+    core: Core, work: BackgroundTasks | None, stack: contextlib.AsyncExitStack, bounces: "BounceListener | None" = None
 ) -> dict[str, Probe]:
     """Return the health probes and register them with the metrics; log the parts that are degraded at the start."""
     settings, sender = core.settings, core.sealing.sender

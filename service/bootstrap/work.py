@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from service.auth.authentication import Authenticator
 from service.bootstrap.serve import settle_memory
 from service.bootstrap.server import build_worker
+from service.ports.health import Probe
 from service.settings import Settings
 from service.system.http_server import HttpServer, address_text, bound_socket
 from service.system.signals import stop_on_signal
@@ -48,7 +49,7 @@ async def work_until_stopped(settings: Settings, health_host: str, health_port: 
         await serving
 
 
-def create_health_app(authenticator: Authenticator, probes: Mapping[str, health.Probe]) -> FastAPI:
+def create_health_app(authenticator: Authenticator, probes: Mapping[str, Probe]) -> FastAPI:
     """Return an application that answers ``/healthz`` and ``/readyz``, and nothing else."""
     app = FastAPI(title="Greffier worker", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.authenticator = authenticator

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ import structlog
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from notifications.delivery.webhook import SignatureKind, WebhookEndpoint, WebhookSecret
 from notifications.delivery.webhook_message import CONTENT_TYPE, SigningSecret, signed_headers, verify_url
-from notifications.errors import InvalidInputError
+from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Clock
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
 from service.settings.webhooks import WebhookSettings
@@ -75,8 +76,8 @@ class WebhookHttps:
     ) -> None:
         self._settings, self._secret_box, self._clock = settings, secret_box, clock
         self._resolver = resolver or SystemResolver()
-        self._tls = ssl.create_default_context(cafile=settings.ca_file)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        # A file that cannot be read is refused at the start. The system's authorities are read by the first post.
+        self._tls = None if settings.ca_file is None else _trusting(settings.ca_file)
         #: receiver -> end of the certificate that it presented last
         self._certificate_ends: dict[tuple[str, int], datetime] = {}
 
@@ -151,6 +152,7 @@ class WebhookHttps:
     ) -> Outcome:
         timeouts = {"connect": _CONNECT_SECONDS, "read": None, "write": None, "pool": None}
         backend = _Pinned(host, addresses)
+        self._tls = self._tls or _trusting(None)
         async with httpcore2.AsyncConnectionPool(
             ssl_context=self._tls, network_backend=backend, http1=True, http2=False, max_keepalive_connections=0
         ) as pool, pool.stream(
@@ -182,6 +184,16 @@ class WebhookHttps:
                 version,
                 cipher,
             )
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context that trusts a file of authorities, or the system's; raises InvalidInputError for the file."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise InvalidInputError(Fault("webhooks.ca_file", f"cannot be used: {error}")) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def open_secret(secret_box: SecretBox, secret: WebhookSecret) -> bytes:

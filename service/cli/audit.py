@@ -52,6 +52,8 @@ def audit_command(
 ) -> None:
     """Report for every incident and customer: the decision, the deadline, the time of notification, the log entries.
 
+    Then the same for every announcement, with its notices: how each was released, sealed, sent, posted, acknowledged.
+
     It reads all entries under the checkpoint and computes the root again from them, so none can be left out. A bundle
     is verified as by ``greffier verify``, and the report covers its contents. Exit code 1 if a customer was notified
     after a limit of its agreement, was not notified or has no decision, or if an emergency release was not reviewed; 2
@@ -114,8 +116,9 @@ def _of_bundle(
         f"each of {header.entries} entries is one of the {header.tree_size} entries of {header.origin}",
         "the log's key signed that these are the parts of the bundle",
     ]
-    if any(item.stated is not None for item in made.incidents):
-        proves.append("the number of customers decided about, as the incident's own entries state it")
+    if any(item.stated is not None for item in (*made.incidents, *made.announcements.incidents)):
+        subject = "announcement" if header.scope.announcement is not None else "incident"
+        proves.append(f"the number of customers decided about, as the {subject}'s own entries state it")
     if policy is not None:
         proves.append("the checkpoint meets the policy")
     lacks = [
@@ -137,7 +140,10 @@ def _scope(header: Header) -> list[str]:
         name: None if at is None else timestamp_text(at)
         for name, at in (("starts_at", scope.starts_at), ("ends_at", scope.ends_at))
     }
-    named = {"incident": scope.incident, "notice": scope.notice, "customer": scope.customer} | times
+    named = {
+        "announcement": scope.announcement, "incident": scope.incident, "notice": scope.notice,
+        "customer": scope.customer,
+    } | times  # fmt: skip
     return [f"{name} {value}" for name, value in named.items() if value is not None]
 
 

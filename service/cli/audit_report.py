@@ -15,13 +15,16 @@ from rich.text import Text
 from notifications.agreement import DeadlineBinding
 from notifications.canonical_json import timestamp_text
 from notifications.evidence.notification_report import (
+    AnnouncementLine,
     IncidentCount,
     NotificationReport,
     Override,
     OverrideKind,
     ReportLine,
     ReportStatus,
+    SubjectReport,
 )
+from service.cli.audit_announcements import announcements_as_json, said_of_announcements, said_of_notices
 
 _STYLES = {
     ReportStatus.NOTIFIED: "green", ReportStatus.NOT_OWED: "green", ReportStatus.AWAITED: "yellow",
@@ -57,27 +60,78 @@ def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[s
             _time(line.due_at), Text(_DUE[line.binding]), _time(line.notified_at), Text(_spans(line.indices)),
         )  # fmt: skip
     console.print(table)
-    for title, found in _lists(made, names):
-        if found:
-            console.print(Text(f"{title}:", "bold red"))
-            for said in found:
-                console.print(Text(f"  {said}"), soft_wrap=True)
-    counted = Counter(line.status for line in made.lines)
-    said = ", ".join(f"{counted[status]} {status.value}" for status in ReportStatus if counted[status])
-    console.print(f"{said or 'no incident yet'}; as of {_time(made.as_of)}")
+    _print_lists(console, _lists(made, names))
+    console.print(f"{_counted(made) or 'no incident yet'}; as of {_time(made.as_of)}")
     if made.exercises:
         console.print(f"{made.exercises} exercises, in none of these numbers")
+    _print_alone(console, made)
+    if made.announcements.incidents or made.announcements.lines:
+        _print_announcements(console, made, names)
+    for sentence in rests.said:
+        console.print(sentence, soft_wrap=True, highlight=False)
+
+
+def _print_announcements(console: Console, made: NotificationReport, names: Mapping[str, str]) -> None:
+    """Print what was announced and what became of it, a line for each customer and each notice, and the lists."""
+    found = made.announcements
+    _print_lists(console, [("announcements", said_of_announcements(found))])
+    table = Table(
+        "announcement", "customer", "", "why", "due", "binding", "clause", "told", "entries", box=None, pad_edge=False
+    )
+    for line in found.lines:
+        table.add_row(
+            Text(line.ticket or line.incident), Text(_named(line, names)),
+            Text(line.status.value + (" (override)" if line.overridden else ""), _STYLES[line.status]),
+            Text(", ".join(line.reasons)), _time(line.due_at), Text(_binding(line)),
+            Text(line.due_clause or line.clause or ""), _time(line.notified_at), Text(_spans(line.indices)),
+        )  # fmt: skip
+    console.print(table)
+    notices = [said for line in found.lines for said in said_of_notices(line, _named(line, names))]
+    changed = [
+        f"{line.incident} {_named(line, names)}: told of version {line.notified_version}, decided on {line.version}"
+        for line in found.lines
+        if line.lacks_last_version
+    ]
+    lists = [("notices", notices), *_lists(found, names), ("not told of the last change or cancellation", changed)]
+    _print_lists(console, lists)
+    console.print(f"announcements: {_counted(found) or 'nobody decided'}; as of {_time(made.as_of)}")
+    _print_alone(console, found)
+
+
+def _print_lists(console: Console, lists: Sequence[tuple[str, list[str]]]) -> None:
+    for title, found in lists:
+        if found:
+            console.print(Text(f"{title}:", "bold" if title in {"announcements", "notices"} else "bold red"))
+            for said in found:
+                console.print(Text(f"  {said}"), soft_wrap=True)
+
+
+def _print_alone(console: Console, made: SubjectReport) -> None:
     if alone := [item.index for item in made.overrides if item.kind is OverrideKind.ONE_PERSON]:
         console.print(
             f"{len(alone)} released by the person who wrote them last; no rule required a second person:"
             f" entries {_spans(tuple(alone))}",
             soft_wrap=True,
         )
-    for sentence in rests.said:
-        console.print(sentence, soft_wrap=True, highlight=False)
 
 
-def _lists(made: NotificationReport, names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+def _counted(made: SubjectReport) -> str:
+    counted = Counter(line.status for line in made.lines)
+    return ", ".join(f"{counted[status]} {status.value}" for status in ReportStatus if counted[status])
+
+
+def _binding(line: ReportLine) -> str:
+    """Return how strictly the deadline binds. Of an announcement it is never a target of the provider."""
+    if isinstance(line, AnnouncementLine) and line.binding is DeadlineBinding.NO_NUMBER:
+        return "without a number"
+    return _DUE[line.binding]
+
+
+def _clause(line: ReportLine) -> str:
+    return f" by clause {line.due_clause}" if isinstance(line, AnnouncementLine) and line.due_clause else ""
+
+
+def _lists(made: SubjectReport, names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
     """Return the lists for an auditor, each with its title; what breaches the agreement comes first."""
     overridden = [item for item in made.overrides if item.kind is not OverrideKind.ONE_PERSON]
     return [
@@ -110,7 +164,7 @@ def _late(line: ReportLine, names: Mapping[str, str], past: str) -> str:
     cause = "" if line.cause is None else line.cause.value.replace("_", " ")
     return (
         f"{line.incident} {_named(line, names)}: {cause}, told {_time(line.notified_at)} (entry {line.notified_index}),"
-        f" due {_time(line.due_at)}, {_DUE[line.binding]} (entry {line.decided_index}), {line.delay} {past};"
+        f" due {_time(line.due_at)}{_clause(line)}, {_binding(line)} (entry {line.decided_index}), {line.delay} {past};"
         f" released {_time(line.released_at) or 'never'}{_entry(line.released_index)}"
     )
 
@@ -120,7 +174,7 @@ def _missing(line: ReportLine, names: Mapping[str, str]) -> str:
     webhook = "; its system took it by webhook, which tells nobody" if "webhook" in dict(line.channels) else ""
     return (
         f"{line.incident} {_named(line, names)}: {cause},"
-        f" due {_time(line.due_at)}, {_DUE[line.binding]} (entry {line.decided_index})"
+        f" due {_time(line.due_at)}{_clause(line)}, {_binding(line)} (entry {line.decided_index})"
         f"{_entry(line.released_index, 'release')}{webhook}"
     )
 
@@ -160,6 +214,12 @@ def print_report_as_json(made: NotificationReport, rests: ReportSource, names: M
         "lines": [_as_json(line, names) for line in made.lines],
         "overridden": [_override_as_json(item, names) for item in made.overrides],
         "incidents": [_count_as_json(item) for item in made.incidents],
+        **announcements_as_json(
+            made.announcements,
+            [_as_json(line, names) for line in made.announcements.lines],
+            [_override_as_json(item, names) for item in made.announcements.overrides],
+            [_count_as_json(item) for item in made.announcements.incidents],
+        ),
     }
     click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
 

@@ -10,10 +10,13 @@ from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
+import structlog
 import uvicorn
 
 from notifications.errors import Fault, InvalidInputError
 from service.system.http_protocol import BoundedHttpProtocol, ConnectionLimits
+
+_log = structlog.get_logger(__name__)
 
 _REASONS = {
     errno.EADDRINUSE: "is in use by another process: stop it, or choose another port",
@@ -120,10 +123,27 @@ class HttpServer(uvicorn.Server):
                     await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the answers that go on, then wait for the others."""
+        """End the answers that go on, then wait for the others.
+
+        As uvicorn does, but without its pause of a tenth of a second where no connection is left to wait for.
+        """
         if self._on_stop is not None:
             self._on_stop()
-        await super().shutdown(sockets=sockets)
+        for server in self.servers:
+            server.close()
+        for bound in sockets or []:
+            bound.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        # Connections on which nothing is answered are gone after this turn of the loop.
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                await self._wait_tasks_to_complete()
+        except TimeoutError:
+            _log.warning("http.requests_cancelled", count=len(self.server_state.tasks))
+            for task in self.server_state.tasks:
+                task.cancel(msg="the time to finish is over")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

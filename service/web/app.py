@@ -6,20 +6,23 @@ from fastapi import FastAPI
 
 from service.auth.authentication import Authenticator
 from service.auth.route_guard import verify_every_route_declares
+from service.ports.health import Probe
 from service.web.api import health, metrics
+from service.web.api.context import ApiContext
 from service.web.api.errors import install_error_handlers
 from service.web.api.limits import RequestLimits
-from service.web.api.requests import ApiContext
 from service.web.api.schemas import add_routes
 from service.web.areas import OPENAPI, Areas, PreparesAreas
-from service.web.console.parts import ConsoleParts, install_console
+from service.web.console.installation import install_console
+from service.web.console.parts import ConsoleParts
 from service.web.live import LiveEvents
+from service.web.request_metrics import RequestMetrics
 
 
 def create_app(
     context: ApiContext,
     authenticator: Authenticator,
-    probes: Mapping[str, health.Probe],
+    probes: Mapping[str, Probe],
     console: ConsoleParts,
     *,
     max_body_bytes: int,
@@ -69,5 +72,5 @@ def create_app(
     install_error_handlers(app)
     install_console(app, console)
     # Added last, so that it is outermost and also counts the requests that the others refuse.
-    app.add_middleware(metrics.RequestMetrics, metrics=context.metrics)
+    app.add_middleware(RequestMetrics, metrics=context.metrics)
     return app

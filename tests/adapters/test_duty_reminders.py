@@ -14,9 +14,8 @@ from service.store import open_store
 from service.system.logging import SystemIdentifiers
 from support.clocks import SteppedClock
 from support.duty_records import make_assessment, make_submission
-from support.postgresql_server import postgresql_server
+from support.opened_store import lent_address
 from support.records import NOW, make_incident
-from support.sqlite_file import new_database
 
 LATE = ("nis2_early_warning", "nis2_notification")
 
@@ -24,14 +23,11 @@ LATE = ("nis2_early_warning", "nis2_notification")
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def stores(request, tmp_path):
     """The stores of three processes on one database."""
-    if request.param == "postgresql":
-        where = postgresql_server().database()
-    else:
-        where = new_database(tmp_path / "store.sqlite3")
-    opened = [open_store(where, migrate=False) for _ in range(3)]
-    yield opened
-    for store in opened:
-        await store.close()
+    with lent_address(request.param, tmp_path) as where:
+        opened = [open_store(where, migrate=False) for _ in range(3)]
+        yield opened
+        for store in opened:
+            await store.close()
 
 
 @pytest.fixture

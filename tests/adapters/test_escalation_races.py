@@ -33,11 +33,11 @@ from support.records import (
 @pytest.fixture
 async def stores():
     """The stores of two processes on one database."""
-    address = postgresql_server().database()
-    opened = [open_store(address, migrate=False) for _ in range(2)]
-    yield opened
-    for store in opened:
-        await store.close()
+    with postgresql_server().lent_database() as address:
+        opened = [open_store(address, migrate=False) for _ in range(2)]
+        yield opened
+        for store in opened:
+            await store.close()
 
 
 @pytest.mark.parametrize("first", ["look", "failure"])

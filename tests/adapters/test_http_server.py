@@ -188,3 +188,11 @@ async def test_it_is_told_to_stop_and_does_not_wait_for_its_next_look(monkeypatc
     monkeypatch.setattr(asyncio, "timeout", lambda _seconds: AsyncExitStack())
     async with serving() as (_, port), connected(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as (reader, _):
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_it_does_not_pause_where_no_connection_is_left(monkeypatch):
+    pauses, plain = [], asyncio.sleep
+    async with serving() as (_, port), connected(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") as (reader, _):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        monkeypatch.setattr(asyncio, "sleep", lambda seconds: (pauses.append(seconds), plain(seconds))[1])
+    assert pauses == [0]

@@ -26,7 +26,7 @@ from service.system.logging import SystemIdentifiers
 from support.domain_facts import known_facts
 from support.instant_log import InstantLog
 from support.notice_samples import PROVIDER
-from support.postgresql_server import postgresql_server
+from support.opened_store import lent_address
 from support.records import NOW, SALT, make_binding, make_contact, make_customer, make_profile
 from support.sealed_sample import SetClock
 from support.sqlite_file import new_database
@@ -130,9 +130,9 @@ async def opened(path):
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def sealing(request, tmp_path):
-    where = new_database(tmp_path / "store.db") if request.param == "sqlite" else postgresql_server().database()
-    async with opened(where) as store:
-        yield Sealing(store)
+    with lent_address(request.param, tmp_path) as where:
+        async with opened(where) as store:
+            yield Sealing(store)
 
 
 async def test_all_are_sealed_proven_and_queued(sealing):

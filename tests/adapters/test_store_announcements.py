@@ -8,23 +8,15 @@ import pytest
 from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
 from notifications.incident import AnnouncementState, IncidentState
 from notifications.ports import Consent, LetterState
-from service.store import open_store
 from support.announcement_records import make_announced, make_announcement, make_letter
-from support.memory_store import MemoryStore
-from support.postgresql_server import postgresql_server
+from support.opened_store import opened_store
 from support.records import NOBODY, NOW, SALT, after, make_customer, make_incident, make_notice
-from support.sqlite_file import new_database
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    where = postgresql_server().database() if request.param == "postgresql" else new_database(tmp_path / "x.sqlite3")
-    opened = open_store(where, migrate=False)
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from service.crypto.secret_box import SecretBox
 from service.key_rotation.master_rotation import RESEALINGS, reseal_drafts
 from service.ports.drafts import SEALED_FOR, Draft, DraftKind
 from service.store import open_store
-from support.postgresql_server import postgresql_server
+from support.opened_store import opened_store
 from support.records import NOW, after
 from support.sqlite_file import new_database
 
@@ -20,12 +20,8 @@ MARK = b"a-mark-that-is-in-no-other-row-" * 40
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request, tmp_path):
-    if request.param == "postgresql":
-        opened = open_store(postgresql_server().database(), migrate=False)
-    else:
-        opened = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 def make_draft(**changes):

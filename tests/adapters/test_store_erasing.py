@@ -25,7 +25,7 @@ from service.store.tables import metadata
 from support.access_records import make_account, make_alert, make_grant, make_link, make_mail, make_session
 from support.announcement_records import make_announced, make_announcement, make_letter
 from support.duty_records import make_assessment, make_draft, make_legal_profile, make_own_submission, make_submission
-from support.postgresql_server import postgresql_server
+from support.opened_store import lent_address
 from support.question_records import make_feedback, make_question
 from support.records import (
     NOBODY,
@@ -58,7 +58,6 @@ from support.serving_records import (
     make_returned,
     make_secret,
 )
-from support.sqlite_file import new_database
 
 REFUSALS = (sqlite3.IntegrityError, psycopg.IntegrityError)
 _BEGUN_AT_ONCE = (
@@ -98,11 +97,10 @@ def test_every_table_is_either_erased_from_or_kept_for_a_reason():
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def place(request, tmp_path):
-    sqlite = request.param == "sqlite"
-    address = new_database(tmp_path / "x.sqlite3") if sqlite else postgresql_server().database()
-    opened = open_store(address, migrate=False)
-    yield opened, address
-    await opened.close()
+    with lent_address(request.param, tmp_path) as address:
+        opened = open_store(address, migrate=False)
+        yield opened, address
+        await opened.close()
 
 
 def rows_of(address):
@@ -539,7 +537,7 @@ async def test_files_are_made_anew_while_works_go_on(place):
     gone, _ = await store.write(two_houses)
     if not isinstance(address, str):
         _leave_a_trace(address, "vallees")
-        assert b"vallees" in address.read_bytes() + address.with_name("x.sqlite3-wal").read_bytes()
+        assert b"vallees" in address.read_bytes() + address.with_name(f"{address.name}-wal").read_bytes()
     await noticed(store, gone)
     await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
     await store.compact()

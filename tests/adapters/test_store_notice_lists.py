@@ -10,24 +10,19 @@ from notifications.errors import InvalidInputError
 from notifications.notice import NoticeState
 from notifications.ports import Extent, Page
 from service.ports.notice_lists import NoticeCounts, NoticeFilter
-from service.store import open_store
 from service.store.engines.postgresql_session import PostgresqlSession
 from service.store.sql.session import Session
-from support.postgresql_server import postgresql_server
+from support.opened_store import opened_store
 from support.records import NOW, SALT, after, make_customer, make_delivery, make_incident, make_notice
 from support.serving_records import make_acknowledgement
-from support.sqlite_file import new_database
 
 EVERYTHING = NoticeFilter()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request, tmp_path):
-    sqlite = request.param == "sqlite"
-    address = new_database(tmp_path / "x.sqlite3") if sqlite else postgresql_server().database()
-    opened = open_store(address, migrate=False)
-    yield opened
-    await opened.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 async def made(store, count, **changes):

@@ -11,13 +11,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
 from notifications.audit.merkle import append_leaves, leaf_hash
 from notifications.errors import InvalidInputError, StateConflictError, StoreUnavailableError, VerificationError
 from notifications.notice import NoticeState
 from service.store import migrate_store, open_store
-from service.store.engines import compaction
+from service.store.engines import compaction, postgresql
 from service.store.engines.migration import postgresql_engine
 from service.store.engines.triggers import APPEND_ONLY, BLANKED, ERASABLE
 from service.store.maintenance.copy import copy_store
@@ -40,7 +41,9 @@ from support.records import (
 
 @pytest.fixture
 def address():
-    return postgresql_server().database()
+    """A database whose rows alone a test may change."""
+    with postgresql_server().lent_database() as lent:
+        yield lent
 
 
 @pytest.fixture
@@ -222,6 +225,13 @@ class TestSeveralProcesses:
             ).fetchall()
         assert [query for (query,) in said if query.startswith(("LISTEN", "SELECT 1"))] == [said[0][0]]
         await store.close()
+
+    async def test_closing_waits_for_no_notification(self, address, monkeypatch):
+        monkeypatch.setattr(postgresql, "_LISTEN_SECONDS", 3600)
+        store = open_store(address, migrate=False)
+        with capture_logs() as said:
+            await asyncio.wait_for(store.close(), 60)
+        assert said == []
 
     async def test_the_directory_of_another_process_is_not_believed_for_long(self, pair):
         customer = make_customer()

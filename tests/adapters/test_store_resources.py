@@ -1,6 +1,7 @@
 """The contract of the inventory on SQLite and PostgreSQL: a look-up equals a naive filter, history is kept."""
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -20,24 +21,16 @@ from notifications.customer.inventory import (
 from notifications.errors import StateConflictError
 from notifications.ports import Page
 from service.store import open_store
-from support.postgresql_server import postgresql_server
+from support.opened_store import lent_address, opened_store
 from support.records import NOW, SALT, make_customer
-from support.sqlite_file import new_database
 
 HOUR = timedelta(hours=1)
 
 
-def opened(engine, folder):
-    if engine == "postgresql":
-        return open_store(postgresql_server().database(), migrate=False)
-    return open_store(new_database(folder / "x.sqlite3"), migrate=False)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def store(request, tmp_path):
-    made = opened(request.param, tmp_path)
-    yield made
-    await made.close()
+    async with opened_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -178,7 +171,8 @@ def intervals(hours):
 def test_a_lookup_equals_a_naive_filter(engine, tmp_path):
     loop = asyncio.new_event_loop()
     run = loop.run_until_complete
-    store = opened(engine, tmp_path)
+    lending = ExitStack()
+    store = open_store(lending.enter_context(lent_address(engine, tmp_path)), migrate=False)
     made = [replace(make_customer(), id=uuid4(), name=f"C{number}") for number in range(3)]
     run(store.write(lambda tx: [tx.customers.add(customer, SALT) for customer in made]))
 
@@ -218,3 +212,4 @@ def test_a_lookup_equals_a_naive_filter(engine, tmp_path):
     finally:
         run(store.close())
         loop.close()
+        lending.close()

@@ -17,7 +17,7 @@ from service.ports.board import IncidentFilters
 from service.store import open_store
 from service.store.search.terms import folded, sought_words
 from service.store.sql.session import Session
-from support.postgresql_server import postgresql_server
+from support.opened_store import lent_address
 from support.records import (
     NOBODY,
     NOW,
@@ -30,7 +30,6 @@ from support.records import (
     make_notice,
     make_sealed,
 )
-from support.sqlite_file import new_database
 
 KINDS = ("incident", "effect", "customer", "contact", "notice")
 #: Signs that are syntax in one engine or the other.
@@ -43,13 +42,10 @@ HOSTILE = (
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def place(request, tmp_path):
-    if request.param == "postgresql":
-        address = postgresql_server().database()
-    else:
-        address = new_database(tmp_path / "store.sqlite3")
-    opened = open_store(address, migrate=False)
-    yield opened, address
-    await opened.close()
+    with lent_address(request.param, tmp_path) as address:
+        opened = open_store(address, migrate=False)
+        yield opened, address
+        await opened.close()
 
 
 @pytest.fixture

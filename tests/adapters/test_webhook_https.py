@@ -12,7 +12,7 @@ import pytest
 from notifications.delivery.delivery import OutcomeKind
 from notifications.delivery.webhook import EndpointState, SignatureKind
 from notifications.delivery.webhook_message import public_key_text, shared_secret_text, trial_event
-from notifications.errors import VerificationError
+from notifications.errors import InvalidInputError, VerificationError
 from service.channels import webhook_https
 from service.channels.webhook_https import (
     RefusedAddressError,
@@ -323,3 +323,10 @@ async def test_when_a_receivers_certificate_ends_is_known_once_it_was_shown(chan
     # The authority of the tests gives 30 days.
     assert timedelta(days=29) < posting.certificate_end(server.url("/other")) - datetime.now(UTC) < timedelta(days=31)
     assert posting.certificate_end("https://elsewhere.example/") is None
+
+
+def test_a_file_of_authorities_that_cannot_be_used_is_refused_by_name_before_anything_is_posted(tmp_path):
+    (tmp_path / "empty.pem").write_bytes(b"")
+    for name in ("missing.pem", "empty.pem"):
+        with pytest.raises(InvalidInputError, match=r"webhooks\.ca_file"):
+            WebhookHttps(WebhookSettings(ca_file=tmp_path / name), BOX, SteppedClock(NOW))

@@ -8,7 +8,8 @@ import httpx2
 import pytest
 
 from service.ports.accounts import Role
-from support.scenario import affected, change, customer, declare, harm, notices, ok, release
+from support.commits import until
+from support.scenario import affected, all_sent, change, customer, declare, harm, notices, ok, release
 from support.world import account, at_customer, at_provider
 
 
@@ -50,6 +51,8 @@ async def case(running, api):
     incident = await declare(api, impact="I1", service_harm=harm(confidentiality="yes"), affected_customers=entries)
     released = await release(api, incident)
     await running.sink.wait_for(2, timeout_seconds=60)
+    # A mail arrives before its attempt is recorded.
+    await until(running.parts.store, lambda: all_sent(api, released))
     async with contextlib.AsyncExitStack() as stack:
         yield Case(running, api, customers, incident, released, stack)
 

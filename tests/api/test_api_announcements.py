@@ -8,8 +8,12 @@ import pytest
 
 from notifications.audit.entry import parse_leaf
 from notifications.evidence.notification_report_builder import ReportBuilder
+from service.audit_log.backup import log_keys
+from service.audit_log.fsck.check import check_log
 from service.ports.accounts import Role
+from service.settings import load_settings
 from support.announcements import act_on, ahead, announce, announced, bound, released
+from support.commits import until
 from support.people import browser, person
 from support.scenario import customer, declare, ok
 
@@ -43,6 +47,24 @@ async def test_each_customer_is_told_by_the_clause_of_its_own_agreement(running,
             assert word not in said
     decided = [leaf["detail"] for leaf in await leaves(running) if leaf["type"] == "announcement.decided"]
     assert sorted(each["clause"] for each in decided) == ["5.1", "9.1"]
+
+
+async def test_the_whole_log_is_clean_when_announcements_are_in_it(running, api):
+    await bound(api, "Second", "b@two.example")
+    await released(api, await announce(api))
+    await running.sink.wait_for(1)
+    store = running.parts.store
+
+    async def is_logged():
+        return any(leaf["type"] == "delivery.attempted" for leaf in await leaves(running))
+
+    await until(store, is_logged, seconds=20)
+    while await store.read(lambda tx: tx.audit.pending(1)):
+        await running.parts.sequencer.sequence_pending()
+    settings = load_settings(running.data)
+    report = check_log(settings.store_location(), log_keys(settings), settings.head_file)
+    assert report.differences == []
+    assert any("announcement" in leaf["subjects"] for leaf in await leaves(running))
 
 
 async def test_a_missing_item_is_a_fault_by_field_and_text(api):
@@ -178,7 +200,7 @@ async def test_an_announcement_is_no_incident_anywhere(api):
     assert [each["id"] for each in (await ok(api.get("/announcements")))["items"]] == [identifier]
 
 
-async def test_reports_over_the_log_see_nothing_of_it(running, api):
+async def test_what_the_log_says_of_incidents_has_nothing_of_it(running, api):
     await bound(api, "Second", "b@two.example")
     await released(api, await announce(api))
     await running.sink.wait_for(1)
@@ -190,6 +212,8 @@ async def test_reports_over_the_log_see_nothing_of_it(running, api):
         builder.take(index, parse_leaf(leaf))
     found = builder.findings(datetime.now(UTC), whole=True)
     assert (found.lines, found.incidents) == ((), ())
+    # The account has it in a part of its own.
+    assert [line.reasons for line in found.announcements.lines] == [("concerned",)]
 
 
 async def test_a_change_makes_an_update_and_a_cancellation_a_final_notice(api):

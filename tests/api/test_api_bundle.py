@@ -27,8 +27,8 @@ from service.cli.verify import load_trust
 from support import scenario
 from support.announcements import ahead, announce, bound, released
 from support.commands import run_beside
-from support.postgresql_server import postgresql_server
-from support.scenario import affected, harm, ok
+from support.postgresql_server import database_settings
+from support.scenario import affected, all_sent, harm, ok
 
 __all__ = ["caller"]
 
@@ -42,8 +42,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shared_settings(request):
     """Either engine; commands that are run beside the service find its database."""
-    settings = {} if request.param == "sqlite" else {"database__url": postgresql_server().database()}
-    with pytest.MonkeyPatch.context() as environment:
+    with database_settings(request.param) as settings, pytest.MonkeyPatch.context() as environment:
         for name, value in settings.items():
             environment.setenv(f"GREFFIER_{name.upper()}", value)
         yield settings
@@ -91,11 +90,6 @@ async def until(running, look):
         while not await look():
             await changed.wait()
             changed.clear()
-
-
-async def all_sent(api, notices):
-    lists = [(await ok(api.get(f"/notices/{item['id']}/deliveries")))["items"] for item in notices]
-    return all(items and all(item["state"] == "sent" for item in items) for items in lists)
 
 
 async def bundle(client, path, **params):

@@ -22,7 +22,7 @@ from support.announcements import V2, act_on, ahead, announce, announced, bound,
 from support.clocks import TurnedClock
 from support.commits import until
 from support.people import browser, person, visible_text
-from support.postgresql_server import postgresql_server
+from support.postgresql_server import database_settings
 from support.scenario import affected, ago, customer, declare, ok
 from support.scenario import release as release_incident
 
@@ -266,12 +266,12 @@ async def test_the_old_ways_stay(api):
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def turned(request, data_folder, service_log):
     """A service whose clock a test turns: the service, a client of its API, and the clock."""
-    shared = {} if request.param == "sqlite" else {"database__url": postgresql_server().database()}
     clock = TurnedClock()
-    async with embedded_service(data_folder, clock=clock, log__batch_seconds=0.01, **shared) as service:
-        headers = {"Authorization": f"Bearer {service.token}"}
-        async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=120) as client:
-            yield service, client, clock
+    with database_settings(request.param) as shared:
+        async with embedded_service(data_folder, clock=clock, log__batch_seconds=0.01, **shared) as service:
+            headers = {"Authorization": f"Bearer {service.token}"}
+            async with httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=120) as client:
+                yield service, client, clock
 
 
 async def test_it_is_erased_after_the_days_and_the_announced_moment_and_certified(turned):

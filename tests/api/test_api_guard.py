@@ -6,6 +6,8 @@ import httpx2
 import pytest
 
 from notifications.time_zones import IANA_VERSION
+from service.settings import load_settings
+from service.web.served_app import ServedApp
 
 OPEN = {"/healthz", "/readyz"}
 
@@ -82,6 +84,31 @@ async def test_every_answer_carries_the_security_headers(api, stranger):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"
         assert "server" not in answer.headers
+
+
+async def test_health_before_there_is_an_application_is_answered_as_by_the_application(running, stranger, monkeypatch):
+    parts, limits = running.parts, load_settings(running.data).limits
+    app = ServedApp(
+        parts.context,
+        parts.authenticator,
+        parts.probes,
+        parts.console,
+        max_body_bytes=limits.max_body_bytes,
+        max_buffered_bytes=limits.max_buffered_bytes,
+        version="0",
+    )
+    counted = []
+    monkeypatch.setattr(parts.context.metrics, "answered", lambda *answer: counted.append(answer[:3]))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as early:
+        first = await early.get("/healthz")
+        assert counted == [("GET", "/healthz", 200)]
+        # What is no plain question makes the application, and is refused by it.
+        assert (await early.post("/healthz")).json()["type"] == "urn:greffier:problem:method-not-allowed"
+        later = await early.get("/healthz")
+    theirs = await stranger.get("/healthz")
+    assert first.status_code == later.status_code == theirs.status_code == 200
+    assert first.content == later.content == theirs.content
+    assert dict(first.headers) == dict(later.headers) == {k: v for k, v in theirs.headers.items() if k != "date"}
 
 
 async def test_the_token_is_in_no_log(api, running, service_log):

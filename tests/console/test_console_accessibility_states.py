@@ -93,3 +93,13 @@ async def test_the_pages_of_what_was_announced(site, axe):
             for path in visited:
                 await page.goto(path, wait_until="domcontentloaded")
                 assert await faults_of(page, axe, path) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_account_of_announcements_unfolded(site, axe, language):
+    origin, chromium, people, made = site
+    async with opened_page(chromium, origin, people[language], locale=language, viewport=WIDE) as page:
+        await page.goto("/audit", wait_until="domcontentloaded")
+        await page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        await expect(page.locator(f"#i-{made['announcement']} dl").first).to_be_visible()
+        assert await faults_of(page, axe, "account") == []

@@ -6,7 +6,7 @@ import pytest
 
 from support.clocks import SteppedClock
 from support.desk import GONE, desk_of, has_states
-from support.postgresql_server import postgresql_server
+from support.postgresql_server import database_settings
 from support.scenario import change, release
 
 BUSY = "451 4.7.1 greylisted, come back later"
@@ -14,9 +14,9 @@ BUSY = "451 4.7.1 greylisted, come back later"
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def desk(request, data_folder, service_log):
-    shared = {} if request.param == "sqlite" else {"database__url": postgresql_server().database()}
-    async with desk_of(data_folder, SteppedClock(), **shared) as opened:
-        yield opened
+    with database_settings(request.param) as shared:
+        async with desk_of(data_folder, SteppedClock(), **shared) as opened:
+            yield opened
 
 
 async def test_where_the_first_contact_is_gone_the_next_has_the_notice_before_it_is_due(desk):

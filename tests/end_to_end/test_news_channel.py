@@ -9,7 +9,7 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.acknowledge_notice import open_notice
 from support.clocks import SteppedClock
 from support.desk import GONE, desk_of
-from support.postgresql_server import postgresql_server
+from support.postgresql_server import database_settings
 from support.scenario import affected, change, ok
 
 SECURITY, LEGAL = "rssi@valmont.example", "juriste@valmont.example"
@@ -17,9 +17,9 @@ SECURITY, LEGAL = "rssi@valmont.example", "juriste@valmont.example"
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def desk(request, data_folder, service_log):
-    shared = {} if request.param == "sqlite" else {"database__url": postgresql_server().database()}
-    async with desk_of(data_folder, SteppedClock(), **shared) as opened:
-        yield opened
+    with database_settings(request.param) as shared:
+        async with desk_of(data_folder, SteppedClock(), **shared) as opened:
+            yield opened
 
 
 async def followed(desk, incident, summary="More is known."):

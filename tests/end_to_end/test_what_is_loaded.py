@@ -48,26 +48,25 @@ VERIFIES = [
     "service.cli.options",
     "service.cli.verify",
 ]
-#: What serves the first answer of /healthz; everything else of the web waits for a request to its area.
+#: What serves the first answer of /healthz; everything else of the web waits for another request.
 WEB = [
     "service.web",
     "service.web.api",
-    "service.web.api.errors",
-    "service.web.api.health",
-    "service.web.api.limits",
-    "service.web.api.metrics",
-    "service.web.api.requests",
-    "service.web.api.schemas",
-    "service.web.app",
-    "service.web.areas",
+    "service.web.api.context",
     "service.web.console",
     "service.web.console.parts",
-    "service.web.live",
+    "service.web.liveness",
+    "service.web.request_metrics",
+    "service.web.security_headers",
+    "service.web.served_app",
 ]
-#: Libraries of tests, of PDFs, of PostgreSQL, of migrations, of passkeys, of OpenID providers, of pages and sheets.
+#: Libraries of tests, of PDFs, of PostgreSQL, of migrations, of passkeys, of OpenID providers, of pages and sheets, of
+#: the API and its description, of DNS, of dates in words, and of servers of mail; and what maps rows to objects.
 NOT_TO_SERVE = {
     "pytest", "hypothesis", "schemathesis", "playwright", "pyhanko", "typst", "asn1crypto", "psycopg", "alembic",
-    "mako", "webauthn", "joserfc", "jinja2", "xlsxwriter", "segno", "babel.messages",
+    "mako", "webauthn", "joserfc", "jinja2", "xlsxwriter", "segno", "babel",
+    "fastapi", "pydantic.v1", "email_validator", "opentelemetry", "dns", "aiosmtpd",
+    "sqlalchemy.dialects.postgresql",
 }  # fmt: skip
 
 

@@ -52,7 +52,10 @@ SUBJECTS = {
     "proof": ("notifications/audit/proof.py", ("test_tlog_proof_pins.py", "test_tlog_proof.py")),
     "note": ("notifications/audit/note.py", ("test_note_pins.py", "test_note.py", "test_mldsa_cosignatures.py")),
     "policy": ("notifications/audit/policy.py", ("test_policy.py",)),
-    "verification": ("notifications/evidence/verification.py", ("test_verification_pins.py", "test_verification.py")),
+    "verification": (
+        "notifications/evidence/verification.py",
+        ("test_verification_pins.py", "test_shared_timestamp.py", "test_verification.py"),
+    ),
     "cms": ("notifications/crypto/cms.py", ("test_cms.py", "test_verification.py")),
     "verdict": ("notifications/evidence/verdict.py", ("test_verdict.py",)),
 }

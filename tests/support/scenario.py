@@ -95,3 +95,9 @@ async def assessment(api, incident, of):
 async def notices(api, incident):
     """Return every notice of an incident."""
     return (await ok(api.get(f"/incidents/{incident['id']}/notices")))["items"]
+
+
+async def all_sent(api, notices):
+    """Return whether each of these notices has deliveries, and all of them were accepted and recorded."""
+    lists = [(await ok(api.get(f"/notices/{item['id']}/deliveries")))["items"] for item in notices]
+    return all(items and all(item["state"] == "sent" for item in items) for items in lists)

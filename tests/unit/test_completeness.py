@@ -225,6 +225,14 @@ def test_a_customer_of_later_is_not_passed_over() -> None:
     assert _made(_log(_DECLARED, _REGISTERED)).lines == ()
 
 
+def test_a_bundle_about_a_customer_of_later_owes_it_no_decision() -> None:
+    made = ("bundle.made", _LATER, _BOTH, {"reader": "provider"})
+    report = _made(_log(_DECLARED, _REGISTERED, made))
+    assert (report.lines, report.complete) == ((), True)
+    (line,) = _made(_log(_REGISTERED, _DECLARED, made)).lines
+    assert line.status is ReportStatus.UNDECIDED
+
+
 def test_every_entry_left_out_swapped_or_added_is_found() -> None:
     leaves = _log(_REGISTERED, _DECLARED, _decided("notify"), _attempted(_T), _RETURNED)
     root = root_of([leaf_hash(leaf) for leaf in leaves])

@@ -12,7 +12,14 @@ from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
 from notifications.audit.proof import format_proof, parse_proof
 from notifications.errors import VerificationError
 from notifications.evidence.bundle.verification import verify_bundle
-from notifications.evidence.verification import CERTIFICATE, CHECKPOINT, DOCUMENT, INCLUSION, TIMESTAMP
+from notifications.evidence.verification import (
+    CERTIFICATE,
+    CHECKPOINT,
+    DOCUMENT,
+    INCLUSION,
+    TIMESTAMP,
+    shares_timestamp,
+)
 from notifications.wording import render
 from service.crypto.key_files import load_log_key
 from support.bundle_sample import SEALED, Sample, archive
@@ -56,6 +63,18 @@ def test_the_words_say_what_the_timestamp_is_over_and_how_to_check_it(language):
     assert "notice.tlog-proof" in item_said
     assert "notice.tlog-proof" not in own_item
     assert (language == "en") == ("a timestamp over the checkpoint" in item_said)
+
+
+@pytest.mark.parametrize(
+    ("document", "shares"),
+    [
+        (b'{"timestamping":"by_checkpoint"}', True), (b'{"timestamping":"per_notice"}', False), (b"{}", False),
+        (b"[]", False), (b'"by_checkpoint"', False), (b"{", False), (b"", False),
+        (b'{ "timestamping":"by_checkpoint"}', False),
+    ],
+)  # fmt: skip
+def test_only_a_canonical_document_says_that_it_shares(document, shares):
+    assert shares_timestamp(document) is shares
 
 
 class TestFiles:

@@ -1,8 +1,8 @@
 """The report of who was notified, from the entries of a bundle.
 
 It is proved that each entry is in the log, but not that there are no others. The log's key signed the list of the
-bundle's parts, and ``greffier audit`` checks the whole log. The entries of an incident state the number of customers
-that were decided; this number is compared with the decisions in the bundle.
+bundle's parts, and ``greffier audit`` checks the whole log. The entries of an incident or announcement state the number
+of customers that were decided; this number is compared with the decisions in the bundle.
 
 The time of the report depends only on the content, so that the same bundle always has the same report. It is the time
 of the timestamp over the checkpoint, else the time of the newest entry, but never after the end of the period.
@@ -62,11 +62,14 @@ class BundleReportBuilder:
 
     @property
     def counts_customers(self) -> bool:
-        """Whether the number of decided customers can be compared, which is possible only for whole incidents."""
+        """Whether the number of decided customers can be compared: only for a whole incident or announcement."""
         scope = self.header.scope
         return scope == replace(scope, notice=None, customer=None, starts_at=None, ends_at=None)
 
     def findings(self, as_of: datetime | None = None) -> NotificationReport:
         """Return the report, at the time ``as_of`` if it is given."""
         found = self._builder.findings(as_of or self.as_of()[0], whole=False)
-        return found if self.counts_customers else replace(found, incidents=())
+        if self.counts_customers:
+            return found
+        announced = tuple(replace(item, stated=None) for item in found.announcements.incidents)
+        return replace(found, incidents=(), announcements=replace(found.announcements, incidents=announced))

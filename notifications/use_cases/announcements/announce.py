@@ -301,7 +301,9 @@ def _applied(
             tx.announcements.save_customer(record, earlier.version)
         if notice is not None:
             drafted.append(notice)
-        entries.append(_decision_entry(act, announcement, record, tx.customers.pseudonym(case.customer_id), notice))
+        entries.append(
+            _decision_entry(act, announcement, case, record, tx.customers.pseudonym(case.customer_id), notice)
+        )
     tx.announcements.add_customers(added)
     tx.notices.add([each for each in drafted if each.version == 1])
     for each in drafted:
@@ -392,7 +394,12 @@ def _entry(act: AuditContext, entry_kind: str, announcement: Incident, considere
 
 
 def _decision_entry(
-    act: AuditContext, announcement: Incident, record: AnnouncedCustomer, pseudonym: str, notice: Notice | None
+    act: AuditContext,
+    announcement: Incident,
+    case: _Case,
+    record: AnnouncedCustomer,
+    pseudonym: str,
+    notice: Notice | None,
 ) -> AuditEntry:
     subjects = {"announcement": str(announcement.id), "customer": pseudonym}
     draft = None
@@ -407,7 +414,10 @@ def _decision_entry(
         detail={
             "ticket": announcement.ticket,
             "version": announcement.version,
+            "kind": _announced(announcement).kind,
+            "cancelled": _announced(announcement).cancelled,
             "concern": record.concern,
+            "channels": None if case.kind is None else [channel.value for channel in case.kind.used_channels],
             "agreement": record.agreement_id,
             "clause": record.clause,
             "due_at": None if record.due_at is None else timestamp_text(record.due_at),

@@ -5,9 +5,11 @@ results.
 """
 
 import hashlib
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import repeat
+from itertools import groupby, repeat
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import HASH_BYTES
@@ -16,25 +18,24 @@ from notifications.audit.rebuilding import RANGE_LEAVES, Range, rebuild_range
 from notifications.canonical_json import timestamp_text
 from notifications.errors import InvalidInputError, VerificationError
 from service.audit_log.fsck.findings import CHECKPOINTS, ENTRIES, OPENINGS, TREE, RangeFound
-from service.audit_log.fsck.rows import ROWS_OF, RowChecks
+from service.audit_log.fsck.rows import ROWS_OF, WITH_ROWS, RowChecks
+from service.audit_log.fsck.together import ANNOUNCEMENT, COMMITMENT, INCIDENT, NOTICE, subjects_if_agreeing
 from service.store.maintenance.inspection import Inspection
 from service.store.sql.encoding import from_microseconds
 from service.store.sql.session import Row
 
 _sha256 = hashlib.sha256
-#: Number of entries in memory at a time.
-_AT_ONCE = 4096
+#: Number of entries in memory at a time; so few stay in the processor's cache between two comparisons.
+_AT_ONCE = 512
 _UUID_TEXT = 36
 _IDENTIFIER_BYTES = 16
 #: Microseconds.
 _SECOND = 1_000_000
-_COMMITMENT = b"greffier/commitment/v1\n"
 # The members of a canonical leaf are in order, and every quote inside a text is escaped. So each of these marks occurs
 # exactly once, where its member begins. A leaf that is not canonical is found when the tree is compared.
 _COMMITMENTS, _ID, _TYPE = b'"commitments":{', b'},"id":"', b'},"type":"'
 _SUBJECTS, _AT = b'","subjects":{', b'","at":"'
 
-_INCIDENT, _NOTICE = b'"incident":"', b'"notice":"'
 
 #: Called between two parts of the work with the number of entries checked since the last call.
 YieldControl = Callable[[int], None]
@@ -90,7 +91,9 @@ def check_range(
         hashes += [_sha256(b"\x00" + leaf).digest() for _, _, _, leaf, *_ in entries]
         # 2. and 3.
         if rows:
-            _compare_openings(found, beside, inspection, entries)
+            _compare_entries(found, beside, inspection, entries)
+        else:
+            _compare_columns(found, entries)
         breathe(until - at)
     # 4.
     made = rebuild_range(start, hashes)
@@ -129,6 +132,44 @@ def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row],
         found.differs(ENTRIES, f"index {start + len(entries)}", "has no entry")
         return False
     found.positions = (found.positions[0] or entries[0][1], entries[-1][1])
+    found.count(ENTRIES, len(entries))
+    return True
+
+
+def _compare_entries(found: RangeFound, rows: RowChecks, inspection: Inspection, entries: Sequence[Row]) -> None:
+    """Compare columns, openings and rows: of entries that agree with their leaves together, of others one by one."""
+    openings = sorted(inspection.openings(entries[0][1], entries[-1][1]))
+    if _compare_together(found, rows, entries, openings):
+        return
+    # Where customers were erased, entries without their openings are among the others.
+    opened = Counter(position for position, *_ in openings)
+    for is_whole, run in groupby(entries, lambda entry: _committed(entry[3]).count(b":") == opened[entry[1]]):
+        some = list(run)
+        first, end = bisect_left(openings, (some[0][1],)), bisect_left(openings, (some[-1][1] + 1,))
+        if not (is_whole and _compare_together(found, rows, some, openings[first:end])):
+            _compare_columns(found, some)
+            _compare_openings(found, rows, some, openings[first:end])
+
+
+def _compare_together(found: RangeFound, rows: RowChecks, entries: Sequence[Row], openings: Sequence[Row]) -> bool:
+    """Compare entries that agree with their leaves in everything; return False if they do not, or may not."""
+    subjects = subjects_if_agreeing(entries, openings)
+    if subjects is None:
+        return False
+    found.count(OPENINGS, len(openings))
+    found.subjects += subjects_hash(subjects)
+    if not WITH_ROWS.isdisjoint({entry[7] for entry in entries}):
+        opened: dict[int, dict[str, bytes]] = {}
+        for position, name, _, value in openings:
+            opened.setdefault(position, {})[name] = value
+        for index, position, _, leaf, *_ in entries:
+            if leaf.endswith(ROWS_OF):
+                rows.compare(index, leaf, opened.get(position, {}))
+    return True
+
+
+def _compare_columns(found: RangeFound, entries: Sequence[Row]) -> None:
+    """Compare the columns of entries with their leaves, one by one."""
     for index, _, identifier, leaf, recorded_at, incident_id, notice_id, *codes in entries:
         at = leaf.find(_ID) + len(_ID)
         if leaf[at : at + _UUID_TEXT].replace(b"-", b"") != identifier.hex().encode():
@@ -140,18 +181,18 @@ def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row],
         if not _has_codes(leaf, *codes):
             found.differs(ENTRIES, f"index {index}", "is listed with another kind or actor than its leaf states")
             break
-    found.count(ENTRIES, len(entries))
-    return True
 
 
 def _says(leaf: bytes, recorded_at: int, incident_id: bytes | None, notice_id: bytes | None) -> bool:
     """Return whether a leaf states what the columns beside it repeat."""
     try:
         at = _second_text(recorded_at // _SECOND) + b".%06dZ" % (recorded_at % _SECOND)
-        incident, notice = _INCIDENT + _identifier_text(incident_id), _NOTICE + _identifier_text(notice_id)
+        incident, notice = _identifier_text(incident_id), NOTICE + _identifier_text(notice_id)
     except (ValueError, OverflowError):
         return False  # no time, or no identifier
     subjects = leaf[leaf.find(_SUBJECTS) : leaf.find(_TYPE)]
+    # What was done about an announcement is found as what was done about an incident is.
+    incident = (INCIDENT if INCIDENT in subjects else ANNOUNCEMENT) + incident
     return (
         leaf.startswith(at, leaf.find(_AT) + len(_AT))
         and (incident in subjects) is (incident_id is not None)
@@ -182,26 +223,32 @@ def _has_codes(leaf: bytes, kind: str, actor: str) -> bool:
     )
 
 
-def _compare_openings(found: RangeFound, rows: RowChecks, inspection: Inspection, entries: Sequence[Row]) -> None:
-    openings = _by_position(inspection.openings(entries[0][1], entries[-1][1]))
-    following = next(openings, None)
+def _committed(leaf: bytes) -> bytes:
+    """Return the commitments of a leaf, as it writes them."""
+    at = leaf.find(_COMMITMENTS) + len(_COMMITMENTS)
+    return leaf[at : leaf.find(b"}", at)]
+
+
+def _compare_openings(found: RangeFound, rows: RowChecks, entries: Sequence[Row], openings: Sequence[Row]) -> None:
+    """Compare the openings of entries with their commitments, and the rows of entries with both, one by one."""
+    opened_entries = _by_position(openings)
+    following = next(opened_entries, None)
     hashed = 0
     for index, position, _, leaf, *_ in entries:
         after_id = leaf.find(_ID) + len(_ID) + _UUID_TEXT + len(_SUBJECTS)
         subjects = leaf[after_id : leaf.find(_TYPE, after_id - 1)].decode()
         if subjects:
             hashed += subjects_hash(zip(subjects[1:-1].split('","'), repeat(position)))
-        at = leaf.find(_COMMITMENTS) + len(_COMMITMENTS)
-        committed = leaf[at : leaf.find(b"}", at)]
+        committed = _committed(leaf)
         opened: dict[str, bytes] = {}
         if following is not None and following[0] == position:
             for name, salt, value in following[1]:
                 label = name.encode()
-                digest = hashlib.sha256(_COMMITMENT + label + b"\n" + salt + value).hexdigest().encode()
+                digest = hashlib.sha256(COMMITMENT + label + b"\n" + salt + value).hexdigest().encode()
                 if b'"%s":"%s"' % (label, digest) not in committed:
                     found.differs(OPENINGS, f"{name} of index {index}", "does not open the commitment of the leaf")
                 opened[name] = value
-            following = next(openings, None)
+            following = next(opened_entries, None)
         if committed.count(b":") > len(opened):
             rows.erased(index, leaf, committed.count(b":") - len(opened))
         if leaf.endswith(ROWS_OF):

@@ -40,10 +40,9 @@ _SEALED, _TIMESTAMPED, _ATTEMPTED = "notice.sealed", "notice.timestamped", "deli
 ERASED, _NOTICED = "customer.erased", "customer.erasure_noticed"
 #: The days of notice in entries that do not state them: earlier releases knew no other number.
 _DAYS_NOT_STATED = 21
-#: Last bytes of the leaves whose entries have rows; ``type`` and ``v`` are the last members of a leaf.
-ROWS_OF = tuple(
-    f'"type":"{kind}","v":1}}'.encode() for kind in (_SEALED, _TIMESTAMPED, _ATTEMPTED, ERASED, _NOTICED, *KINDS)
-)
+#: Types of the entries that have rows, and the last bytes of their leaves: ``type`` and ``v`` are the last members.
+WITH_ROWS = frozenset((_SEALED, _TIMESTAMPED, _ATTEMPTED, ERASED, _NOTICED, *KINDS))
+ROWS_OF = tuple(f'"type":"{kind}","v":1}}'.encode() for kind in WITH_ROWS)
 
 _SEAL = (
     "SELECT s.notice_id, s.document, s.signature, s.resources_csv, s.renderings, p.proof FROM sealed_notices s "

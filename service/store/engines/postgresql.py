@@ -86,11 +86,13 @@ class PostgresqlStore:
         self._closed = False
         #: connections in a transaction, and the start of it (monotonic), by thread
         self._at_work: dict[int, tuple[Connection, float]] = {}
-        #: ensures that no job is submitted after the end marker of a queue
+        #: ensures that no job is submitted after the end marker of a queue, and guards ``_listening``
         self._handing_in = threading.Lock()
         self._closing = threading.Event()
         #: set once the listener receives notifications, or has found that it cannot
         self._listens = threading.Event()
+        #: the connection on which the listener waits
+        self._listening: Connection | None = None
         #: the event loop in which hooks are called for other processes: the loop of the last job
         self._loop: asyncio.AbstractEventLoop | None = None
         # A missing database raises an error at once.
@@ -140,12 +142,15 @@ class PostgresqlStore:
             if self._closed:
                 return
             self._closed = True
+            self._closing.set()
+            if self._listening is not None:
+                # Nobody waits for the listener's next look.
+                _hang_up(self._listening)
         for queue in self._to_write.values():
             queue.put(None)
         for _ in range(self._readers):
             self._to_read.put(None)
         self._to_read_behind.put(None)
-        self._closing.set()
         for thread in (*self._threads, self._listener):
             await asyncio.to_thread(thread.join)
 
@@ -343,13 +348,27 @@ class PostgresqlStore:
                     if deaf:
                         self._tell_in_loop(set(_ALL_KINDS))
                         deaf = False
-                    self._listen_on(connection)
+                    with self._hung_up_on_by_close(connection):
+                        self._listen_on(connection)
             except (StoreUnavailableError, psycopg.Error) as error:
+                if self._closing.is_set():
+                    break
                 deaf = True
                 self._listens.set()
                 _log.warning("store.deaf", reason=_one_line(error))
                 self._hang_up_on_what_takes_too_long()
                 self._closing.wait(_RECONNECT_SECONDS)
+
+    @contextmanager
+    def _hung_up_on_by_close(self, connection: Connection) -> Iterator[None]:
+        """Let ``close`` end the wait on a connection; it does not touch the connection afterwards."""
+        with self._handing_in:
+            self._listening = connection
+        try:
+            yield
+        finally:
+            with self._handing_in:
+                self._listening = None
 
     def _listen_on(self, connection: Connection) -> None:
         while not self._closing.is_set():

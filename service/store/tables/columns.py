@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import text as condition
 from sqlmodel import Field, SQLModel
 
 SQLModel.metadata.naming_convention = {
@@ -11,6 +12,9 @@ SQLModel.metadata.naming_convention = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+# No row is made or validated as a model: statements are compiled once. A start does not build 77 validators.
+SQLModel.model_config["defer_build"] = True
 
 metadata = SQLModel.metadata
 
@@ -49,6 +53,14 @@ def identifier(references: str | None = None, **options: Any) -> Any:
     """An identifier; a foreign key if ``references`` names a column."""
     constraints = [] if references is None else [ForeignKey(references)]
     return Field(sa_column=Column(LargeBinary(_ID_BYTES), *constraints, **{"nullable": False} | options))
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index of the rows that meet a condition.
+
+    It has the same condition on PostgreSQL, where the migrations make it. To say so here would load that dialect.
+    """
+    return Index(name, *columns, unique=unique, sqlite_where=condition(where))
 
 
 def table(row: type[SQLModel]) -> Table:

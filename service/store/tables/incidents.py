@@ -1,12 +1,11 @@
 """Incidents, decisions, and stored responses to requests."""
 
 from sqlalchemy import Index
-from sqlalchemy import text as condition
 from sqlmodel import SQLModel
 
 from service.store.tables import columns
 
-_PENDING = condition("pending > 0")
+_PENDING = "pending > 0"
 
 
 class TicketCounterRow(SQLModel, table=True):
@@ -52,9 +51,7 @@ class IncidentOverviewRow(SQLModel, table=True):
     """``notifications.ports.IncidentOverview``. Services and regions are JSON lists."""
 
     __tablename__ = "incident_overviews"
-    __table_args__ = (
-        Index("ix_incident_overviews_pending", "incident_id", sqlite_where=_PENDING, postgresql_where=_PENDING),
-    )
+    __table_args__ = (columns.partial_index("ix_incident_overviews_pending", "incident_id", where=_PENDING),)
     incident_id: bytes = columns.identifier("incidents.id", primary_key=True)
     nature: str = columns.text()
     priority: str | None = columns.text(nullable=True)
@@ -102,12 +99,11 @@ class IncidentDraftRow(SQLModel, table=True):
 
     __tablename__ = "incident_drafts"
     __table_args__ = (
-        Index(
+        columns.partial_index(
             "ix_incident_drafts_waiting_changed_at",
             "changed_at",
             "position",
-            sqlite_where=condition("alert_key IS NOT NULL AND closed_at IS NULL"),
-            postgresql_where=condition("alert_key IS NOT NULL AND closed_at IS NULL"),
+            where="alert_key IS NOT NULL AND closed_at IS NULL",
         ),
     )
     position: int | None = columns.position()
@@ -170,12 +166,11 @@ class LetterTaskRow(SQLModel, table=True):
 
     __tablename__ = "letter_tasks"
     __table_args__ = (
-        Index(
+        columns.partial_index(
             "ix_letter_tasks_open_due_at",
             "due_at",
             "position",
-            sqlite_where=condition("state = 'open'"),
-            postgresql_where=condition("state = 'open'"),
+            where="state = 'open'",
         ),
     )
     position: int | None = columns.position()

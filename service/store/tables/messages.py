@@ -1,14 +1,13 @@
 """Alerts and the service's own mails: a column for each field of ``Alert`` and ``ServiceMail``, under its name."""
 
-from sqlalchemy import Index, text
 from sqlmodel import SQLModel
 
 from service.store.tables import columns
 
-_QUEUED = text("state = 'queued'")
-_TROUBLED = text("state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)")
-_MAILING = text("mailing_id IS NOT NULL")
-_UNSEEN = text("seen_at IS NULL")
+_QUEUED = "state = 'queued'"
+_TROUBLED = "state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)"
+_MAILING = "mailing_id IS NOT NULL"
+_UNSEEN = "seen_at IS NULL"
 
 
 class ServiceMailRow(SQLModel, table=True):
@@ -16,9 +15,9 @@ class ServiceMailRow(SQLModel, table=True):
 
     __tablename__ = "service_mails"
     __table_args__ = (
-        Index("ix_service_mails_queued", "position", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
-        Index("ix_service_mails_mailing_id", "mailing_id", sqlite_where=_MAILING, postgresql_where=_MAILING),
-        Index("ix_service_mails_troubled", "position", sqlite_where=_TROUBLED, postgresql_where=_TROUBLED),
+        columns.partial_index("ix_service_mails_queued", "position", where=_QUEUED),
+        columns.partial_index("ix_service_mails_mailing_id", "mailing_id", where=_MAILING),
+        columns.partial_index("ix_service_mails_troubled", "position", where=_TROUBLED),
     )
     position: int | None = columns.position()
     id: bytes = columns.identifier(unique=True)
@@ -40,7 +39,7 @@ class AlertRow(SQLModel, table=True):
     """``Alert``."""
 
     __tablename__ = "alerts"
-    __table_args__ = (Index("ix_alerts_unseen", "position", sqlite_where=_UNSEEN, postgresql_where=_UNSEEN),)
+    __table_args__ = (columns.partial_index("ix_alerts_unseen", "position", where=_UNSEEN),)
     position: int | None = columns.position()
     id: bytes = columns.identifier(unique=True)
     key: str = columns.text(unique=True)

@@ -1,7 +1,6 @@
 """Notices, seals and deliveries."""
 
 from sqlalchemy import Index
-from sqlalchemy import text as condition
 from sqlmodel import SQLModel
 
 from service.store.tables import columns
@@ -14,14 +13,13 @@ class NoticeRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_notices_incident_id_customer_id_sequence", "incident_id", "customer_id", "sequence"),
         # One notice per incident, customer and sequence; the number of a withdrawn draft is used again.
-        Index(
+        columns.partial_index(
             "uq_notices_standing",
             "incident_id",
             "customer_id",
             "sequence",
             unique=True,
-            sqlite_where=condition("state <> 'withdrawn'"),
-            postgresql_where=condition("state <> 'withdrawn'"),
+            where="state <> 'withdrawn'",
         ),
         Index("ix_notices_customer_id_position", "customer_id", "position"),
         Index("ix_notices_state_position", "state", "position"),
@@ -140,26 +138,23 @@ class DeliveryRow(SQLModel, table=True):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        Index(
+        columns.partial_index(
             "ix_deliveries_queued_due_at",
             "due_at",
             "turn",
             "position",
-            sqlite_where=condition("state = 'queued'"),
-            postgresql_where=condition("state = 'queued'"),
+            where="state = 'queued'",
         ),
-        Index(
+        columns.partial_index(
             "ix_deliveries_troubled_due_at",
             "due_at",
             "position",
-            sqlite_where=condition("last_error IS NOT NULL"),
-            postgresql_where=condition("last_error IS NOT NULL"),
+            where="last_error IS NOT NULL",
         ),
-        Index(
+        columns.partial_index(
             "ix_deliveries_too_large_notice_id",
             "notice_id",
-            sqlite_where=condition("too_large_at IS NOT NULL"),
-            postgresql_where=condition("too_large_at IS NOT NULL"),
+            where="too_large_at IS NOT NULL",
         ),
     )
     position: int | None = columns.position()

@@ -3,13 +3,13 @@
 One column per field of the domain's record, with its name.
 """
 
-from sqlalchemy import Index, text
+from sqlalchemy import Index
 from sqlmodel import SQLModel
 
 from service.store.tables import columns
 
-_OPEN = text("state = 'open'")
-_WATCHED = text("next_look_at IS NOT NULL")
+_OPEN = "state = 'open'"
+_WATCHED = "next_look_at IS NOT NULL"
 
 
 class WebhookEndpointRow(SQLModel, table=True):
@@ -77,11 +77,10 @@ class QuestionRow(SQLModel, table=True):
 
     __tablename__ = "questions"
     __table_args__ = (
-        Index(
+        columns.partial_index(
             "ix_questions_unanswered_position",
             "position",
-            sqlite_where=text("answered_at IS NULL"),
-            postgresql_where=text("answered_at IS NULL"),
+            where="answered_at IS NULL",
         ),
     )
     position: int | None = columns.position()
@@ -132,9 +131,7 @@ class EscalationRow(SQLModel, table=True):
     """``notifications.delivery.escalation.Escalation``."""
 
     __tablename__ = "escalations"
-    __table_args__ = (
-        Index("ix_escalations_next_look_at", "next_look_at", sqlite_where=_WATCHED, postgresql_where=_WATCHED),
-    )
+    __table_args__ = (columns.partial_index("ix_escalations_next_look_at", "next_look_at", where=_WATCHED),)
     notice_id: bytes = columns.identifier("notices.id", primary_key=True)
     customer_id: bytes = columns.identifier("customers.id")
     due_at: int = columns.integer()
@@ -148,7 +145,7 @@ class CallTaskRow(SQLModel, table=True):
 
     __tablename__ = "call_tasks"
     __table_args__ = (
-        Index("uq_call_tasks_open", "notice_id", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        columns.partial_index("uq_call_tasks_open", "notice_id", unique=True, where=_OPEN),
         Index("ix_call_tasks_notice_id", "notice_id"),
         Index("ix_call_tasks_state_position", "state", "position"),
     )

@@ -29,7 +29,7 @@ from notifications.errors import (
 )
 from service.auth.authentication import CsrfError
 from service.auth.rate_limits import TooManyRequestsError
-from service.auth.route_guard import ForbiddenError, UnauthenticatedError
+from service.auth.refusals import ForbiddenError, UnauthenticatedError
 
 _log = structlog.get_logger(__name__)
 

@@ -1,28 +1,18 @@
 """Health, without sign-in: whether the service works and which part fails; no content."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from notifications.time_zones import IANA_VERSION
 from service.auth.authentication import Authenticator
 from service.auth.permissions import Permission
 from service.auth.route_guard import open_to_strangers
+from service.ports.health import Probe
+from service.web.liveness import PATH, HealthOut, alive
 
 router = APIRouter(tags=["health"], dependencies=[Depends(open_to_strangers)])
-
-#: name of a part -> why it is not ready, or None
-Probe = Callable[[], str | None]
-
-
-class HealthOut(BaseModel):
-    """The process answers."""
-
-    status: str
-    #: release of the IANA time zones in use, such as 2026f
-    time_zones: str
 
 
 class ReadinessOut(BaseModel):
@@ -32,10 +22,10 @@ class ReadinessOut(BaseModel):
     parts: dict[str, str]
 
 
-@router.get("/healthz", response_model=HealthOut, summary="The process answers")
+@router.get(PATH, response_model=HealthOut, summary="The process answers")
 async def healthz() -> Response:
     """Return 200 while the process can answer."""
-    return Response(HealthOut(status="ok", time_zones=IANA_VERSION).model_dump_json(), media_type="application/json")
+    return alive()
 
 
 @router.get(

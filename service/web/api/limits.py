@@ -3,7 +3,7 @@
 import re
 from itertools import accumulate
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,17 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from notifications.use_cases.announcements.letters import SLIP_MAX_BYTES
 from service.auth.authentication import Authenticator
 from service.auth.rate_limits import TooManyRequestsError
-from service.auth.route_guard import UnauthenticatedError
+from service.auth.refusals import UnauthenticatedError
 from service.web.api.errors import status_problem, too_many_problem, unauthenticated_problem
+from service.web.security_headers import with_security_headers
 
-_SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-}
 #: How many bytes of a too large body are read and dropped before the connection is closed.
 _MAX_DRAINED_BYTES = 64 * 1024 * 1024
 #: Largest body without a valid credential: the forms of the sign-in, and of links that carry their own secret.
@@ -70,13 +63,7 @@ class RequestLimits:
             await self._app(scope, receive, send)
             return
 
-        async def guarded_send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
+        guarded_send = with_security_headers(send)
         if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self._app(scope, receive, guarded_send)
             return

@@ -1,7 +1,7 @@
 """The HTTP parts that routes share: permissions, entity tags, idempotency, cursors."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -10,44 +10,16 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from notifications.errors import Fault, IdempotencyMismatchError, InvalidInputError
-from notifications.ports import Clock, Identifiers, StoredResponse, WebhookChannel
+from notifications.ports import StoredResponse
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.incidents.customer_decider import Agreements
-from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
-from notifications.wording.statements import Statement
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
-from service.crypto.secret_box import SecretBox
-from service.key_rotation.keeper import KeyKeeper
-from service.monitoring.metrics import Metrics
-from service.ports.store import AccessStore, AccessTransaction
-from service.settings import Settings
+from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.errors import HttpProblemError
 
 #: Longest accepted Idempotency-Key.
 _IDEMPOTENCY_KEY_CHARACTERS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class ApiContext:
-    """The parts of the service that routes need; built in ``service.bootstrap.server``."""
-
-    unit_of_work: AccessStore
-    clock: Clock
-    identifiers: Identifiers
-    agreements: Agreements
-    #: prepared statements that an analyst can fill in
-    statements: Sequence[Statement]
-    sealing: SealingDependencies
-    #: language of free text that is stated without one
-    default_language: str
-    keys: KeyKeeper
-    settings: Settings
-    metrics: Metrics
-    #: encrypts and decrypts the secrets of webhooks
-    secret_box: SecretBox
-    #: posts to the systems of customers
-    webhook: WebhookChannel | None = None
 
 
 async def api_context(request: Request) -> ApiContext:

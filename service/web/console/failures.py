@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from notifications.errors import GreffierError, InvalidInputError
 from service.auth.authentication import CsrfError
 from service.auth.rate_limits import TooManyRequestsError
-from service.auth.route_guard import ForbiddenError, UnauthenticatedError
+from service.auth.refusals import ForbiddenError, UnauthenticatedError
 from service.auth.sign_in.sign_in import SignInAgainError
 from service.web.api.errors import PROBLEMS, path_to_log
 from service.web.console.catalogues import has_text

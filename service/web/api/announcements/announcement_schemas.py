@@ -20,11 +20,9 @@ from notifications.incident import (
 )
 from notifications.notice import Notice, NoticeState
 from notifications.ports import AnnouncedCustomer, Consent, Transaction
+from service.web.api.context import ApiContext
 from service.web.api.fields import Code, LineText, Moment, Out, ProseText, Schema, localized
 from service.web.api.notices.notice_schemas import NoticeOut, notice_out
-from service.web.api.requests import (
-    ApiContext,
-)
 
 _EXAMPLE: JsonDict = {
     "kind": "planned_work",

@@ -16,11 +16,13 @@ from notifications.use_cases.evidence.bundle_evidence import BundleRequest, plan
 from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.auth.caller import customer_scope
 from service.auth.permissions import Permission
-from service.auth.route_guard import Access, ForbiddenError
+from service.auth.refusals import ForbiddenError
+from service.auth.route_guard import Access
 from service.auth.scope.transaction import within
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.fields import Language, Moment
-from service.web.api.requests import ApiContext, Context, MayReadLog, MayReadTrail
+from service.web.api.requests import Context, MayReadLog, MayReadTrail
 from service.web.api.schemas import api_router
 
 ResultT = TypeVar("ResultT")

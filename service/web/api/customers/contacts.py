@@ -19,10 +19,10 @@ from service.auth.sign_in.links import new_link_secret
 from service.customers.address_confirmation import send_address_link
 from service.ports.sessions import Throttle
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.customers.customer_schemas import ContactIn, ContactList, ContactOut, contact_out
 from service.web.api.requests import (
     Answer,
-    ApiContext,
     Context,
     IdempotencyKey,
     IfMatch,

@@ -16,6 +16,7 @@ from notifications.use_cases.customers.manage_customers import choose_profile, v
 from notifications.use_cases.incidents.dry_run import ProfileDryRun, dry_run_profile
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
+from service.web.api.context import ApiContext
 from service.web.api.customers.customer_schemas import (
     ProfileDifferenceOut,
     ProfileDryRunOut,
@@ -28,7 +29,6 @@ from service.web.api.customers.customer_schemas import (
 from service.web.api.incidents.assessment_schemas import decision_out
 from service.web.api.requests import (
     Answer,
-    ApiContext,
     Context,
     IdempotencyKey,
     MayChangeProfiles,

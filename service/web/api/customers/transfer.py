@@ -14,7 +14,7 @@ from notifications.ports import Page
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.import_customers import ImportReport, ImportUndoneError, LineOutcome
 from service.auth.permissions import Permission
-from service.auth.route_guard import ForbiddenError
+from service.auth.refusals import ForbiddenError
 from service.ports.store import AccessTransaction
 from service.web.api.customers.customer_csv import parse_customers
 from service.web.api.customers.customer_transfer import MAX_FAULTS, Transfer, export_customers, verify_no_faults

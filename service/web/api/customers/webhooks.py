@@ -30,10 +30,10 @@ from notifications.use_cases.notices.replay_notice import replay_notice
 from service.auth.route_guard import Access
 from service.channels.webhook_https import seal_secret
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.fields import Line, Moment, Out, Schema
 from service.web.api.requests import (
     Answer,
-    ApiContext,
     Context,
     IdempotencyKey,
     IfMatch,

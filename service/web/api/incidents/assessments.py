@@ -17,6 +17,7 @@ from notifications.ports import Page, Transaction
 from notifications.use_cases.incidents.dry_run import Foresight, IncidentDryRun, dry_run_incident, foresee_incident
 from notifications.use_cases.incidents.other_agreements import other_classifications
 from service.auth.route_guard import Access
+from service.web.api.context import ApiContext
 from service.web.api.fields import Moment, Out
 from service.web.api.incidents.assessment_schemas import (
     ClassificationOut,
@@ -30,7 +31,6 @@ from service.web.api.incidents.incident_schemas import DeclarationIn
 from service.web.api.incidents.incidents import Patch, patched_facts
 from service.web.api.requests import (
     FIRST_ITEMS,
-    ApiContext,
     Context,
     Cursor,
     IdempotencyKey,

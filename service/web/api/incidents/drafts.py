@@ -15,10 +15,10 @@ from service.drafts.drafts import DraftContent, content_of, discard_draft, draft
 from service.drafts.expiry import KEPT_FOR
 from service.ports.drafts import Draft, DraftKind
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.fields import Moment, Out, Schema
 from service.web.api.requests import (
     Answer,
-    ApiContext,
     Context,
     IdempotencyKey,
     IfMatch,

@@ -17,6 +17,7 @@ from notifications.use_cases.duties.record_duties import (
     record_submission,
     save_draft,
 )
+from service.web.api.context import ApiContext
 from service.web.api.fields import Language
 from service.web.api.incidents.provider_duty_schemas import (
     AssessmentIn,
@@ -36,7 +37,6 @@ from service.web.api.incidents.provider_duty_schemas import (
 )
 from service.web.api.requests import (
     Answer,
-    ApiContext,
     Context,
     IdempotencyKey,
     IfMatch,

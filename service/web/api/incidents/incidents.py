@@ -15,6 +15,7 @@ from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.change_incident import change_facts, close_incident, reopen_incident
 from notifications.use_cases.incidents.record_incident import IncidentResult, record_incident
+from service.web.api.context import ApiContext
 from service.web.api.fields import Out
 from service.web.api.incidents.assessment_schemas import (
     classification_out,
@@ -39,7 +40,6 @@ from service.web.api.incidents.incident_schemas import (
 )
 from service.web.api.requests import (
     Answer,
-    ApiContext,
     Context,
     Cursor,
     IdempotencyKey,

@@ -13,8 +13,9 @@ from notifications.ports import Transaction
 from notifications.use_cases.notices.make_pdf import make_pdf
 from service.auth.route_guard import Access
 from service.delivery.acknowledgements import record_opening
+from service.web.api.context import ApiContext
 from service.web.api.fields import Language
-from service.web.api.requests import ApiContext, Context, MayReadNotices
+from service.web.api.requests import Context, MayReadNotices
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/notices", tags=["notices"])

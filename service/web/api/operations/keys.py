@@ -13,17 +13,9 @@ from service.crypto.key_states import KeyState
 from service.key_rotation.rotation import KeyRotation
 from service.key_rotation.staging import PreparedRotation
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.fields import Moment, Out
-from service.web.api.requests import (
-    Answer,
-    ApiContext,
-    Context,
-    IdempotencyKey,
-    MayChangeKeys,
-    MayReadKeys,
-    change,
-    json_response,
-)
+from service.web.api.requests import Answer, Context, IdempotencyKey, MayChangeKeys, MayReadKeys, change, json_response
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/keys", tags=["keys"])

@@ -15,7 +15,7 @@ from service.reports.shown_report import ReportState, ShownReport
 from service.reports.signed_pdf import signed_pdf
 from service.reports.tables import tables_of
 from service.reports.wording import about_lines, table_words
-from service.web.api.requests import ApiContext
+from service.web.api.context import ApiContext
 from service.web.api.spreadsheets import line_of
 
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

@@ -11,9 +11,10 @@ from notifications.reporting.corrections import Correction
 from service.auth.route_guard import Access
 from service.reports.finding import find_report
 from service.reports.shown_report import ReportState, ShownReport
+from service.web.api.context import ApiContext
 from service.web.api.fields import Language, Moment, Out
 from service.web.api.reports.report_files import csv_of, json_of, pdf_of, verify_kind, wanted_customer, xlsx_of
-from service.web.api.requests import ApiContext, Context, MayReadReports, json_response
+from service.web.api.requests import Context, MayReadReports, json_response
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/reports", tags=["reports"])

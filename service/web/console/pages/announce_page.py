@@ -16,7 +16,8 @@ from service.auth.route_guard import Access, Requires
 from service.drafts.drafts import DraftContent, close_declared, content_of
 from service.ports.drafts import DraftKind
 from service.ports.store import AccessTransaction
-from service.web.api.requests import ApiContext, Context
+from service.web.api.context import ApiContext
+from service.web.api.requests import Context
 from service.web.console.draft_listing import FORM_PATHS
 from service.web.console.facts_form import Fields, fields_of
 from service.web.console.failures import PageRoute

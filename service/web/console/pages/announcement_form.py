@@ -12,7 +12,7 @@ from notifications.incident import LANGUAGES, Incident
 from notifications.use_cases.incidents.customer_decider import Agreements
 from service.auth.route_guard import Access
 from service.web.api.announcements.announcement_schemas import AnnouncementIn
-from service.web.api.requests import ApiContext
+from service.web.api.context import ApiContext
 from service.web.console.catalogues import has_text, text
 from service.web.console.facts_form import Fields
 from service.web.console.forms import Form, stated

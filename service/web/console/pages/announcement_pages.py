@@ -39,8 +39,9 @@ from service.monitoring.notice_findings import override_finding
 from service.ports.drafts import DraftKind
 from service.ports.store import AccessTransaction
 from service.web.api.announcements.announcement_schemas import AnnouncementInFull, announcement_in_full
+from service.web.api.context import ApiContext
 from service.web.api.notices.notices import log_overrides
-from service.web.api.requests import ApiContext, Context, Cursor
+from service.web.api.requests import Context, Cursor
 from service.web.console.draft_listing import drafts_for
 from service.web.console.facts_form import fields_of
 from service.web.console.failures import PageRoute

@@ -20,6 +20,7 @@ from notifications.use_cases.customers.customer_entries import ContactDraft
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.customers.contacts import (
     added_contact,
     asked_again,
@@ -28,7 +29,7 @@ from service.web.api.customers.contacts import (
     stated_contact,
 )
 from service.web.api.customers.customer_schemas import ContactIn, ContactOut, contact_out
-from service.web.api.requests import ApiContext, Context
+from service.web.api.requests import Context
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, see_other, stated, write_once
 from service.web.console.rendering import page

@@ -15,7 +15,8 @@ from notifications.use_cases.duties.state_legal_profile import state_legal_profi
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
-from service.web.api.requests import ApiContext, Context
+from service.web.api.context import ApiContext
+from service.web.api.requests import Context
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, see_other, stated_version
 from service.web.console.rendering import page, reader_language

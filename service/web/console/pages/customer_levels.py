@@ -23,9 +23,10 @@ from notifications.use_cases.customers.manage_customers import choose_profile
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.customers.customer_schemas import ChoiceIn, ProfileDryRunOut, ProfileIn, choices, profile_out
 from service.web.api.customers.profiles import profile_dry_run
-from service.web.api.requests import ApiContext, Context
+from service.web.api.requests import Context
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, see_other, stated
 from service.web.console.rendering import page, reader_language

@@ -23,7 +23,8 @@ from service.auth.route_guard import Access, Requires
 from service.drafts.drafts import DraftContent, close_declared, content_of, open_draft
 from service.ports.drafts import Draft, DraftKind
 from service.ports.store import AccessTransaction
-from service.web.api.requests import ApiContext, Context
+from service.web.api.context import ApiContext
+from service.web.api.requests import Context
 from service.web.console.confirmed import Confirmed
 from service.web.console.consequence import Consequence, classified, foreseen
 from service.web.console.facts_checks import FactsRefusedError, stated_facts, usable_facts, worded_faults

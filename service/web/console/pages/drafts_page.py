@@ -17,7 +17,8 @@ from service.auth.route_guard import Access, Requires
 from service.drafts.drafts import discard_draft, require_draft
 from service.ports.drafts import DraftKind
 from service.ports.store import AccessTransaction
-from service.web.api.requests import ApiContext, Context
+from service.web.api.context import ApiContext
+from service.web.api.requests import Context
 from service.web.console.draft_listing import FORM_PATHS, LIST_PATHS, drafts_for
 from service.web.console.failures import PageRoute
 from service.web.console.forms import form_of, see_other

@@ -25,7 +25,8 @@ from notifications.notice import Notice
 from notifications.notice.seal import SealedNotice, SealedRendering
 from notifications.ports import AnnouncedCustomer
 from service.auth.permissions import Permission
-from service.auth.route_guard import Access, ForbiddenError, Requires
+from service.auth.refusals import ForbiddenError
+from service.auth.route_guard import Access, Requires
 from service.delivery.acknowledgements import (
     AcknowledgementStatus,
     acknowledgement_status,
@@ -34,9 +35,10 @@ from service.delivery.acknowledgements import (
     record_opening,
 )
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.notices.notice_pdf import pdf_response
 from service.web.api.notices.questions import names_of
-from service.web.api.requests import ApiContext, Context
+from service.web.api.requests import Context
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form
 from service.web.console.listing import access_under, in_language

@@ -24,7 +24,8 @@ from notifications.use_cases.duties.record_own_submission import OwnSubmission, 
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
-from service.web.api.requests import ApiContext, Context
+from service.web.api.context import ApiContext
+from service.web.api.requests import Context
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, write_once
 from service.web.console.listing import access_under

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes
 
 from notifications.errors import InvalidInputError
 from service.audit_log.bundle_writer import read_anchors
-from service.web.api.requests import ApiContext
+from service.web.api.context import ApiContext
 
 
 @dataclass(frozen=True, slots=True)

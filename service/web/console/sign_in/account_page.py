@@ -12,7 +12,8 @@ from notifications.errors import GreffierError, InvalidInputError
 from notifications.time_zones import time_zone_names
 from service.auth.memberships import OwnMembership, own_memberships
 from service.auth.permissions import Permission
-from service.auth.route_guard import Access, ForbiddenError, Requires
+from service.auth.refusals import ForbiddenError
+from service.auth.route_guard import Access, Requires
 from service.auth.sign_in.own_credentials import OwnCredentials
 from service.auth.sign_in.sign_in import SignIn
 from service.ports.accounts import Account, Grant

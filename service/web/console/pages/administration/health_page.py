@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.time_zones import IANA_VERSION, is_old
+from service.ports.health import Probe
 from service.ports.store import AccessTransaction
-from service.web.api.health import Probe
 from service.web.api.operations.channels import channels_now, configured_channels
 from service.web.api.requests import Context, MayReadMetrics
 from service.web.console.catalogues import has_text

@@ -13,8 +13,9 @@ from service.auth.route_guard import Access
 from service.key_rotation.rotation import KeyRotation
 from service.key_rotation.staging import PreparedRotation
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.operations.keys import rotated_key
-from service.web.api.requests import ApiContext, Context, MayChangeKeys, MayReadKeys
+from service.web.api.requests import Context, MayChangeKeys, MayReadKeys
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, write_once
 from service.web.console.rendering import page

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from notifications.canonical_json import timestamp_text
 from notifications.incident import LANGUAGES, Incident
 from service.auth.permissions import Permission
-from service.auth.route_guard import Access, ForbiddenError, Requires
+from service.auth.refusals import ForbiddenError
+from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
 from service.web.console.failures import PageRoute
 from service.web.console.pages.audit.entry_query import (

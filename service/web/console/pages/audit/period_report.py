@@ -1,33 +1,36 @@
-"""The notification report on the incidents that were declared in a period, read from the log for a page.
+"""The notification report on the incidents and announcements that were declared in a period, read for a page.
 
 ``greffier audit`` reads the whole log. This module finds the declarations of the period and reads every entry of each
-incident, so the report has everything that the log contains about these incidents. It does not prove that there are no
-other incidents, and it does not compute the root again.
+incident and announcement, so the report has everything that the log contains about these. It does not prove that there
+are no others, and it does not compute the root again.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from notifications.audit.entry import parse_leaf
-from notifications.evidence.notification_report import NotificationReport
+from notifications.evidence.notification_report import NotificationReport, SubjectReport
 from notifications.evidence.notification_report_builder import ReportBuilder
+from notifications.incident import Incident
 from notifications.ports import EntryFilter, Page
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 
+_SUBJECTS = ("incident", "announcement")
 _ENTRIES_AT_ONCE = 1024
-#: Most incidents of one page, newest first; after so many entries no further incident is read.
+#: Most incidents, and most announcements, of one page, newest first; after so many entries no further one is read.
 _INCIDENTS_MAX = 50
 _ENTRIES_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodReport:
-    """The report on the incidents of a period, from the log."""
+    """The report on the incidents and announcements of a period, from the log."""
 
     findings: NotificationReport
-    #: number of older incidents of the period that are not in the report
+    #: number of older incidents and announcements of the period that are not in the report
     left_out: int
     #: size of the tree at its newest checkpoint
     tree_size: int
@@ -40,64 +43,76 @@ class PeriodReport:
 async def report_for_period(
     access: Access, starts_at: datetime, ends_at: datetime, wanted: str, ticket: str = ""
 ) -> PeriodReport:
-    """Return the report on the incidents declared from ``starts_at`` until before ``ends_at``, within the scope.
+    """Return the report on what was declared from ``starts_at`` until before ``ends_at``, within the scope.
 
     ``wanted`` is part of a customer's name; only lines of such customers are returned. ``ticket`` names one incident
-    instead of the period. The read of an auditor is logged before the function returns.
+    or announcement instead of the period. The read of an auditor is logged before the function returns.
 
     1. Find every declaration in the period.
-    2. Read every entry of each incident, newest incidents first, up to a limit.
+    2. Read every entry of each incident, then of each announcement, newest first, up to a limit.
     3. Add the names of the customers, and the times of erasures.
     """
     # 1.
     size = await access.store.read(lambda tx: tx.log.size())
     if ticket:
-        incident = await access.store.read(lambda tx: access.view(tx).incidents.by_ticket(ticket))
-        declared = [] if incident is None else [str(incident.id)]
+        found = await access.store.read(lambda tx: access.view(tx).incidents.by_ticket(ticket))
+        declared = {subject: [str(found.id)] for subject in _SUBJECTS if found and subject == _subject(found)}
     else:
-        declared = await _declared_within(access, starts_at, ends_at)
+        declared = {subject: await _declared_within(access, subject, starts_at, ends_at) for subject in _SUBJECTS}
     # 2.
     builder = ReportBuilder()
-    newest = declared[: -_INCIDENTS_MAX - 1 : -1]
-    begun = await access.store.read(lambda tx: _take_all(access.view(tx), builder, newest))
+    left_out = 0
+    for subject, identifiers in declared.items():
+        newest = identifiers[: -_INCIDENTS_MAX - 1 : -1]
+        begun = await access.store.read(
+            lambda tx, kind=subject, some=newest: _take_all(access.view(tx), builder, kind, some)  # type: ignore[misc]  # mypy knows no defaults of lambdas
+        )
+        left_out += len(identifiers) - begun
     # 3.
     findings = builder.findings(access.clock.now(), whole=False)
-    named = {line.customer for line in findings.lines}
+    named = {line.customer for line in (*findings.lines, *findings.announcements.lines)}
     customers = await access.store.read(lambda tx: _customers(access.view(tx), named))
-    findings = _of(findings, customers, wanted.strip().casefold())
-    erased = await _erased(access, {line.customer for line in findings.lines} - customers.keys())
+    part = wanted.strip().casefold()
+    announcements = _of(findings.announcements, customers, part)
+    findings = replace(_of(findings, customers, part), announcements=announcements)
+    shown = {line.customer for line in (*findings.lines, *announcements.lines)}
+    erased = await _erased(access, shown - customers.keys())
     await access.trace()
-    return PeriodReport(findings, len(declared) - begun, size, customers, erased)
+    return PeriodReport(findings, left_out, size, customers, erased)
 
 
-async def _declared_within(access: Access, starts_at: datetime, ends_at: datetime) -> list[str]:
-    """Return the incidents declared in the period, in the order of the log."""
-    wanted = EntryFilter("incident.declared", starts_at=starts_at, ends_at=ends_at)
+def _subject(found: Incident) -> str:
+    return "incident" if found.facts.announcement is None else "announcement"
+
+
+async def _declared_within(access: Access, subject: str, starts_at: datetime, ends_at: datetime) -> list[str]:
+    """Return the incidents or announcements declared in the period, in the order of the log."""
+    wanted = EntryFilter(f"{subject}.declared", starts_at=starts_at, ends_at=ends_at)
     found: list[str] = []
     cursor = None
     while True:
         page = Page(_ENTRIES_AT_ONCE, cursor)
         entries, cursor = await access.store.read(lambda tx, part=page: access.view(tx).audit.matching(wanted, part))  # type: ignore[misc]  # mypy knows no defaults of lambdas
-        found += [parse_leaf(entry.leaf).subjects["incident"] for entry in entries]
+        found += [parse_leaf(entry.leaf).subjects[subject] for entry in entries]
         if cursor is None:
             return found
 
 
-def _take_all(tx: AccessTransaction, builder: ReportBuilder, incidents: Sequence[str]) -> int:
-    """Give every entry of incidents to the builder, up to a limit; returns the number of incidents that were read."""
+def _take_all(tx: AccessTransaction, builder: ReportBuilder, subject: str, identifiers: Sequence[str]) -> int:
+    """Give every entry of incidents or announcements to the builder, up to a limit; returns how many were read."""
     read = 0
-    for begun, incident in enumerate(incidents):
+    for begun, identifier in enumerate(identifiers):
         if read >= _ENTRIES_MAX:
             return begun
         cursor = None
         while True:
-            found, cursor = tx.audit.about("incident", incident, Page(_ENTRIES_AT_ONCE, cursor))
+            found, cursor = tx.audit.about(subject, identifier, Page(_ENTRIES_AT_ONCE, cursor))
             for entry in found:
                 builder.take(entry.index, parse_leaf(entry.leaf))
             read += len(found)
             if cursor is None:
                 break
-    return len(incidents)
+    return len(identifiers)
 
 
 def _customers(tx: AccessTransaction, pseudonyms: set[str]) -> dict[str, tuple[str, str]]:
@@ -105,7 +120,10 @@ def _customers(tx: AccessTransaction, pseudonyms: set[str]) -> dict[str, tuple[s
     return {name: (str(item.id), item.name) for name, item in tx.customers.by_pseudonyms(pseudonyms).items()}
 
 
-def _of(findings: NotificationReport, customers: Mapping[str, tuple[str, str]], wanted: str) -> NotificationReport:
+_Report = TypeVar("_Report", bound=SubjectReport)
+
+
+def _of(findings: _Report, customers: Mapping[str, tuple[str, str]], wanted: str) -> _Report:
     """Return the findings on customers whose name contains ``wanted``; all findings if it is empty."""
 
     def meant(pseudonym: str) -> bool:

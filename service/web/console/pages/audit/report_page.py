@@ -1,4 +1,4 @@
-"""The page of the notification report: the lists for an auditor first, then every incident of a period.
+"""The page of the notification report: the lists for an auditor first, then every incident; then the announcements.
 
 The charts show how long the notices took after awareness, and how many were in time, by month of awareness.
 """
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from notifications.evidence.notification_report import NotificationReport, OverrideKind, ReportLine, ReportStatus
+from notifications.evidence.notification_report import OverrideKind, ReportLine, ReportStatus, SubjectReport
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.web.console.failures import PageRoute
@@ -38,9 +38,9 @@ async def audit_page(
     customer: str = "",
     ticket: str = "",
 ) -> Response:
-    """Show the report on the incidents declared in a period of UTC days, or on one incident, or on customers.
+    """Show the report on what was declared in a period of UTC days, or on one ticket, or on customers.
 
-    ``customer`` is a part of their name. ``ticket`` names one incident, of any period.
+    ``customer`` is a part of their name. ``ticket`` names one incident or announcement, of any period.
     """
     today = access.clock.now().astimezone(UTC).date()
     begins, ends = day_of(first), day_of(last)
@@ -67,27 +67,36 @@ async def audit_page(
 
 def _shown(made: PeriodReport, *, filtered: bool) -> dict[str, Any]:
     found = made.findings
-    by_incident: dict[str, list[ReportLine]] = {}
-    for line in found.lines:
-        by_incident.setdefault(line.incident, []).append(line)
-    incidents = sorted(
-        (item for item in found.incidents if item.incident in by_incident or not filtered),
-        key=lambda item: item.declared_index or 0,
-        reverse=True,
-    )
+    both = (*found.incidents, *found.announcements.incidents)
     return {
         "report": made,
-        "tickets": {item.incident: item.ticket or item.incident for item in found.incidents},
-        "first_lists": [(status, found.with_status(status)) for status in _FIRST],
-        "overrides": [item for item in found.overrides if item.kind is not OverrideKind.ONE_PERSON],
-        "alone": [item for item in found.overrides if item.kind is OverrideKind.ONE_PERSON],
-        "lacking": [] if filtered else [item for item in incidents if item.lacking],
-        "incidents": [(item, by_incident.get(item.incident, [])) for item in incidents],
-        "counts": _counts(found),
+        "tickets": {item.incident: item.ticket or item.incident for item in both},
+        "incidents": _part(found, filtered=filtered),
+        "announcements": _part(found.announcements, filtered=filtered),
         "charts": charts_of(found),
     }
 
 
-def _counts(found: NotificationReport) -> list[tuple[ReportStatus, int]]:
+def _part(found: SubjectReport, *, filtered: bool) -> dict[str, Any]:
+    """Return what the page shows of incidents, or of announcements."""
+    by_subject: dict[str, list[ReportLine]] = {}
+    for line in found.lines:
+        by_subject.setdefault(line.incident, []).append(line)
+    declared = sorted(
+        (item for item in found.incidents if item.incident in by_subject or not filtered),
+        key=lambda item: item.declared_index or 0,
+        reverse=True,
+    )
+    return {
+        "first_lists": [(status, found.with_status(status)) for status in _FIRST],
+        "overrides": [item for item in found.overrides if item.kind is not OverrideKind.ONE_PERSON],
+        "alone": [item for item in found.overrides if item.kind is OverrideKind.ONE_PERSON],
+        "lacking": [] if filtered else [item for item in declared if item.lacking],
+        "declared": [(item, by_subject.get(item.incident, [])) for item in declared],
+        "counts": _counts(found),
+    }
+
+
+def _counts(found: SubjectReport) -> list[tuple[ReportStatus, int]]:
     counted = [(status, len(found.with_status(status))) for status in ReportStatus]
     return [(status, count) for status, count in counted if count]

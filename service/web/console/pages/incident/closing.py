@@ -16,8 +16,8 @@ from notifications.use_cases.incidents.apply_facts import public_fact_id
 from notifications.use_cases.incidents.change_incident import change_facts, close_incident, reopen_incident
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.incidents.incidents import patched_facts
-from service.web.api.requests import ApiContext
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, stated_version, write_once
 from service.web.console.moments import CLOCKS_CHANGED, MomentError, local_text, offered_zones, parse_moment

@@ -15,7 +15,7 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.change_incident import change_facts
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
-from service.web.api.requests import ApiContext
+from service.web.api.context import ApiContext
 from service.web.console.confirmed import Confirmed
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, stated_version, write_once

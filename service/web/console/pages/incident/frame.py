@@ -14,10 +14,11 @@ from notifications.incident import Incident
 from notifications.notice import Notice, NoticeState
 from notifications.ports import StoredDecision
 from service.auth.permissions import Permission
-from service.auth.route_guard import Access, ForbiddenError, Requires
+from service.auth.refusals import ForbiddenError
+from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.incidents.people import people_of
-from service.web.api.requests import ApiContext
 from service.web.console.catalogues import has_text
 from service.web.console.forms import Form
 from service.web.console.listing import access_under, in_language

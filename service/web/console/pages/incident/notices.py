@@ -30,9 +30,9 @@ from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import override_finding
 from service.ports.notice_lists import NoticeFilter
 from service.ports.store import AccessTransaction
+from service.web.api.context import ApiContext
 from service.web.api.notices.notice_schemas import OverrideIn
 from service.web.api.notices.notices import log_overrides
-from service.web.api.requests import ApiContext
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, stated_number, stated_version, write_once
 from service.web.console.pages.incident.frame import (

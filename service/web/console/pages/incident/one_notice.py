@@ -22,7 +22,7 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.monitoring.notice_findings import override_finding
 from service.ports.store import AccessTransaction
-from service.web.api.requests import ApiContext
+from service.web.api.context import ApiContext
 from service.web.console.failures import PageRoute
 from service.web.console.forms import form_of, new_form_id, see_other, stated_version
 from service.web.console.pages.incident.differences import Piece, line_differences

@@ -22,7 +22,7 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.ports.notice_lists import NoticeFilter
 from service.ports.store import AccessTransaction
-from service.web.api.requests import ApiContext
+from service.web.api.context import ApiContext
 from service.web.console.failures import PageRoute
 from service.web.console.forms import see_other
 from service.web.console.pages.incident.fact_words import FactWords
