@@ -204,6 +204,23 @@ async def test_a_slip_that_was_misread_is_corrected_until_the_days_begin_also_af
     assert "overdue" in overdue.json()["errors"][0]["reason"]
 
 
+async def test_no_day_is_recorded_by_which_a_customer_would_be_erased_at_once(turned):
+    running, api, clock = turned
+    customer, notice, letter = await posted(running, api, clock, "Leaving", "by_letter", planned=22)
+    await ok(order(api, customer, notice))
+    clock.turn(days=31)
+    late = await said(api, letter, "handed_over", day(clock.now() - timedelta(days=30)))
+    assert late.status_code == 422
+    (fault,) = late.json()["errors"]
+    assert fault["field"] == "outcome_on"
+    assert "withdraw the order" in fault["reason"]
+    await running.parts.erasing.look()
+    assert (await ok(api.get(f"/customers/{customer['id']}/erasure")))["noticed_at"] is None
+    # A day of this month is taken, and so is the old one once nothing waits for it.
+    await ok(api.post(f"/customers/{customer['id']}/erasure/withdraw", json={"reason": "R"}))
+    await ok(said(api, letter, "handed_over", day(clock.now() - timedelta(days=30))))
+
+
 async def test_bad_input_is_named(running, api):
     terms = {"agreement_id": "secnumcloud_2026", "effective_at": "2026-05-01T00:00:00+02:00"}
     await scenario.customer(api, "Valmont", agreement=terms)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID
 
+from notifications.customer.erasure import begin_of_day
 from notifications.errors import Fault, InvalidInputError, StateConflictError, VersionMismatchError
 from notifications.notice import Notice
 from notifications.ports import ErasureTransaction, LetterOutcome, LetterState, LetterTask, Transaction
@@ -123,14 +124,16 @@ def record_outcome(
 
     ``outcome_on``: the day of the hand-over, or, of a letter that was returned, of its first presentation. A letter
     that was handed over counts as served. One that was returned does only if the agreement says so. A closed task takes
-    it too. Raises NotFoundError, VersionMismatchError, InvalidInputError, and StateConflictError without a slip, or if
-    the days of an erasure have begun by it.
+    it too. Raises NotFoundError, VersionMismatchError, InvalidInputError, also for a day so long ago that an erasure
+    that waits for this letter would be overdue, and StateConflictError without a slip, or if the days of an erasure
+    have begun by it.
     """
     task = _at_version(tx, task_id, expected_version)
     if task.slip_sha256 is None or task.posted_on is None:
         raise StateConflictError("attach the return slip first: it is the evidence of what it says")
     order = tx.erasures.order(task.customer_id)
-    if order is not None and order.notice_id == task.notice_id and order.noticed_at is not None:
+    waits = order is not None and order.notice_id == task.notice_id
+    if order is not None and waits and order.noticed_at is not None:
         raise StateConflictError("the days of an erasure have begun by this letter: withdraw the order first")
     customer, notice = tx.customers.require(task.customer_id), tx.notices.require(task.notice_id)
     if outcome_on > local_day(act.now, customer.time_zone):
@@ -142,6 +145,12 @@ def record_outcome(
         raise LookupError(f"letter task {task_id} is about no announcement")
     _, kind = announced_terms(customer_case(tx, customer), facts, facts.announcement, agreements)
     is_served = outcome is LetterOutcome.HANDED_OVER or kind.served_at_first_presentation
+    if order is not None and waits and is_served:
+        begun = replace(order, noticed_at=begin_of_day(outcome_on, customer.time_zone)).window(customer.time_zone)
+        # An erasure cannot be undone. Days that are all over leave nobody time to see that the day was misread.
+        if begun is not None and begun.due_at <= act.now:
+            reason = "is so long ago that the erasure would be overdue: withdraw the order first, then record it"
+            raise InvalidInputError(Fault("outcome_on", reason))
     recorded = replace(
         task,
         outcome=outcome.value,
