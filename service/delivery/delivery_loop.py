@@ -190,9 +190,10 @@ class DeliveryLoop:
             self._destinations.end(channel, destination, None if made is None else made.outcome, self._clock.now())
         if made is None:
             _log.warning("delivery.waited_too_long", delivery_id=str(due.delivery.id))
-            # This same worker may lease it again before this task has ended.
-            self._given_back.add(due.delivery.id)
             await self._give_back([due.delivery.id])
+            # This same worker may lease it again before this task has ended; before the lease was given back, it must
+            # not: what would be given back is the new lease.
+            self._given_back.add(due.delivery.id)
             return
         self.wake.set()
         delivery, _ = await self._recorder.record(due, made)

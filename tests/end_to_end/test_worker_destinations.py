@@ -187,3 +187,51 @@ async def test_what_waited_for_half_of_its_lease_is_not_begun(data_folder, servi
             await smtp.until(lambda: len(smtp.messages) == 2)
             assert "delivery.waited_too_long" in service_log.getvalue()
             assert sorted(message.recipient for message in smtp.messages) == ["a@one.example", "b@one.example"]
+
+
+async def test_a_clock_that_jumps_while_a_lease_is_given_back_sends_no_mail_twice(data_folder, monkeypatch):
+    """The mail is leased again before and after its old lease is given back, as it happens under load."""
+    clock = SteppedClock()
+    async with SmtpServer(hold=asyncio.Event()) as smtp:
+        settings = {"clock": clock, "mail__port": smtp.port, "mail__connections": 2}
+        async with opened(data_folder, **settings) as (running, api):
+            addresses = [f"{name}@one.example" for name in "abc"]
+            made = await customer(api, contacts=[(address, "en") for address in addresses])
+            (notice,) = await served(api, made)
+            delivery = running.parts.worker.delivery
+            give_back, given_back = delivery._give_back, asyncio.Event()
+
+            async def beset(delivery_ids):
+                under_way = {item.delivery.id for item in delivery._in_flight.values()}
+                first = not beset.begun and set(delivery_ids) <= under_way
+                beset.begun = beset.begun or first
+                if first:
+                    await delivery.deliver_due()
+                await give_back(delivery_ids)
+                if first:
+                    await delivery.deliver_due()
+                    given_back.set()
+
+            beset.begun = False
+
+            await smtp.until(lambda: len(smtp.lines("DATA")) == 2)
+
+            async def waiting():
+                return delivery._sending[ChannelKind.EMAIL] == 3
+
+            await until(running, waiting)
+            monkeypatch.setattr(delivery, "_give_back", beset)
+            clock.step(timedelta(hours=1))
+            smtp.hold.set()
+            async with asyncio.timeout(60):
+                await given_back.wait()
+            monkeypatch.undo()
+
+            async def sent():
+                # What is leased and not begun is leased again after its time.
+                clock.step(timedelta(minutes=10))
+                delivery.wake.set()
+                return all(item["state"] == "sent" for item in await delivered(api, notice)) and not delivery._in_flight
+
+            await until(running, sent)
+            assert sorted(message.recipient for message in smtp.messages) == addresses
