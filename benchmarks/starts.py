@@ -76,6 +76,7 @@ def _serving(tree: Path, data: Path, *, idle: bool = False) -> tuple[float, floa
         fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         if idle:
+            # What is measured is the memory of a service that nobody asks anything.
             time.sleep(_IDLE_SECONDS)
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
         resident = next(line for line in status.splitlines() if line.startswith("VmRSS:"))

@@ -1,7 +1,6 @@
 """Notices sealed together: few statements, the same bytes as one by one, and a fault of one concerns that one alone."""
 
 import shutil
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -20,13 +19,12 @@ from notifications.use_cases.notices.seal_notice import commit_seals
 from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from service.delivery.sealing_loop import SealingLoop
 from service.delivery.worker_settings import StopDeadline, WorkerSettings
-from service.store import open_store
 from service.store.sql.session import Session
 from service.system.logging import SystemIdentifiers
 from support.domain_facts import known_facts
 from support.instant_log import InstantLog
 from support.notice_samples import PROVIDER
-from support.opened_store import lent_address
+from support.opened_store import lent_address, opened_at
 from support.records import NOW, SALT, make_binding, make_contact, make_customer, make_profile
 from support.sealed_sample import SetClock
 from support.sqlite_file import new_database
@@ -119,19 +117,10 @@ class Sealing:
         return {name: seal for name, seal in found.items() if seal is not None and seal.log_proof is not None}
 
 
-@asynccontextmanager
-async def opened(path):
-    store = open_store(path)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def sealing(request, tmp_path):
     with lent_address(request.param, tmp_path) as where:
-        async with opened(where) as store:
+        async with opened_at(where) as store:
             yield Sealing(store)
 
 
@@ -153,12 +142,12 @@ async def test_all_are_sealed_proven_and_queued(sealing):
 
 async def test_a_notice_is_the_same_byte_for_byte_as_sealed_by_itself(tmp_path):
     first, second = new_database(tmp_path / "together.db"), tmp_path / "singly.db"
-    async with opened(first) as store:
+    async with opened_at(first) as store:
         ids = list((await Sealing(store).release(9)).values())
     shutil.copy(first, second)
     found = []
     for path, size in ((first, 16), (second, 1)):
-        async with opened(path) as store:
+        async with opened_at(path) as store:
             sealing = Sealing(store)
             sealing.authority.calls = 1
             for start in range(0, len(ids), size):
@@ -180,7 +169,7 @@ async def test_a_notice_more_costs_few_statements(tmp_path, monkeypatch):
         monkeypatch.setattr(Session, name, counting)
     read, taken = {}, {}
     for customers in (8, 16):
-        async with opened(new_database(tmp_path / f"{customers}.db")) as store:
+        async with opened_at(new_database(tmp_path / f"{customers}.db")) as store:
             sealing = Sealing(store)
             counted.clear()
             await sealing.release(customers)

@@ -1,7 +1,6 @@
 """Notices that share timestamps over checkpoints: few requests, nothing lost at any step, and every notice is dated."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -23,11 +22,11 @@ from notifications.use_cases.notices.sealing_dependencies import SealingDependen
 from service.audit_log.shared_timestamps import SharedTimestamps
 from service.delivery.sealing_loop import SealingLoop
 from service.delivery.worker_settings import StopDeadline, WorkerSettings
-from service.store import open_store
 from service.system.logging import SystemIdentifiers
 from support.domain_facts import known_facts
 from support.instant_log import InstantLog
 from support.notice_samples import PROVIDER
+from support.opened_store import opened_at
 from support.postgresql_server import postgresql_server
 from support.records import NOW, SALT, make_binding, make_contact, make_customer
 from support.sealed_sample import SetClock
@@ -121,19 +120,10 @@ def dated(seal):
     return True
 
 
-@asynccontextmanager
-async def opened(path):
-    store = open_store(path)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def provider(request, tmp_path):
     where = new_database(tmp_path / "store.db") if request.param == "sqlite" else postgresql_server().database()
-    async with opened(where) as store:
+    async with opened_at(where) as store:
         yield Provider(store, Ed25519PrivateKey.generate())
 
 

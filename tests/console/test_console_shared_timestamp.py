@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from test_console_notice_proof import PARTS, site_with_a_notice, verdict
+from test_console_notice_proof import PARTS, changed_at, site_with_a_notice, verdict
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -43,13 +43,7 @@ async def test_a_genuine_notice_is_said_to_be_and_the_page_says_how_to_check_it(
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("place", [0, 0.37, 0.62, -1])
 async def test_a_changed_byte_is_found_and_the_file_is_named(site, page, part, place):
-    def changed(content):
-        content = bytearray(content)
-        at = len(content) - 1 if place == -1 else int(len(content) * place)
-        content[at] ^= 1
-        return bytes(content)
-
-    await refused(site, page, part, changed)
+    await refused(site, page, part, changed_at(place))
 
 
 async def refused(site, page, part, change, path=None):

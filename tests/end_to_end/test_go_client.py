@@ -2,11 +2,9 @@
 
 import base64
 import hashlib
-import os
 import shutil
 import subprocess
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,10 +16,9 @@ from notifications.audit.note import COSIGNATURE_V1, verifier_key
 from notifications.audit.proof import format_proof
 from notifications.audit.tile_reading import tile_contents
 from notifications.audit.tiles import tile_path, tiles_of
+from support.go_program import built_go
 
-CLIENT = Path(__file__).parents[1] / "go" / "client.go"
 #: Where Debian's golang-golang-x-mod-dev puts sources.
-SOURCES = Path("/usr/share/gocode")
 SIZES = (0, 1, 2, 255, 256, 257, 65_535, 65_536, 65_537, 70_000)
 ORIGIN, WITNESS = "provider.example/log", "witness.example"
 LEAVES = [b"leaf %d" % number for number in range(SIZES[-1])]
@@ -30,15 +27,7 @@ LOG_KEY, WITNESS_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 3
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    """Build the client; without Go there is nothing to ask, and the installation of the tests is not whole."""
-    folder = tmp_path_factory.mktemp("go")
-    go = shutil.which("go")
-    assert go, "Go is not here: install golang-go and golang-golang-x-mod-dev, as .ci/run does"
-    environment = os.environ | {
-        "GO111MODULE": "off", "GOPATH": str(SOURCES), "GOCACHE": str(folder / "cache"), "CGO_ENABLED": "0",
-    }  # fmt: skip
-    subprocess.run([go, "build", "-o", folder / "client", CLIENT], env=environment, check=True, capture_output=True)
-    return folder / "client"
+    return built_go("client", tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,12 @@
 
 import asyncio
 import io
-import os
 import re
 import shutil
 import subprocess
 import zipfile
 from email import message_from_bytes
 from email.policy import default
-from pathlib import Path
 from uuid import UUID
 
 import httpx2
@@ -30,26 +28,18 @@ from service.cli.verify import load_trust, verify_command
 from service.settings import load_settings
 from support import scenario
 from support.announcements import announce, bound, released
+from support.go_program import built_go
 from support.postgresql_server import postgresql_server
 from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 CUSTOMERS = 6
 FILES = ("notice.json", "notice.json.p7s", "notice.json.tsr", "notice.tlog-proof")
-GO = Path(__file__).parents[1] / "go" / "notice.go"
-GO_SOURCES = Path("/usr/share/gocode")
 
 
 @pytest.fixture(scope="module")
 def go_client(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("go")
-    go = shutil.which("go")
-    assert go, "Go is not here: install golang-go and golang-golang-x-mod-dev, as .ci/run does"
-    environment = os.environ | {
-        "GO111MODULE": "off", "GOPATH": str(GO_SOURCES), "GOCACHE": str(folder / "cache"), "CGO_ENABLED": "0",
-    }  # fmt: skip
-    subprocess.run([go, "build", "-o", folder / "notice", GO], env=environment, check=True, capture_output=True)
-    return folder / "notice"
+    return built_go("notice", tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -19,6 +19,16 @@ def lent_address(kind, folder):
 
 
 @asynccontextmanager
+async def opened_at(address):
+    """Open the store at an address, its tables up to date, and close it at the end."""
+    store = open_store(address)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
 async def opened_store(kind, folder):
     """Open a store: ``memory``, ``sqlite`` in a folder, or ``postgresql``."""
     if kind == "memory":

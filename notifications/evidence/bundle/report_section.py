@@ -11,6 +11,7 @@ from notifications.evidence.bundle.report_statements import (
     customers_counted,
     entry_link,
     first_lists,
+    lines_table,
     span_text,
     stated,
     who_is,
@@ -45,12 +46,7 @@ def _incidents(words: Mapping[str, str], found: NotificationReport) -> Iterator[
     for item in found.incidents:
         yield from customers_counted(words, item)
     yield from first_lists(words, found)
-    heads = "".join(f"<th>{html.escape(words[name])}</th>" for name in _COLUMNS)
-    title = html.escape(words["account_lines"])
-    yield f"<h3>{title}</h3>\n<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n".encode()
-    for line in found.lines:
-        yield _row(words, line)
-    yield b"</tbody>\n</table>\n"
+    yield from lines_table(words, _COLUMNS, (_row(words, line) for line in found.lines))
 
 
 def _row(words: Mapping[str, str], line: ReportLine) -> bytes:

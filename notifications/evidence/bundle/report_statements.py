@@ -1,7 +1,7 @@
 """Statements of the report on who was notified, in HTML; each links to the proof of its entry."""
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from string import Template
 
@@ -41,6 +41,15 @@ def customers_counted(words: Mapping[str, str], item: IncidentCount) -> Iterator
             incident=item.ticket or item.incident, stated=item.stated, decided=item.decided
         )
         yield f"<p>{html.escape(counted)} {entry_link(words, item.declared_index)}</p>\n".encode()
+
+
+def lines_table(words: Mapping[str, str], columns: Iterable[str], rows: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the table of all lines; ``columns`` are the names of the words at its head."""
+    heads = "".join(f"<th>{html.escape(words[name])}</th>" for name in columns)
+    title = html.escape(words["account_lines"])
+    yield f"<h3>{title}</h3>\n<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n".encode()
+    yield from rows
+    yield b"</tbody>\n</table>\n"
 
 
 def _list(words: Mapping[str, str], title: str, items: Iterator[str]) -> Iterator[bytes]:
