@@ -18,7 +18,6 @@ from notifications.audit.tile_reading import tile_contents
 from notifications.audit.tiles import tile_path, tiles_of
 from support.go_program import built_go
 
-#: Where Debian's golang-golang-x-mod-dev puts sources.
 SIZES = (0, 1, 2, 255, 256, 257, 65_535, 65_536, 65_537, 70_000)
 ORIGIN, WITNESS = "provider.example/log", "witness.example"
 LEAVES = [b"leaf %d" % number for number in range(SIZES[-1])]

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 _PROGRAMS = Path(__file__).parents[1] / "go"
+#: Where Debian's golang-golang-x-mod-dev puts sources.
 _SOURCES = Path("/usr/share/gocode")
 
 
