@@ -22,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -243,6 +244,16 @@ def _peer(port: int, mail: bytes, count: int, folder: Path) -> float:
     return count / (time.perf_counter() - start)
 
 
+def _seconds_by_thread() -> dict[str, float]:
+    """Return the processor seconds that each thread used so far, by the beginning of its name."""
+    found: dict[str, float] = {}
+    for thread in threading.enumerate():
+        fields = Path(f"/proc/self/task/{thread.native_id}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        name = thread.name.rstrip("_0123456789")
+        found[name] = found.get(name, 0) + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
 def _peak_mebibytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -263,13 +274,16 @@ async def _measure(arguments: argparse.Namespace, contacts_each: int) -> None:
             for round_number in range(arguments.rounds):
                 if mail is not None:
                     bare.append(await _bare(port, arguments.connections, mail, arguments.reference_mails))
-                processor = time.process_time()
+                processor, by_thread = time.process_time(), _seconds_by_thread()
                 seconds = await running.dispatch()
                 processor = time.process_time() - processor
+                used = {name: spent - by_thread.get(name, 0) for name, spent in _seconds_by_thread().items()}
                 rates.append(mails / seconds)
                 mail = await running.a_mail()
                 said = f"{mails / seconds:7.0f} mails/s, {1000 * processor / mails:.2f} ms of processor a mail"
                 print(f"  round {round_number + 1}: {said}, first after {running.first_mail_seconds:.2f} s")
+                shares = sorted(((1000 * spent / mails, name) for name, spent in used.items()), reverse=True)
+                print("    of it " + ", ".join(f"{share:.2f} ms {name}" for share, name in shares if share >= 0.01))
                 bare.append(await _bare(port, arguments.connections, mail, arguments.reference_mails))
                 rate = _smtp_source(port, arguments.connections, len(mail), arguments.reference_mails)
                 source += [] if rate is None else [rate]
