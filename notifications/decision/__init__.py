@@ -1,4 +1,7 @@
-"""The decision per customer: notify or not, why, and by when. It follows from facts and levels."""
+"""The decision per customer: notify or not, why, and by when. It follows from facts and levels.
+
+``decider`` decides about incidents and computes their deadlines; ``announced`` does so for announcements.
+"""
 
 from notifications.decision.decider import Decider, decide, target_seconds
 from notifications.decision.judgement import MESSAGE_IDS

@@ -92,7 +92,9 @@ async def verify_backup(settings: Settings, folder: Path) -> Backup:
     """
     try:
         backup = Backup(**json.loads((folder / MANIFEST).read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise InvalidInputError(Fault("backup", f"{folder / MANIFEST} cannot be read: {error.strerror}")) from None
+    except (ValueError, TypeError) as error:
         raise InvalidInputError(Fault("backup", f"{folder} holds no backup: {error}")) from None
     copy = folder / DATABASE
     digest, _ = _digest(copy)

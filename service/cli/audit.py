@@ -32,14 +32,14 @@ _AT_ONCE = 1024
 
 @click.command("audit")
 @click.option("--data", type=FOLDER, help="Data folder; runs beside the service. Customers are named.")
-@click.option("--log", "exported", type=FOLDER, help="Exported log; customers stand under their pseudonyms.")
-@click.option("--bundle", type=FILE, help="Evidence bundle; as far as its entries show.")
+@click.option("--log", "exported", type=FOLDER, help="Exported log. Customers are named by their pseudonyms.")
+@click.option("--bundle", type=FILE, help="Evidence bundle. The report covers what is in it.")
 @click.option("--trust", type=FOLDER, help="Folder with log.vkey as you pinned it (for --bundle ca.pem, tsa.pem too).")
 @click.option(
     "--policy", "policy_file", type=FILE, help="Trust policy (c2sp.org/tlog-policy) that the checkpoint meets."
 )
-@click.option("--as-of", help="A time with an offset, by which deadlines count as over; else now, or the bundle's own.")
-@click.option("--json", "as_json", is_flag=True, help="Say it as one JSON object.")
+@click.option("--as-of", help="Judge deadlines at this time, with an offset. Default: now, or the time of the bundle.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def audit_command(
     data: Path | None,
     exported: Path | None,
@@ -50,20 +50,19 @@ def audit_command(
     *,
     as_json: bool,
 ) -> None:
-    """Report for every incident and customer: the decision, the deadline, the time of notification, the log entries.
+    """Report who was owed a notice, and who was notified, late or not at all, with the log entries that show it.
 
-    Then the same for every announcement, with its notices: how each was released, sealed, sent, posted, acknowledged.
+    It covers incidents and announcements. It reads all entries under the checkpoint and computes the root again from
+    them, so none can be left out. A bundle is verified as by ``greffier verify``, and the report covers its contents.
 
-    It reads all entries under the checkpoint and computes the root again from them, so none can be left out. A bundle
-    is verified as by ``greffier verify``, and the report covers its contents. Exit code 1 if a customer was notified
-    after a limit of its agreement, was not notified or has no decision, or if an emergency release was not reviewed; 2
-    if the input does not verify. A notice after a time that is to be met where possible, or after the provider's own
-    target, is listed, and does not change the exit code.
+    Exit code 1 if a customer was notified after a limit of its agreement, was not notified or has no decision, or if
+    an emergency release was not reviewed; 2 if the input does not verify. A notice after a time that is to be met where
+    possible, or after the provider's own target, is listed, and does not change the exit code.
     """
     moment, policy = None if as_of is None else _moment(as_of), load_policy(policy_file)
     names: Mapping[str, str] = {}
     if sum(source is not None for source in (data, exported, bundle)) != 1:
-        raise InvalidInputError(Fault("data", "give one of --data, --log and --bundle"))
+        raise InvalidInputError(Fault("data", "give exactly one of --data, --log and --bundle"))
     made: NotificationReport
     if data is not None:
         whole, checkpoint, names = asyncio.run(_of_store(data, trust, moment or datetime.now(UTC), policy))

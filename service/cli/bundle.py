@@ -40,16 +40,18 @@ ResultT = TypeVar("ResultT")
 @click.option("--incident", help="An incident, by its ticket or id.")
 @click.option("--announcement", help="An announcement, by its ticket or id.")
 @click.option("--notice", type=click.UUID, help="A notice.")
-@click.option("--customer", type=click.UUID, help="A customer: what names it, and nothing of another one.")
-@click.option("--period", help="FROM/TO, two dates or times with offset; either may be left out. TO is not within.")
-@click.option("--language", type=click.Choice(["fr", "en", "de"]), default="fr", show_default=True)
+@click.option("--customer", type=click.UUID, help="A customer. The bundle contains nothing about other customers.")
+@click.option("--period", help="FROM/TO: two dates, or times with offset. TO is excluded. Either may be left out.")
+@click.option(
+    "--language", type=click.Choice(["fr", "en", "de"]), default="fr", show_default=True, help="Language of its texts."
+)
 @click.option(
     "--for",
     "reader",
     type=click.Choice(["customer", "provider"]),
-    help="Whose eyes it is made for; without it the customer's where one is named, else the provider's.",
+    help="Reader of the bundle. Default: customer with --customer, otherwise provider.",
 )
-@click.option("-o", "--output", required=True, type=FILE, help="File to write, or replace.")
+@click.option("-o", "--output", required=True, type=FILE, help="File to write. An existing file is replaced.")
 def bundle_command(
     data: Path,
     incident: str | None,
@@ -61,7 +63,7 @@ def bundle_command(
     reader: str | None,
     output: Path,
 ) -> None:
-    """Write the evidence into one archive that `greffier verify` checks offline; so do openssl and C2SP tools.
+    """Write the evidence into one archive that verifies offline, by `greffier verify`, openssl or C2SP tools.
 
     It runs beside the service. The log records that the bundle was made.
     """
@@ -69,6 +71,8 @@ def bundle_command(
     chosen = reader or ("provider" if customer is None else "customer")
     if chosen == "customer" and customer is None:
         raise InvalidInputError(Fault("customer", "is required for a bundle for a customer"))
+    if not output.parent.is_dir():
+        raise InvalidInputError(Fault("output", f"the folder {output.parent} does not exist"))
     settings = prepared_settings(data)
     wanted = BundleRequest(None, notice, customer, starts_at, ends_at)
     plan = asyncio.run(_make(settings, incident, announcement, wanted, chosen, language, output))

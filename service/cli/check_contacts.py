@@ -27,11 +27,11 @@ from service.system.logging import SystemClock, SystemIdentifiers, configure_log
 
 @click.command("check-contacts")
 @DATA
-@click.option("--customer", type=click.UUID, help="This customer alone.")
+@click.option("--customer", type=click.UUID, help="Check only this customer.")
 @click.option(
     "--send", is_flag=True, help="Send each contact a signed mail marked [TEST], instead of asking the relay."
 )
-@click.option("--quiet", is_flag=True, help="Tell what is wrong or needs attention alone.")
+@click.option("--quiet", is_flag=True, help="Print only what is wrong or needs attention.")
 @click.pass_context
 def check_command(context: click.Context, data: Path, customer: UUID | None, *, send: bool, quiet: bool) -> None:
     """Check every active contact, its certificate and every webhook, and record the results.

@@ -28,7 +28,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 @click.command("import")
 @click.argument("file", type=FILE)
 @DATA
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 def import_command(file: Path, data: Path, *, dry_run: bool) -> None:
     """Make customers and contacts equal to a CSV file: all of it, or nothing. Exit code 2 if the file has faults."""
     report = asyncio.run(imported(prepared_settings(data), _read(file), dry_run=dry_run))
@@ -36,7 +36,7 @@ def import_command(file: Path, data: Path, *, dry_run: bool) -> None:
         where = f"line {fault.line}: {fault.field}: " if fault.field else f"line {fault.line}: "
         click.echo(where + printable(fault.reason), err=True)
     if report.faults:
-        raise InvalidInputError(Fault("", f"{len(report.faults)} faults; nothing was imported"))
+        raise InvalidInputError(Fault("", f"nothing was imported; faults: {len(report.faults)}"))
     if dry_run:
         for outcome in report.outcomes:
             click.echo(f"line {outcome.line}: customer {outcome.customer or '-'}, contact {outcome.contact or '-'}")
@@ -51,7 +51,7 @@ def import_command(file: Path, data: Path, *, dry_run: bool) -> None:
 
 @click.command("export")
 @DATA
-@click.option("--out", type=FILE, help="File to write; standard output if none.")
+@click.option("--out", type=FILE, help="File to write. Default: standard output.")
 def export_command(data: Path, out: Path | None) -> None:
     """Write customers and contacts as a CSV file that imports into an empty installation."""
     content = asyncio.run(_export(prepared_settings(data))).encode()

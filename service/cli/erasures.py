@@ -36,7 +36,8 @@ def list_erasures(data: Path) -> None:
 def compact(data: Path) -> None:
     """Rewrite the database files after erasures if the service may not: on PostgreSQL, as the owner of the tables.
 
-    The certificate of an erasure is signed after it. Run it with the owner's address in GREFFIER_DATABASE__URL.
+    Run it with the owner's address in GREFFIER_DATABASE__URL. The service signs the certificate of the erasure
+    afterwards.
     """
     number = asyncio.run(_compacted(prepared_settings(data), datetime.now(UTC)))
     click.echo(f"files rewritten; {number} erasures can be certified")

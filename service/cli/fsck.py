@@ -27,22 +27,22 @@ from service.settings import Settings
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),
-    help="How many share the work; as many as this machine has processors if not given.",
+    help="Number of processes. Default: the number of processors of this machine.",
 )
-@click.option("--log-only", is_flag=True, help="Entries, tree, checkpoints and published head; no rows beside them.")
-@click.option("--json", "as_json", is_flag=True, help="Say what was found as one JSON object.")
+@click.option("--log-only", is_flag=True, help="Check only entries, tree, checkpoints and published head.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--share",
     type=click.FloatRange(0, 1, min_open=True),
     default=1.0,
     show_default=True,
-    help="Share of its time for which it works; for the rest it leaves the disk to others. With one process.",
+    help="Share of the time in which it works; it rests otherwise. Needs --processes 1.",
 )
-@click.option("--niceness", type=click.IntRange(0, 19), default=0, show_default=True, help="Let others go first.")
+@click.option("--niceness", type=click.IntRange(0, 19), default=0, show_default=True, help="Niceness of the process.")
 def fsck_command(
     data: Path, processes: int | None, share: float, niceness: int, *, log_only: bool, as_json: bool
 ) -> None:
-    """Recompute the log's tree from its entries; compare tiles, checkpoints, proofs, rows and mails with it.
+    """Build the log's tree again from its entries; compare tiles, checkpoints, proofs, rows and mails with it.
 
     It may run beside the service. Exit code 1 if something differs; the first difference of each step is named.
     """

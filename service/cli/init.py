@@ -13,13 +13,20 @@ from service.cli.options import FILE, FOLDER
 @click.option("--data", required=True, type=FOLDER, help="Folder to prepare.")
 @click.option("--address", default="soc@provider.example", show_default=True, help="Address that notices come from.")
 @click.option("--provider", default="Demo Cloud", show_default=True, help="Name of the provider.")
-@click.option("--passphrase-file", type=FILE, help="First line encrypts the keys; without it the master key does.")
+@click.option(
+    "--passphrase-file",
+    type=FILE,
+    help="File whose first line encrypts the private keys. Default: the master key encrypts them.",
+)
 @click.option(
     "--master-key-file",
     type=FILE,
-    help="Where the master key stands or is put; master.key in the folder if not given.",
+    help="File of the master key, existing or new. Default: master.key in the data folder.",
 )
-@click.option("--log-origin", help="Name of the log, for good; DOMAIN/greffier by the address if not given.")
+@click.option(
+    "--log-origin",
+    help="Name of the log; it cannot be changed later. Default: the domain of --address, then /greffier.",
+)
 def init_command(
     data: Path,
     address: str,

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import click
 
-from notifications.errors import Fault, InvalidInputError
 from notifications.use_cases.audit_context import AuditContext
-from service.bootstrap.data_folder import is_prepared
+from service.bootstrap.data_folder import prepared_settings
 from service.cli.options import DATA, FILE
 from service.crypto.key_states import KeyState
 from service.crypto.master_key import key_passphrases, load_masters
@@ -19,7 +18,7 @@ from service.key_rotation.keeper import KeyKeeper, all_key_states
 from service.key_rotation.master_rotation import rotate_master
 from service.key_rotation.rotation import KeyRotation
 from service.key_rotation.staging import PreparedRotation
-from service.settings import Settings, load_settings
+from service.settings import Settings
 from service.store import Store, open_store
 from service.system.file_lock import sole_use
 from service.system.logging import SystemClock, SystemIdentifiers, configure_logging
@@ -54,7 +53,7 @@ def rotate_command() -> None:
 @click.option(
     "--install",
     type=FILE,
-    help="PEM file with private key, certificate and intermediates from an authority; without it the demo CA issues.",
+    help="PEM file with private key, certificate and intermediates of your CA. Default: the demo CA issues them.",
 )
 def rotate_signing_command(data: Path, install: Path | None) -> None:
     """Replace the key and certificate that sign notices and mails."""
@@ -77,10 +76,8 @@ def rotate_master_command(data: Path) -> None:
 
 
 def _settings(data: Path) -> Settings:
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is not a prepared data folder: run greffier init"))
     configure_logging(sys.stderr)
-    return load_settings(data)
+    return prepared_settings(data)
 
 
 def _print_replacement(prepared: PreparedRotation, words: str) -> None:

@@ -28,19 +28,19 @@ from service.store import open_store
 ResultT = TypeVar("ResultT")
 
 _DATA = click.option("--data", type=FOLDER, help="Data folder; runs beside the service.")
-_LOG = click.option("--log", "exported", type=FOLDER, help="Folder that was exported before.")
+_LOG = click.option("--log", "exported", type=FOLDER, help="Folder that greffier log export wrote.")
 
 
 @click.group("log")
 def log_command() -> None:
-    """Export the audit log, prove entries and growth: C2SP tlog-tiles and tlog-proof."""
+    """Export the audit log, and print inclusion proofs and consistency proofs."""
 
 
 @log_command.command("export")
 @click.argument("folder", type=FOLDER)
 @click.option("--data", required=True, type=FOLDER, help="Data folder; runs beside the service.")
 def export(folder: Path, data: Path) -> None:
-    """Write checkpoint, verifier keys, trust policy, tiles and entries as files; a later run adds only new ones."""
+    """Write the log as files (C2SP tlog-tiles), with its keys and trust policy. A later run adds what is new."""
 
     async def run(read: Reads, keys: str, settings: Settings) -> str:
         policy = _policy(keys, settings)
@@ -66,7 +66,7 @@ def _policy(keys: str, settings: Settings) -> bytes:
 @_DATA
 @_LOG
 def proof(index: int, data: Path | None, exported: Path | None) -> None:
-    """Print c2sp.org/tlog-proof@v1 for the entry at an index, under the latest checkpoint."""
+    """Print the inclusion proof (C2SP tlog-proof) of the entry at INDEX, under the latest checkpoint."""
 
     def made(size: int, note: bytes, nodes: NodeReader) -> bytes:
         if index >= size:
@@ -82,7 +82,7 @@ def proof(index: int, data: Path | None, exported: Path | None) -> None:
 @_DATA
 @_LOG
 def consistency(old: int, new: int, data: Path | None, exported: Path | None) -> None:
-    """Print the proof that the tree of NEW entries extends that of OLD: one base64 hash per line (RFC 9162)."""
+    """Print the consistency proof (RFC 9162) from a tree of OLD to one of NEW entries: one base64 hash per line."""
 
     def made(size: int, _note: bytes, nodes: NodeReader) -> bytes:
         if not old <= new <= size:

@@ -5,6 +5,7 @@ import gc
 import sys
 
 import click
+from tzdata import IANA_VERSION
 
 from notifications.errors import GreffierError
 from service.cli.lazy_commands import LazyCommands
@@ -36,9 +37,13 @@ _COMMANDS = LazyCommands(
 
 
 @click.group(commands=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="greffier", prog_name="greffier")
+@click.version_option(
+    package_name="greffier",
+    prog_name="greffier",
+    message=f"%(prog)s, version %(version)s, time zones {IANA_VERSION}",
+)
 def cli() -> None:
-    """Security-incident notices: declared, decided by the agreement, signed, served, proven."""
+    """Security-incident notices: declared, decided by the agreement, signed, sent, proven."""
 
 
 def main() -> None:
@@ -49,14 +54,20 @@ def main() -> None:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:
         code = error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = 2
     except click.ClickException as error:
         click.echo(f"greffier: {error.format_message()}", err=True)
         code = 2
     except (click.Abort, KeyboardInterrupt):
         code = 130
     except (GreffierError, OSError) as error:
+        text = str(error)
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            text = f"{error.filename}: {error.strerror}"
         # A TimeoutError has no text.
-        click.echo(f"greffier: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+        click.echo(f"greffier: {' '.join(text.split()) or type(error).__name__}", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -12,7 +12,11 @@ from service.store import migrate_store
 @click.command("migrate")
 @DATA
 def migrate_command(data: Path) -> None:
-    """Bring the tables up to date: of the data folder, or as owner of the database that its settings name."""
+    """Bring the tables of the database up to date.
+
+    The database is the one that the settings name, else the embedded one. On PostgreSQL, run it as the owner of the
+    tables.
+    """
     settings = load_settings(data)
     migrate_store(settings.store_location(), role=settings.database.role)
     click.echo("up to date")

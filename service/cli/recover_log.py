@@ -32,13 +32,13 @@ _PENDING_LOOKED_AT = 10_000
 
 
 @click.command("succeed-log")
-@click.option("--data", required=True, type=FOLDER, help="New data folder, with another log_origin.")
+@click.option("--data", required=True, type=FOLDER, help="New data folder, with another log.origin.")
 @click.option("--old", required=True, type=FOLDER, help="Data folder of the log that refuses to sign.")
-@click.option("--reason", required=True, help="What happened, in a sentence; the log commits to it.")
+@click.option("--reason", required=True, help="What happened, in one sentence. The log commits to it.")
 @click.option(
     "--head",
     type=FILE,
-    help="Head that the old database lacks, of a witness or a proof; the old folder's log-head if not given.",
+    help="Published head of the old log, from a witness or a proof. Default: log-head in the old folder.",
 )
 def succeed_log_command(data: Path, old: Path, reason: str, head: Path | None) -> None:
     """Record in a new log that an old one was lost: its published head, its remaining head, the lost indices.
@@ -101,7 +101,7 @@ async def recover_log(
         raise InvalidInputError(Fault("reason", "must say why"))
     # 1.
     if new.log.origin == old.log.origin:
-        raise InvalidInputError(Fault("log_origin", "the new log needs another name: the old one never signs again"))
+        raise InvalidInputError(Fault("log.origin", "the new log needs another name: the old one never signs again"))
     keys = log_keys(old)
     if {key.public_key for key in log_keys(new)} & {key.public_key for key in keys}:
         raise InvalidInputError(Fault("log_key", "the new log needs a key of its own: prepare its folder by init"))

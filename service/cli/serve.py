@@ -17,8 +17,8 @@ from service.system.logging import configure_logging
 
 @click.command("serve")
 @click.option("--data", required=True, type=FOLDER, help="Data folder; prepared with demo keys if it is empty.")
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="Port to listen on.")
 @click.option("--no-work", is_flag=True, help="Leave sealing and delivery to workers (PostgreSQL).")
 def serve_command(data: Path, host: str, port: int, *, no_work: bool) -> None:
     """Run the service: API, pages, sealing and delivery. With PostgreSQL, several such processes can run."""

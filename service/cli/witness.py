@@ -19,8 +19,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 @click.group("witness", invoke_without_command=True)
 @click.option("--data", type=FOLDER, help="Folder of the witness, made by greffier witness init.")
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8082, show_default=True, type=click.IntRange(0, 65_535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8082, show_default=True, type=click.IntRange(0, 65_535), help="Port to listen on.")
 @click.pass_context
 def witness_command(context: click.Context, data: Path | None, host: str, port: int) -> None:
     """Cosign each head of a log that extends the one cosigned before, and refuse a fork.
@@ -31,9 +31,9 @@ def witness_command(context: click.Context, data: Path | None, host: str, port: 
     if context.invoked_subcommand is not None:
         return
     if data is None:
-        raise click.UsageError("--data is needed")
+        raise click.UsageError("Missing option '--data'.")
     if not data.is_dir():
-        raise InvalidInputError(Fault("data", f"{data} is not a witness folder: run greffier witness init"))
+        raise InvalidInputError(Fault("data", f"{data} is no witness folder: greffier witness init makes one"))
     with sole_use(data):
         witness = WitnessFolder(data, lambda: datetime.now(UTC))
         configure_logging()
@@ -45,18 +45,18 @@ def witness_command(context: click.Context, data: Path | None, host: str, port: 
 
 
 @witness_command.command("init")
-@click.option("--data", required=True, type=FOLDER, help="Folder to make.")
+@click.option("--data", required=True, type=FOLDER, help="Folder to create.")
 @click.option("--name", required=True, help="Name that it cosigns under, such as witness.customer.example.")
-@click.option("--log", "logs", multiple=True, type=_FILE, help="log.vkey of a log to watch; may be given again.")
+@click.option("--log", "logs", multiple=True, type=_FILE, help="log.vkey of a log to watch. May be repeated.")
 @click.option(
     "--algorithm",
     type=click.Choice([algorithm.value for algorithm in Algorithm]),
     default=Algorithm.ED25519.value,
     show_default=True,
-    help="Keys to make. With both, the witness gives two cosignatures under each head.",
+    help="Keys to create. With both, the witness cosigns each head twice.",
 )
 def init_command(data: Path, name: str, logs: tuple[Path, ...], algorithm: str) -> None:
-    """Make a witness's keys; print the verifier keys for the log's settings, one per line."""
+    """Create the keys of a witness; print the verifier keys for the log's settings, one per line."""
     lines = [line for path in logs for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     keys = prepare_witness(data, name, [parse_verifier_key(line) for line in lines], Algorithm(algorithm))
     click.echo("\n".join(key.text() for key in keys))

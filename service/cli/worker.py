@@ -13,9 +13,9 @@ from service.system.logging import configure_logging
 
 
 @click.command("worker")
-@click.option("--data", required=True, type=FOLDER, help="Data folder, prepared.")
-@click.option("--health-host", default="127.0.0.1", show_default=True)
-@click.option("--health-port", type=click.IntRange(0, 65_535), help="Answer /healthz and /readyz here.")
+@click.option("--data", required=True, type=FOLDER, help="Data folder.")
+@click.option("--health-host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--health-port", type=click.IntRange(0, 65_535), help="Serve /healthz and /readyz on this port.")
 def worker_command(data: Path, health_host: str, health_port: int | None) -> None:
     """Seal and deliver beside other processes, without the API (PostgreSQL)."""
     settings = load_settings(data)

@@ -1,1 +1,4 @@
-"""Announcements: notices of the agreement that are about no incident. Declared, changed, cancelled, carried out."""
+"""Announcements: notices of the agreement that are about no incident; consent to them, their registered letters.
+
+Imports ``ports`` and below. One module per use case, numbered steps.
+"""

@@ -1,4 +1,4 @@
-"""Seal and deliver notices, escalate, record acknowledgements, process bounces, pause channels, replay notices.
+"""Seal and deliver notices, share timestamps, escalate, record acknowledgements, process bounces, pause channels.
 
 Imports ``ports`` and below. One module per use case, numbered steps.
 """

@@ -84,7 +84,7 @@ class WitnessFolder:
         """Raises InvalidInputError or SealingUnavailableError if the folder is not a valid witness folder."""
         self._heads, self._logs, self._now = folder / _HEADS, folder / _LOGS, now
         if not self._heads.is_dir():
-            raise InvalidInputError(Fault("data", f"{folder} is no witness's: run greffier witness init"))
+            raise InvalidInputError(Fault("data", f"{folder} is no witness folder: greffier witness init makes one"))
         self._private = load_cosigner_keys(folder / _KEY)
         lines = (folder / _NAME).read_text(encoding="utf-8").splitlines()
         #: one per private key, in the same order; all have the name of the witness

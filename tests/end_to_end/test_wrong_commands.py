@@ -1,0 +1,44 @@
+"""A wrong command is one line that names what is wrong, and exit code 2; it changes nothing."""
+
+from tzdata import IANA_VERSION
+
+from support import commands
+
+
+def refusal(*arguments):
+    done = commands.run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_the_version_names_the_release_of_the_time_zones():
+    assert commands.run("--version").stdout.endswith(f", time zones {IANA_VERSION}\n")
+
+
+def test_a_group_without_a_command_shows_its_help():
+    assert refusal("keys").startswith("Usage: ")
+
+
+def test_a_file_that_the_system_refuses_is_named_with_the_reason(data_folder, tmp_path):
+    out = tmp_path / "missing" / "customers.csv"
+    assert refusal("export", "--data", data_folder, "--out", out) == f"greffier: {out}: No such file or directory\n"
+
+
+def test_a_bundle_names_the_folder_that_is_missing(data_folder, tmp_path):
+    out = tmp_path / "missing" / "bundle.zip"
+    error = refusal("bundle", "--data", data_folder, "--period", "2026-01-01/2026-02-01", "--output", out)
+    assert error == f"greffier: output: the folder {out.parent} does not exist\n"
+
+
+def test_a_folder_that_holds_no_backup_is_named(data_folder, tmp_path):
+    error = refusal("backup", tmp_path / "missing", "--data", data_folder, "--verify")
+    named = tmp_path / "missing" / "backup.json"
+    assert error == f"greffier: backup: {named} cannot be read: No such file or directory\n"
+
+
+def test_the_demo_leaves_the_data_folder_of_a_service_as_it_is(data_folder):
+    trusted = (data_folder / "trust" / "log.vkey").read_bytes()
+    error = refusal("demo", "--out", data_folder, "--once", "--port", "0")
+    assert error == f"greffier: out: {data_folder} is the data folder of a service: name another folder\n"
+    assert (data_folder / "trust" / "log.vkey").read_bytes() == trusted
