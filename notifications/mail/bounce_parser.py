@@ -191,7 +191,8 @@ def parse_bounce(content: bytes) -> BounceReport:
     )
     automatic = _is_automatic(fields) or any(part.report_type == "disposition-notification" for part in parts)
     letter = Letter(
-        sender=parseaddr(decoded_words(fields.get("from", "")))[1],
+        # Before any decoding: a decoded name may hold a comma, which divides addresses (RFC 2047, 6.1).
+        sender=parseaddr(fields.get("from", ""))[1],
         subject=subject or "",
         words=words[:_MAX_SHOWN_CHARACTERS],
         by_machine=reported or automatic or fields.get("return-path", "").strip() == "<>",
