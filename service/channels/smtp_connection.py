@@ -69,7 +69,9 @@ class SmtpConnection:
         return self.client.is_connected
 
     async def open(self) -> None:
-        """Connect, start TLS, send EHLO, log in, in this order. In clear text only EHLO and STARTTLS are sent.
+        """Connect, start TLS, send EHLO, log in, send EHLO again, in this order.
+
+        In clear text only EHLO and STARTTLS are sent.
 
         Raises the errors of aiosmtplib, ssl and the operating system; the connection is closed then.
         """
@@ -91,6 +93,11 @@ class SmtpConnection:
             if settings.username is not None and self._password is not None:
                 self.stage = Stage.AUTH
                 await self.client.login(settings.username, self._password)
+                self.stage = Stage.CONNECT
+                # Dovecot's submission server offers DSN and states its size limit only to a client that is logged in. A
+                # server that answers EHLO once only has said everything before.
+                with contextlib.suppress(SMTPHeloError):
+                    await self.client.ehlo()
         except BaseException:
             self.discard()
             raise

@@ -498,6 +498,26 @@ async def test_credentials_are_given_inside_tls(relay, channel_to):
     assert base64.b64decode(auth.line.split(" ")[2]) == b"\0greffier\0hunter2-hunter2"
 
 
+# As Dovecot 2.3.19.1's submission server does it (findings/dovecot_offers_dsn_only_after_login.sh).
+async def test_what_is_offered_only_after_the_login_is_used(relay, channel_to):
+    relay.auth, relay.extensions = "PLAIN", ("SIZE", "8BITMIME")
+    relay.extensions_after_login = ("SIZE 1000", "8BITMIME", "DSN")
+    channel = channel_to(relay, username="greffier", password="hunter2-hunter2")
+    assert (await send(channel)).kind is OutcomeKind.ACCEPTED
+    assert "RET=HDRS" in relay.messages[0].mail
+    assert "NOTIFY=SUCCESS,FAILURE,DELAY" in relay.messages[0].rcpt
+    assert (await send(channel, content=b"x" * 1000 + b"\r\n")).limit is SendingLimit.SIZE
+
+
+async def test_a_relay_that_answers_no_ehlo_after_the_login_is_used_as_it_was(relay, channel_to):
+    relay.auth = "PLAIN"
+    offers = "250-relay.example\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n250 DSN"
+    relay.cue("EHLO", offers, offers, "503 5.5.1 duplicate EHLO")
+    outcome = await send(channel_to(relay, username="greffier", password="hunter2-hunter2"))
+    assert outcome.kind is OutcomeKind.ACCEPTED
+    assert "NOTIFY=SUCCESS,FAILURE,DELAY" in relay.messages[0].rcpt
+
+
 @pytest.mark.parametrize(
     ("offer", "answer", "kind"),
     [
