@@ -3,7 +3,7 @@
 #
 # Versions: Exim 4.96 of Debian 12, in a folder of its own (chroot, needs root). CPython 3.11 or newer.
 # One would guess: "Action: relayed". That is what the word is for, and "delivered" is for a mail that is in its mailbox
-#   (RFC 3464, 2.3.3; RFC 3461, 5.2.2). OpenSMTPD 6.8.0p2 says relayed.
+#   (RFC 3464, 2.3.3; RFC 3461, 5.2.2). Sendmail 8.17.1.9 and OpenSMTPD 6.8.0p2 say relayed.
 # What happens: "Action: delivered" and "Status: 2.0.0". The text for people in the same message says "relayed to non-DSN-aware
 #   mailer". An alias for two addresses elsewhere is "delivered" too, not "expanded", with the same words as a local mailbox:
 #   "relayed via non SMTP router". So a program that believes the machine-readable part takes every mail as arrived.
