@@ -105,9 +105,10 @@ class SmtpConnection:
     async def transact(self, envelope: Envelope) -> SMTPResponse:
         """Send one message; return the relay's acceptance.
 
-        Raises RefusedError if the relay refuses; StaleConnectionError if a reused connection failed, or had its number of
-        messages, before any part of the message was sent; RelayLimitError if the relay does not offer what the message needs, and then nothing was
-        sent; otherwise the errors of aiosmtplib and the operating system, with the step in ``stage``.
+        Raises RefusedError if the relay refuses; StaleConnectionError if a reused connection failed, or had its number
+        of messages, before any part of the message was sent; RelayLimitError if the relay does not offer what the
+        message needs, and then nothing was sent; otherwise the errors of aiosmtplib and the operating system, with the
+        step in ``stage``.
         """
         self.stage = Stage.MAIL
         kept, self._kept = self._kept, True

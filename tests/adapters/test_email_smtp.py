@@ -320,8 +320,9 @@ async def test_a_relay_that_says_goodbye_to_a_kept_connection_is_connected_anew(
     assert relay.connections == 2
 
 
-# OpenSMTPD 6.8.0p2 gives the first reply after 100 messages (findings/opensmtpd_says_too_many_recipients_of_too_many_mails.sh),
-# Stalwart 0.11 the second (stalwartlabs/stalwart, issue 1384). Both leave the connection open.
+# OpenSMTPD 6.8.0p2 gives the first reply after 100 messages
+# (findings/opensmtpd_says_too_many_recipients_of_too_many_mails.sh), Stalwart 0.11 the second (stalwartlabs/stalwart,
+# issue 1384). Both leave the connection open.
 @pytest.mark.parametrize(
     ("step", "answer"),
     [
