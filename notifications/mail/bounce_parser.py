@@ -49,6 +49,8 @@ _COPY = re.compile(
 )
 _TYPE_OF_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9.-]{0,39}[ \t]*;[ \t]*")
 _COMMENT = re.compile(r"\([^()]*\)")
+#: Exim reports every success as "delivered". Its text says, beside the address, to what the mail was passed on.
+_RELAYED_BY_EXIM = re.compile(r"> \(relayed (?:to|via) non")
 _UTF8_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 
 _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
@@ -161,7 +163,7 @@ def parse_bounce(content: bytes) -> BounceReport:
     """Parse a message to a return path. Accepts any bytes, raises nothing, and reads a limited part.
 
     1. A delivery status (RFC 3464, RFC 6533) in any multipart gives a report per recipient. If it has no reason
-       (OpenSMTPD), the reason is read from the text.
+       (OpenSMTPD), the reason is read from the text. A success is "relayed" if the text says so (Exim).
     2. A text that a server wrote without a delivery status (qmail, old Exim, Exchange) is UNKNOWN, whatever else it
        states.
     3. A message that states to be an automatic reply (RFC 3834 and other common fields), or a receipt that the message
@@ -189,7 +191,8 @@ def parse_bounce(content: bytes) -> BounceReport:
     )
     automatic = _is_automatic(fields) or any(part.report_type == "disposition-notification" for part in parts)
     letter = Letter(
-        sender=parseaddr(decoded_words(fields.get("from", "")))[1],
+        # Before any decoding: a decoded name may hold a comma, which divides addresses (RFC 2047, 6.1).
+        sender=parseaddr(fields.get("from", ""))[1],
         subject=subject or "",
         words=words[:_MAX_SHOWN_CHARACTERS],
         by_machine=reported or automatic or fields.get("return-path", "").strip() == "<>",
@@ -282,6 +285,10 @@ def _status_report(part: Part, words: str) -> BounceReport | None:
             break
     if not recipients:
         return None
+    if _RELAYED_BY_EXIM.search(words):
+        recipients = [
+            replace(each, kind=BounceKind.RELAYED) if each.kind is BounceKind.DELIVERED else each for each in recipients
+        ]
     most_severe = min(recipients, key=lambda recipient: _MOST_SEVERE_FIRST.index(recipient.kind))
     most_severe = _with_reason(most_severe, words)
     return BounceReport(

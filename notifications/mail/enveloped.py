@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorit
 from notifications.crypto.cms import MALFORMED_CERTIFICATE
 from notifications.crypto.der import parse_utf8_string
 from notifications.errors import Fault, InvalidInputError
-from notifications.mail.mail import Envelope, header_lines
+from notifications.mail.mail import Envelope, header_lines, unprotected_headers
 from notifications.mail.parts import base64_lines
 from notifications.mail_address import normal_address
 
@@ -139,8 +139,7 @@ def encrypt_mail(entity: bytes, envelope: Envelope, neutral_subject: str, certif
     )
     headers = "".join(f"{name}: {value}\r\n" for name, value in header_lines(envelope, neutral_subject))
     outer = (
-        f"{headers}"
-        "Auto-Submitted: auto-generated\r\n"
+        f"{headers}{unprotected_headers(envelope)}"
         "MIME-Version: 1.0\r\n"
         'Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name="smime.p7m"\r\n'
         "Content-Transfer-Encoding: base64\r\n"

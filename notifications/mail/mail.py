@@ -219,6 +219,17 @@ class Envelope:
     message_id: str
     #: Message-IDs of earlier notices of the incident to this contact, oldest first
     earlier_message_ids: tuple[str, ...] = ()
+    #: whether no person caused the mail. A released notice is not automatic.
+    automatic: bool = True
+
+
+def unprotected_headers(envelope: Envelope) -> str:
+    """Return the headers that are outside only, with their line ends.
+
+    RFC 3834, 5: ``auto-generated`` must not be used for what a person caused. Programs at the recipient take less care
+    of a mail that has it: Dovecot throws it away where a filter rejects it, reports nothing, and alerts nobody of it.
+    """
+    return "Auto-Submitted: auto-generated\r\n" if envelope.automatic else ""
 
 
 def header_lines(envelope: Envelope, subject: str) -> list[tuple[str, str]]:
@@ -294,7 +305,7 @@ def assemble_mail(prepared: PreparedBody, envelope: Envelope, sign: Callable[[by
     as ``header_lines`` does.
     """
     headers = _header_block(header_lines(envelope, prepared.subject))
-    outside = _lined((headers + "Auto-Submitted: auto-generated\r\n").encode())
+    outside = _lined((headers + unprotected_headers(envelope)).encode())
     # hp="clear": signed, not encrypted, and every header of the message is in there (RFC 9788, 2.1).
     entity = _signed_entity(prepared, "clear", headers, envelope.message_id, sign)
     return LinedMail(b"".join([outside, *entity]))

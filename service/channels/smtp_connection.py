@@ -10,7 +10,7 @@ from aiosmtplib import SMTPException, SMTPHeloError, SMTPServerDisconnected, SMT
 from aiosmtplib.response import SMTPResponse
 
 from service.channels.smtp_envelope import Envelope
-from service.channels.smtp_reply import Stage
+from service.channels.smtp_reply import Stage, enhanced_status, is_connection_used_up
 from service.settings.mail import MailSettings
 
 #: A reused connection must answer its first command within this time, or it is replaced.
@@ -69,7 +69,9 @@ class SmtpConnection:
         return self.client.is_connected
 
     async def open(self) -> None:
-        """Connect, start TLS, send EHLO, log in, in this order. In clear text only EHLO and STARTTLS are sent.
+        """Connect, start TLS, send EHLO, log in, send EHLO again, in this order.
+
+        In clear text only EHLO and STARTTLS are sent.
 
         Raises the errors of aiosmtplib, ssl and the operating system; the connection is closed then.
         """
@@ -91,6 +93,11 @@ class SmtpConnection:
             if settings.username is not None and self._password is not None:
                 self.stage = Stage.AUTH
                 await self.client.login(settings.username, self._password)
+                self.stage = Stage.CONNECT
+                # Dovecot's submission server offers DSN and states its size limit only to a client that is logged in. A
+                # server that answers EHLO once only has said everything before.
+                with contextlib.suppress(SMTPHeloError):
+                    await self.client.ehlo()
         except BaseException:
             self.discard()
             raise
@@ -98,9 +105,10 @@ class SmtpConnection:
     async def transact(self, envelope: Envelope) -> SMTPResponse:
         """Send one message; return the relay's acceptance.
 
-        Raises RefusedError if the relay refuses; StaleConnectionError if a reused connection failed before any part of
-        the message was sent; RelayLimitError if the relay does not offer what the message needs, and then nothing was
-        sent; otherwise the errors of aiosmtplib and the operating system, with the step in ``stage``.
+        Raises RefusedError if the relay refuses; StaleConnectionError if a reused connection failed, or had its number
+        of messages, before any part of the message was sent; RelayLimitError if the relay does not offer what the
+        message needs, and then nothing was sent; otherwise the errors of aiosmtplib and the operating system, with the
+        step in ``stage``.
         """
         self.stage = Stage.MAIL
         kept, self._kept = self._kept, True
@@ -113,6 +121,10 @@ class SmtpConnection:
             await self._command(Stage.DATA, [b"DATA"], expected=range(_GO_AHEAD, _GO_AHEAD + 1))
         except (SMTPServerDisconnected, ConnectionError) as error:
             if kept:
+                raise StaleConnectionError(str(error)) from error
+            raise
+        except RefusedError as error:
+            if kept and is_connection_used_up(self.stage, error.code, enhanced_status(error.message)):
                 raise StaleConnectionError(str(error)) from error
             raise
         return await self._content(envelope)

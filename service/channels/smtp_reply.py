@@ -86,6 +86,10 @@ _LIMIT_STATUSES = {
     "5.6.9": SendingLimit.SMTPUTF8,
 }
 _SIZE_EXCEEDED = 552
+_INSUFFICIENT = 452
+#: Statuses of a 452 that says that the connection had its number of messages and stays open: of OpenSMTPD (4.5.3, to
+#: MAIL) and of Stalwart (4.4.5, to DATA).
+_CONNECTION_USED_UP = frozenset({"4.5.3", "4.4.5"})
 _FIRST_PERMANENT = 500
 
 
@@ -101,6 +105,15 @@ def sending_limit(stage: Stage, code: int, status: str | None) -> SendingLimit |
     if status in TOO_LARGE_STATUSES or (code == _SIZE_EXCEEDED and status is None and stage is not Stage.RCPT):
         return SendingLimit.SIZE
     return None if stage is Stage.RCPT or status is None else _LIMIT_STATUSES.get(status)
+
+
+def is_connection_used_up(stage: Stage, code: int, status: str | None) -> bool:
+    """Return whether a refusal means that the relay takes no more messages on this connection.
+
+    RFC 5321, 3.8, has 421 for this, and the relay closes. Some relays answer 452 and leave the connection open. After
+    RCPT the same reply concerns the recipients.
+    """
+    return stage in {Stage.MAIL, Stage.DATA} and code == _INSUFFICIENT and status in _CONNECTION_USED_UP
 
 
 def failure_kind(stage: Stage, code: int, status: str | None) -> OutcomeKind:

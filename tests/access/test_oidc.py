@@ -78,9 +78,9 @@ class World:
         pending = await self.store.read(lambda tx: [json.loads(item.leaf) for item in tx.audit.pending(1000)])
         return [(item["type"], item["actor"]) for item in pending]
 
-    async def account(self, *, used=False, roles=(), active=True):
+    async def account(self, *, used=False, roles=(), active=True, email="ana@example.org"):
         act = AuditContext("operator:test", self.clock.now(), SystemIdentifiers())
-        made = Account(uuid4(), AccountKind.PERSON, "A", "ana@example.org", "en", active, act.now, act.actor)
+        made = Account(uuid4(), AccountKind.PERSON, "A", email, "en", active, act.now, act.actor)
 
         def work(tx):
             tx.accounts.add(made)
@@ -491,6 +491,12 @@ class TestAccounts:
         await world.sign_in()
         world.changed(sub="p-2")
         await world.refused("address_taken")
+
+    async def test_the_address_of_another_domain_takes_no_account(self, make_world):
+        async with make_world(create_accounts=False) as world:
+            await world.account(email="ana@fass.example")
+            world.changed(email="Ana@Faß.example")
+            await world.refused("account_unknown")
 
     async def test_a_person_stays_the_same_under_another_address(self, world):
         first, _ = await world.sign_in()

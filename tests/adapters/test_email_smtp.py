@@ -320,6 +320,50 @@ async def test_a_relay_that_says_goodbye_to_a_kept_connection_is_connected_anew(
     assert relay.connections == 2
 
 
+# OpenSMTPD 6.8.0p2 gives the first reply after 100 messages
+# (findings/opensmtpd_says_too_many_recipients_of_too_many_mails.sh), Stalwart 0.11 the second (stalwartlabs/stalwart,
+# issue 1384). Both leave the connection open.
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [
+        ("MAIL", "452 4.5.3 Too many recipients: Too many messages sent"),
+        ("DATA", "452 4.4.5 Maximum number of messages per session exceeded."),
+    ],
+)
+async def test_a_kept_connection_that_had_its_number_of_messages_is_replaced_at_once(relay, channel_to, step, answer):
+    channel = channel_to(relay)
+    await send(channel)
+    relay.cue(step, answer)
+    assert (await send(channel, content=b"second\r\n")).kind is OutcomeKind.ACCEPTED
+    assert [message.content for message in relay.messages] == [CONTENT, b"second\r\n"]
+    assert relay.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [
+        ("MAIL", "452 4.3.1 Insufficient system storage"),
+        ("MAIL", "450 4.5.3 Too many recipients"),
+        ("RCPT", "452 4.5.3 Too many recipients"),
+    ],
+)
+async def test_any_other_refusal_for_now_replaces_no_connection(relay, channel_to, step, answer):
+    channel = channel_to(relay)
+    await send(channel)
+    relay.cue(step, answer)
+    assert (await send(channel)).kind is OutcomeKind.TRANSIENT_FAILURE
+    assert relay.connections == 1
+
+
+async def test_a_relay_that_takes_no_message_on_a_new_connection_either_is_asked_once(relay, channel_to):
+    channel = channel_to(relay)
+    await send(channel)
+    relay.cue("MAIL", *["452 4.5.3 Too many recipients: Too many messages sent"] * 2)
+    outcome = await send(channel)
+    assert (outcome.kind, outcome.enhanced_status) == (OutcomeKind.TRANSIENT_FAILURE, "4.5.3")
+    assert relay.connections == 2
+
+
 async def test_connections_closed_by_the_relay_while_idle_are_replaced(relay, channel_to):
     channel = channel_to(relay)
     await send(channel)
@@ -453,6 +497,26 @@ async def test_credentials_are_given_inside_tls(relay, channel_to):
     [auth] = [command for command in relay.commands if command.line.startswith("AUTH")]
     assert auth.tls
     assert base64.b64decode(auth.line.split(" ")[2]) == b"\0greffier\0hunter2-hunter2"
+
+
+# As Dovecot 2.3.19.1's submission server does it (findings/dovecot_offers_dsn_only_after_login.sh).
+async def test_what_is_offered_only_after_the_login_is_used(relay, channel_to):
+    relay.auth, relay.extensions = "PLAIN", ("SIZE", "8BITMIME")
+    relay.extensions_after_login = ("SIZE 1000", "8BITMIME", "DSN")
+    channel = channel_to(relay, username="greffier", password="hunter2-hunter2")
+    assert (await send(channel)).kind is OutcomeKind.ACCEPTED
+    assert "RET=HDRS" in relay.messages[0].mail
+    assert "NOTIFY=SUCCESS,FAILURE,DELAY" in relay.messages[0].rcpt
+    assert (await send(channel, content=b"x" * 1000 + b"\r\n")).limit is SendingLimit.SIZE
+
+
+async def test_a_relay_that_answers_no_ehlo_after_the_login_is_used_as_it_was(relay, channel_to):
+    relay.auth = "PLAIN"
+    offers = "250-relay.example\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n250 DSN"
+    relay.cue("EHLO", offers, offers, "503 5.5.1 duplicate EHLO")
+    outcome = await send(channel_to(relay, username="greffier", password="hunter2-hunter2"))
+    assert outcome.kind is OutcomeKind.ACCEPTED
+    assert "NOTIFY=SUCCESS,FAILURE,DELAY" in relay.messages[0].rcpt
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,12 @@ async def test_what_may_not_be_stated_is_refused_by_name(api, body, field):
     assert field in faults(answer)
 
 
+async def test_an_address_stays_the_mailbox_that_it_is(api):
+    made = await account(api, email="Anna.Groß@Faß.example")
+    assert made["email"] == "anna.groß@faß.example"
+    assert (await account(api, "Bea", email="anna.gross@fass.example"))["email"] == "anna.gross@fass.example"
+
+
 async def test_an_address_is_taken_once_whatever_its_case(api):
     await account(api)
     answer = await api.post("/accounts", json={"name": "X", "email": "ADA@provider.example"})

@@ -44,6 +44,8 @@ class SmtpServer:
     starttls: ssl.SSLContext | None = None
     implicit_tls: ssl.SSLContext | None = None
     extensions: tuple[str, ...] = ("SIZE 10000000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
+    #: offered after AUTH instead of ``extensions``
+    extensions_after_login: tuple[str, ...] | None = None
     auth: str | None = None
     #: sent in clear right after the reply to STARTTLS, as an attacker in the network would
     injected_after_starttls: bytes = b""
@@ -145,12 +147,13 @@ class SmtpServer:
         tls = self.implicit_tls is not None
         await self._answer(writer, "GREETING", "220 relay.example ESMTP")
         mail = rcpt = None
+        extensions = self.extensions
         while line := await reader.readline():
             text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
             self.commands.append(Command(number, tls, text))
             verb = text.split(" ")[0].upper()
             if verb in {"EHLO", "HELO"}:
-                offers = ["relay.example", *self.extensions]
+                offers = ["relay.example", *extensions]
                 offers += ["STARTTLS"] if self.starttls and not tls else []
                 offers += [f"AUTH {self.auth}"] if self.auth else []
                 await self._answer(writer, "EHLO", "\r\n".join(_multi_line(offers)))
@@ -159,7 +162,8 @@ class SmtpServer:
                     await writer.start_tls(self.starttls)
                     tls = True
             elif verb == "AUTH":
-                await self._answer(writer, "AUTH", "235 2.7.0 welcome")
+                if await self._answer(writer, "AUTH", "235 2.7.0 welcome"):
+                    extensions = self.extensions_after_login or extensions
             elif verb == "MAIL":
                 mail = text if await self._answer(writer, "MAIL", "250 2.1.0 Ok") else None
             elif verb == "RCPT":

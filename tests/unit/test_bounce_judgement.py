@@ -14,8 +14,10 @@ SUBJECT = "[TLP:AMBER] INC-2026-0042 : avis initial"
 SENT = SentMail(ANNA, SUBJECT)
 
 
-def reply(*, sender=ANNA, subject=f"Auto: {SUBJECT}", text="Away.", fields="Auto-Submitted: auto-replied\n"):
-    return samples.message(f"From: Anna <{sender}>\nSubject: {subject}\n{fields}", text)
+def reply(
+    *, sender=ANNA, name="Anna", subject=f"Auto: {SUBJECT}", text="Away.", fields="Auto-Submitted: auto-replied\n"
+):
+    return samples.message(f"From: {name} <{sender}>\nSubject: {subject}\n{fields}", text)
 
 
 def kind_of(content, sent=SENT):
@@ -32,6 +34,7 @@ def kind_of(content, sent=SENT):
         reply(subject=f"Abwesend: [EXTERN] {SUBJECT.upper()}"),
         reply(subject="Auto: " + SUBJECT.replace(" : ", "\u00a0: ")),
         reply(sender="Anna@Customer.Example"),
+        reply(name="=?utf-8?q?M=C3=BCller=2C_Anna_=3CRSSI=3E?="),
         reply(fields=f"Auto-Submitted: auto-replied\nReply-To: {ANNA}\n"),
         reply(text="Back on Monday. https://www.customer.example/ 0550 555 12"),
     ],

@@ -119,6 +119,11 @@ def test_the_outside_is_smime_as_rfc_8551_has_it():
     assert [address.addr_spec for address in message["To"].addresses] == ["rssi@valmont.example"]
 
 
+def test_a_mail_that_a_person_caused_does_not_state_to_be_automatic():
+    assert b"\r\nAuto-Submitted: auto-generated\r\n" in mail()
+    assert b"Auto-Submitted" not in mail(automatic=False)
+
+
 def test_what_is_signed_is_the_part_between_the_boundaries():
     signer = Signer()
     content = mail(sign=signer)

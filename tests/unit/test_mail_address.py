@@ -69,6 +69,12 @@ def test_an_account_is_found_by_every_spelling(typed):
     assert account.email == account_address(typed) == "rssi@hôpital.example"
 
 
+@pytest.mark.parametrize("typed", ["Anna.Groß@Faß.example", "anna.groß@xn--fa-hia.example"])
+def test_an_account_keeps_its_mailbox_and_domain(typed):
+    account = NewAccountIn.model_validate({"name": "Anna", "email": typed})
+    assert account.email == account_address(typed) == "anna.groß@faß.example"
+
+
 def mail_to(recipient):
     envelope = Envelope(
         sender="soc@fournisseur-é.example",

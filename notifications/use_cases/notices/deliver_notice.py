@@ -222,6 +222,7 @@ def _message(
         date=now,
         message_id=due.delivery.message_id,
         earlier_message_ids=due.earlier_message_ids,
+        automatic=False,
     )
     if not form.form.carries_notice:
         provider = sealing.provider

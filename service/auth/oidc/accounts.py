@@ -94,7 +94,8 @@ def _address(claims: Mapping[str, Any], settings: OidcSettings) -> str:
     if address is None:
         raise OidcRefusedError("address_unproven")
     try:
-        return validate_email(address, check_deliverability=False, test_environment=True).normalized.casefold()
+        # Not casefold(): it would turn the domain "faß.example" into another one.
+        return validate_email(address, check_deliverability=False, test_environment=True).normalized.lower()
     except EmailNotValidError:
         raise OidcRefusedError("address_malformed") from None
 

@@ -397,7 +397,7 @@ class SignIn:
 
 def normal_address(email: str) -> str:
     """Return an address as accounts keep it, as far as it is one: in lower case, its domain in U-labels."""
-    local_part, at, domain = email.strip().casefold()[:320].encode("utf-8", "replace").decode().rpartition("@")
+    local_part, at, domain = email.strip().lower()[:320].encode("utf-8", "replace").decode().rpartition("@")
     if "xn--" in domain:
         with contextlib.suppress(idna.IDNAError):
             domain = idna.decode(domain)

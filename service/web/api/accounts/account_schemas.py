@@ -18,7 +18,8 @@ from service.web.api.fields import Language, Line, Moment, Out, Schema, TimeZone
 def _account_address(address: str) -> str:
     """Return an address in the form in which accounts store it: in lower case, with the domain in U-labels."""
     try:
-        return validate_email(address, check_deliverability=False, test_environment=True).normalized.casefold()
+        # Not casefold(): it would turn the domain "faß.example" into another one.
+        return validate_email(address, check_deliverability=False, test_environment=True).normalized.lower()
     except EmailNotValidError as error:
         raise ValueError(f"is no mail address: {error}") from None
 
