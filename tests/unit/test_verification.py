@@ -188,8 +188,8 @@ class TestGenuine:
         signer, trust = below_an_authority(office, tmp_path, (MAIL,), authority_states=[limit])
         assert openssl_finds_policies(tmp_path)
         reason = refused(CERTIFICATE, steps_of_files, files_of(office.seal(signer=signer)), trust)
-        assert "cannot be judged here" in reason
-        assert "openssl cms -verify compares them" in reason
+        assert "is not trusted and cannot be judged here" in reason
+        assert "openssl cms -verify with the CA decides" in reason
 
     def test_an_rsa_key_signs_as_well(self, office, tmp_path):
         signer = write_signer(office, tmp_path, key=rsa.generate_private_key(65537, 2048))
