@@ -151,8 +151,8 @@ def verify_chain(signed: VerifiedSignature, roots: Sequence[x509.Certificate], a
         if _UNSUPPORTED_LIMIT in str(error):
             raise VerificationError(
                 step,
-                "the certificate is not trusted and cannot be judged here: an authority above it, whether trusted or not,"
-                " is limited to directory names, which are not compared; openssl cms -verify with the CA decides",
+                "the certificate is not trusted and cannot be judged here: an authority above it, trusted or not, is"
+                " limited to directory names, which are not compared; openssl cms -verify with the CA decides",
             ) from None
         raise VerificationError(step, f"the certificate does not hold at {at:%Y-%m-%d %H:%M:%S} UTC: {error}") from None
     if any(certificate not in chain for certificate in signed.others):
