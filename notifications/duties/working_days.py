@@ -30,7 +30,9 @@ MEMBER_STATES = MappingProxyType({
 _REGION_ZONES = MappingProxyType({
     "ES-CN": "Atlantic/Canary", "PT-20": "Atlantic/Azores", "PT-30": "Atlantic/Madeira", "FR-971": "America/Guadeloupe",
     "FR-972": "America/Martinique", "FR-973": "America/Cayenne", "FR-974": "Indian/Reunion",
-    "FR-976": "Indian/Mayotte", "FR-MF": "America/Marigot",
+    "FR-976": "Indian/Mayotte", "FR-BL": "America/St_Barthelemy", "FR-MF": "America/Marigot",
+    "FR-NC": "Pacific/Noumea", "FR-PF": "Pacific/Tahiti", "FR-PM": "America/Miquelon", "FR-TF": "Indian/Kerguelen",
+    "FR-WF": "Pacific/Wallis",
 })  # fmt: skip
 #: States of whose regions only these have holidays by law. To an Italian province and to a Portuguese district the
 #: package gives the holiday of the town that it is named after.

@@ -148,6 +148,9 @@ def test_a_month_ends_on_the_same_date_or_on_the_last_day(submitted, due):
         ("FR", None, "2026-03-31T08:00", "2026-04-03T08:00"),
         # The Canaries are an hour behind Madrid.
         ("ES", "ES-CN", "2026-06-10T15:00", "2026-06-15T11:00"),
+        # Noon in Nouméa is eleven hours before noon in UTC, in Saint Pierre two hours after it in summer.
+        ("FR", "FR-NC", "2026-06-10T15:00", "2026-06-15T01:00"),
+        ("FR", "FR-PM", "2026-06-10T15:00", "2026-06-15T14:00"),
         # The end of the year: Friday 1 January 2027, then a weekend.
         ("FR", None, "2026-12-29T09:00", "2027-01-04T11:00"),
         # The clock changes on Sunday 25 October 2026 and on Sunday 29 March 2026.
