@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.utils import CryptographyDeprecationWarning
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store
 from cryptography.x509.verification import VerificationError as ChainError
 
@@ -37,6 +38,13 @@ MALFORMED_CERTIFICATE = (
 )
 #: Purposes of an authority that may issue certificates for mail.
 _FOR_MAIL = frozenset({ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+#: Extensions about policies. The library refuses a certificate with a critical one of them unless a rule names it.
+_ABOUT_POLICIES = (x509.CertificatePolicies, x509.PolicyConstraints, x509.InhibitAnyPolicy)
+_ANY_POLICY = CertificatePoliciesOID.ANY_POLICY
+#: What the library says of a limit that it cannot compare.
+_UNSUPPORTED_LIMIT = "unsupported directoryName constraint"
+
+_ExtensionT = TypeVar("_ExtensionT", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +103,15 @@ def verify_detached(content: bytes, signature: bytes, step: str) -> VerifiedSign
 
 
 def _addresses(certificate: x509.Certificate) -> list[str]:
+    names = _extension(certificate, x509.SubjectAlternativeName)
+    return [] if names is None else names.get_values_for_type(x509.RFC822Name)
+
+
+def _extension(certificate: x509.Certificate, kind: type[_ExtensionT]) -> _ExtensionT | None:
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
-        return []
-    return names.get_values_for_type(x509.RFC822Name)
+        return None
 
 
 def _verify_signature(parsed: DetachedSignature, certificate: x509.Certificate, step: str) -> None:
@@ -121,7 +133,8 @@ def verify_chain(signed: VerifiedSignature, roots: Sequence[x509.Certificate], a
     """Raise VerificationError unless the signer's certificate is for e-mail protection and chains to a root at ``at``.
 
     Every other certificate in the signature file must be part of that chain, so that none can be exchanged unnoticed.
-    Not checked: revocation, because a notice does not contain the authority's revocation lists.
+    Where an authority demands it, the chain has a policy throughout. Not checked: revocation, because a notice does not
+    contain the authority's revocation lists.
     """
     try:
         verifier = (
@@ -129,11 +142,18 @@ def verify_chain(signed: VerifiedSignature, roots: Sequence[x509.Certificate], a
             .store(Store(list(roots)))
             .time(at)
             .max_chain_depth(5)
-            .extension_policies(ca_policy=_authority_policy(), ee_policy=_leaf_policy())
+            .extension_policies(ca_policy=_policies_too(_authority_policy()), ee_policy=_policies_too(_leaf_policy()))
             .build_client_verifier()
         )
         chain = verifier.verify(signed.certificate, list(signed.others)).chain
+        _verify_policies(chain)
     except (ChainError, *MALFORMED_CERTIFICATE) as error:
+        if _UNSUPPORTED_LIMIT in str(error):
+            raise VerificationError(
+                step,
+                "the certificate is not trusted and cannot be judged here: an authority above it, trusted or not, is"
+                " limited to directory names, which are not compared; openssl cms -verify with the CA decides",
+            ) from None
         raise VerificationError(step, f"the certificate does not hold at {at:%Y-%m-%d %H:%M:%S} UTC: {error}") from None
     if any(certificate not in chain for certificate in signed.others):
         raise VerificationError(step, "holds a certificate that is no link of the chain")
@@ -157,6 +177,36 @@ def _leaf_policy() -> ExtensionPolicy:
         .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _for_signatures)
         .may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, _no_authority)
     )
+
+
+def _policies_too(policy: ExtensionPolicy) -> ExtensionPolicy:
+    for kind in _ABOUT_POLICIES:
+        policy = policy.may_be_present(kind, Criticality.AGNOSTIC, None)
+    return policy
+
+
+def _verify_policies(chain: Sequence[x509.Certificate]) -> None:
+    """Raise ValueError if an authority demands a policy and the chain has none throughout (RFC 5280, 6.1).
+
+    The chain is as the library gives it, the root last. Policies are not mapped to others: an authority whose critical
+    extension maps them is refused by the library.
+    """
+    common: set[x509.ObjectIdentifier] | None = None  # None: any
+    until_demanded = until_no_any = len(chain)
+    for certificate in chain[-2::-1]:
+        stated = {each.policy_identifier for each in _extension(certificate, x509.CertificatePolicies) or ()}
+        if _ANY_POLICY not in stated or not until_no_any:
+            named = stated - {_ANY_POLICY}
+            common = named if common is None else common & named
+        until_demanded, until_no_any = max(until_demanded - 1, 0), max(until_no_any - 1, 0)
+        constraints = _extension(certificate, x509.PolicyConstraints)
+        if constraints is not None and constraints.require_explicit_policy is not None:
+            until_demanded = min(until_demanded, constraints.require_explicit_policy)
+        inhibited = _extension(certificate, x509.InhibitAnyPolicy)
+        if inhibited is not None:
+            until_no_any = min(until_no_any, inhibited.skip_certs)
+    if not until_demanded and common is not None and not common:
+        raise ValueError("an authority demands a certificate policy, and the chain has none throughout")
 
 
 def _for_mail(_policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage) -> None:

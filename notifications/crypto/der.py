@@ -37,11 +37,13 @@ _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.12", "1
 ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2"
 RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 RSA_WITH_SHA256 = "1.2.840.113549.1.1.11"
-#: RSA (without a digest, with SHA-2, PSS), ECDSA with SHA-2, Ed25519.
+#: RSA PKCS #1 v1.5 (without a digest, with SHA-2), ECDSA with SHA-2, Ed25519.
 _TOKEN_ALGORITHMS = frozenset({
-    RSA_ENCRYPTION, RSA_WITH_SHA256, "1.2.840.113549.1.1.12", "1.2.840.113549.1.1.13", "1.2.840.113549.1.1.10",
+    RSA_ENCRYPTION, RSA_WITH_SHA256, "1.2.840.113549.1.1.12", "1.2.840.113549.1.1.13",
     ECDSA_WITH_SHA256, "1.2.840.10045.4.3.3", "1.2.840.10045.4.3.4", "1.3.101.112",
 })  # fmt: skip
+#: Authorities use it, and OpenSSL's code for PKCS #7 takes it for PKCS #1 v1.5: it finds each such signature wrong.
+_RSASSA_PSS = "1.2.840.113549.1.1.10"
 
 #: genTime of a token (RFC 3161, 2.4.2), with the digits after the full stop
 _TIME_WITH_FRACTION = re.compile(rb"\d{14}\.(\d+)Z")
@@ -105,6 +107,8 @@ class TimestampReply:
     signing_certificates: tuple[tuple[CertificateId, ...], ...] = ()
     #: how much later than its whole second the token's time is, in whole microseconds
     fraction: timedelta = timedelta()
+    #: tag and content of the authority's name (GeneralName), where the token gives one
+    authority: tuple[int, bytes] | None = None
     #: the reply with status *granted* and its sets in DER order, which the signature does not cover; None without token
     strict_form: bytes | None = None
 
@@ -173,7 +177,8 @@ def parse_timestamp_reply(data: bytes) -> TimestampReply:
     1. The status. A reply without a token has nothing else.
     2. What the signature does not cover and libraries do not check: versions (RFC 5652, 5.1 and 5.3), the name of the
        signature algorithm.
-    3. The certificates, the signing-certificate attributes among the signed ones, the fraction of the time's second.
+    3. The certificates, the signing-certificate attributes among the signed ones, the fraction of the time's second,
+       the authority's name.
     4. The same reply as strict parsers take it: status *granted*, sets in DER order (X.690, 11.6).
     """
     # 1. TimeStampResp ::= SEQUENCE { status, ContentInfo { SignedData [0] } OPTIONAL }
@@ -200,11 +205,18 @@ def parse_timestamp_reply(data: bytes) -> TimestampReply:
     _expect(signer_version.body == (b"\x01" if by_issuer else b"\x03"), "has a signer of another version")
     algorithm = next((item for item in rest if item.tag == _SEQUENCE), None)
     name = next(_items(algorithm.body), None) if algorithm is not None else None
-    _expect(name is not None and _oid(name.body) in _TOKEN_ALGORITHMS, "names an unknown signature algorithm")
+    signed_by = None if name is None else _oid(name.body)
+    _expect(
+        signed_by != _RSASSA_PSS,
+        "is signed with RSASSA-PSS, which neither openssl ts nor this software can verify: the authority must sign with"
+        " RSA PKCS #1 v1.5 or ECDSA",
+    )
+    _expect(signed_by in _TOKEN_ALGORITHMS, "names an unknown signature algorithm")
     # 3.
     certificates = [item.whole for part in parts if part.tag == _CONTEXT_0 for item in _items(part.body)]
     attributes = next((item for item in rest if item.tag == _CONTEXT_0), None)
     named = [] if attributes is None else list(_signing_certificates(attributes))
+    stated = _stated(parts)
     # 4.
     body = version.whole + b"".join(map(_in_order, parts)) + signers.whole
     token = _with_body(tokens[0], content_type.whole + _with_body(wrapped, _with_body(signed_data, body)))
@@ -214,7 +226,8 @@ def parse_timestamp_reply(data: bytes) -> TimestampReply:
         said,
         certificates=tuple(certificates),
         signing_certificates=tuple(named),
-        fraction=_fraction(parts),
+        fraction=_fraction(stated),
+        authority=_authority(stated),
         strict_form=_with_body(reply, status.whole + token),
     )
 
@@ -252,16 +265,31 @@ def _certificate_id(item: _Item, kind: str) -> CertificateId:
     )
 
 
-def _fraction(parts: Sequence[_Item]) -> timedelta:
-    """Return the fraction of a second of a token's time; zero where there is none, or no TSTInfo of a known shape."""
+def _stated(parts: Sequence[_Item]) -> list[_Item]:
+    """Return the parts of a token's TSTInfo; none if it has no known shape."""
     # EncapsulatedContentInfo ::= SEQUENCE { OID, [0] { OCTET STRING { TSTInfo } } }
     found = [item for part in parts if part.tag == _SEQUENCE for item in _items(part.body) if item.tag == _CONTEXT_0]
     for _ in range(3):
         found = [inner for item in found for inner in _items(item.body)]
-    for item in found:
+    return found
+
+
+def _fraction(stated: Sequence[_Item]) -> timedelta:
+    """Return the fraction of a second of a token's time; zero where there is none."""
+    for item in stated:
         if item.tag == _GENERALIZED_TIME and (time := _TIME_WITH_FRACTION.fullmatch(item.body)) is not None:
             return timedelta(microseconds=int(time[1][:6].ljust(6, b"0")))
     return timedelta()
+
+
+def _authority(stated: Sequence[_Item]) -> tuple[int, bytes] | None:
+    """Return tag and content of the authority's name."""
+    for item in stated:
+        if item.tag == _CONTEXT_0:
+            names = list(_items(item.body))
+            _expect(len(names) == 1, "has a name of the authority of another shape")
+            return names[0].tag, names[0].body
+    return None
 
 
 def _in_order(item: _Item) -> bytes:

@@ -9,7 +9,7 @@ leaves out the fraction of the second that a token states, which is read here.
 import contextlib
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,6 +44,12 @@ _HASHES = {
     "2.16.840.1.101.3.4.2.1": "sha256",
     "2.16.840.1.101.3.4.2.2": "sha384",
     "2.16.840.1.101.3.4.2.3": "sha512",
+}
+#: Tags of an authority's name that is a text (RFC 5280, 4.2.1.6).
+_TEXT_NAMES: Mapping[int, Callable[[str], x509.GeneralName]] = {
+    0x81: x509.RFC822Name,
+    0x82: x509.DNSName,
+    0x86: x509.UniformResourceIdentifier,
 }
 #: What the library shows of OpenSSL's error stack -> what it means.
 _CHAIN_REASON = re.compile(r'data: "Verify error: ([^"]+)"')
@@ -94,9 +100,9 @@ def token_statement(reply: bytes) -> tuple[datetime, str | None]:
     """
     parsed = parse_timestamp_reply(reply)
     response = _decoded(parsed)
-    at, name = _time(response, parsed), response.tst_info.name
-    if isinstance(name, x509.DirectoryName):
-        return at, name.value.rfc4514_string()
+    at = _time(response, parsed)
+    if (name := _name(response, parsed)) is not None:
+        return at, _text(name)
     (signer,) = response.signed_data.signer_infos
     for data in response.signed_data.certificates:
         try:
@@ -140,7 +146,7 @@ def verify_timestamp(
             item for item in certificates if (item.issuer, item.serial_number) == (signer.issuer, signer.serial_number)
         )
         stated = response.tst_info
-        name = stated.name
+        name = _name(response, parsed)
         fault = _binding_fault(parsed.signing_certificates, certificate, [*certificates, *roots]) or _name_fault(
             name, certificate
         )
@@ -154,7 +160,7 @@ def verify_timestamp(
         ) from None
     if fault is not None:
         raise _not_held(step, fault)
-    authority = name.value.rfc4514_string() if isinstance(name, x509.DirectoryName) else "an unnamed authority"
+    authority = "an unnamed authority" if name is None else _text(name)
     return VerifiedTimestamp(_time(response, parsed), _accuracy(stated.accuracy), authority)
 
 
@@ -179,6 +185,23 @@ def _decoded(parsed: TimestampReply) -> Any:
 def _time(response: Any, parsed: TimestampReply) -> datetime:
     at: datetime = response.tst_info.gen_time + parsed.fraction
     return at
+
+
+def _name(response: Any, parsed: TimestampReply) -> x509.GeneralName | None:
+    """Return the authority's name in a token, None if it has none; raises InvalidInputError for a form without text."""
+    try:
+        if parsed.authority is not None and (form := _TEXT_NAMES.get(parsed.authority[0])) is not None:
+            return form(parsed.authority[1].decode("ascii"))
+        name: x509.GeneralName | None = response.tst_info.name
+    except ValueError:
+        raise InvalidInputError(
+            Fault("timestamp", "the authority's name in it is malformed, or of a kind that is not supported")
+        ) from None
+    return name
+
+
+def _text(name: x509.GeneralName) -> str:
+    return name.value.rfc4514_string() if isinstance(name, x509.DirectoryName) else str(name.value)
 
 
 def _in_words(error: str) -> str:
@@ -239,8 +262,7 @@ def _name_fault(name: x509.GeneralName | None, certificate: x509.Certificate) ->
 
 
 def _comparable(name: x509.GeneralName) -> tuple[type, str]:
-    is_directory = isinstance(name, x509.DirectoryName)
-    return type(name), (name.value.rfc4514_string() if is_directory else str(name.value)).casefold()
+    return type(name), _text(name).casefold()
 
 
 def _accuracy(accuracy: Any) -> timedelta:

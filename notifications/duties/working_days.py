@@ -1,7 +1,8 @@
 """Working days of a Member State and its regions, and their time zones.
 
 The public holidays are those of the package ``holidays``, category "public". A holiday that only some municipalities
-of a region keep (the Assumption in Bavaria) does not count: so a limit is rather stated too early than too late.
+of a region keep (the Assumption in Bavaria, Saint Ambrose in the province of Milan) does not count: so a limit is
+rather stated too early than too late.
 """
 
 from collections.abc import Mapping
@@ -29,8 +30,13 @@ MEMBER_STATES = MappingProxyType({
 _REGION_ZONES = MappingProxyType({
     "ES-CN": "Atlantic/Canary", "PT-20": "Atlantic/Azores", "PT-30": "Atlantic/Madeira", "FR-971": "America/Guadeloupe",
     "FR-972": "America/Martinique", "FR-973": "America/Cayenne", "FR-974": "Indian/Reunion",
-    "FR-976": "Indian/Mayotte", "FR-MF": "America/Marigot",
+    "FR-976": "Indian/Mayotte", "FR-BL": "America/St_Barthelemy", "FR-MF": "America/Marigot",
+    "FR-NC": "Pacific/Noumea", "FR-PF": "Pacific/Tahiti", "FR-PM": "America/Miquelon", "FR-TF": "Indian/Kerguelen",
+    "FR-WF": "Pacific/Wallis",
 })  # fmt: skip
+#: States of whose regions only these have holidays by law. To an Italian province and to a Portuguese district the
+#: package gives the holiday of the town that it is named after.
+_REGIONS_WITH_HOLIDAYS = MappingProxyType({"IT": frozenset({"IT-BZ"}), "PT": frozenset({"PT-20", "PT-30"})})
 #: Subdivisions of the package that are no ISO 3166-2 code: zones of school holidays, cities, language communities.
 _CODE_CHARACTERS_MAX = 3
 _SATURDAY = 5
@@ -40,7 +46,7 @@ _SEARCH_DAYS = 60
 
 @cache
 def regions(member_state: str) -> tuple[str, ...]:
-    """Return the ISO 3166-2 codes of the regions with holidays of their own; none if a state has no such regions."""
+    """Return the ISO 3166-2 codes of the regions that the package knows; none if it knows none of a state."""
     supported = getattr(holidays, member_state).subdivisions
     return tuple(f"{member_state}-{code}" for code in supported if len(code) <= _CODE_CHARACTERS_MAX and code.isalnum())
 
@@ -61,7 +67,8 @@ def day_off(day: date, member_state: str, region: str | None) -> str | None:
 @lru_cache(maxsize=256)
 def _holidays_of(member_state: str, region: str | None, year: int) -> Mapping[date, str]:
     """Return the public holidays of a year with their names."""
-    code = None if region is None else region.partition("-")[2]
+    counts = region in _REGIONS_WITH_HOLIDAYS.get(member_state, {region})
+    code = region.partition("-")[2] if region is not None and counts else None
     # Without a language the package takes the one of the environment (LANG), so that names would differ by machine.
     own_language = getattr(holidays, member_state).default_language
     return dict(holidays.country_holidays(member_state, subdiv=code, years=year, language=own_language))

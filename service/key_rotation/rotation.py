@@ -111,8 +111,8 @@ class KeyRotation(KeyStaging):
             signed = verify_detached(b"probe", signature, "install")
             verify_chain(signed, [*self.trusted_roots(), *roots_in(chain)], self._clock.now(), "install")
         except VerificationError as error:
-            reason = f"leads to no root in {self.files.trusted_ca}: put the root into the file too ({error.reason})"
-            raise InvalidInputError(Fault("install", reason)) from None
+            place = f"a root that is not in {self.files.trusted_ca}, put the root into the file too"
+            raise InvalidInputError(Fault("install", f"{error.reason}. If its chain leads to {place}")) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise InvalidInputError(Fault("install", "holds a key of another kind than ECDSA or RSA"))
         certificates = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)

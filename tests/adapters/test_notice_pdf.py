@@ -4,7 +4,7 @@ import asyncio
 import io
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import pikepdf
@@ -92,8 +92,8 @@ def office(tmp_path_factory):
     return Office(tmp_path_factory.mktemp("office"))
 
 
-def made_by(office, signer=None, sealed=None):
-    authority = EmbeddedTimestampAuthority(office.files.timestamp_key, office.files.timestamp_chain, None)
+def made_by(office, signer=None, sealed=None, authority=None):
+    authority = authority or EmbeddedTimestampAuthority(office.files.timestamp_key, office.files.timestamp_chain, None)
     maker = SignedPdfMaker(signer or office.signer, authority)
     files = embedded_files(sealed or office.seal())
     return asyncio.run(maker.make(letter_of("Words"), files, author="Provider", at=office.now))
@@ -259,6 +259,30 @@ def test_a_pdf_of_somebody_else_is_refused(office, tmp_path):
     # For another purpose, and expired.
     with pytest.raises(SealingUnavailableError):
         made_by(office, write_signer(office, tmp_path / "expired", days=(-9, -2)))
+
+
+class _StampingAt:
+    def __init__(self, office, at):
+        self.office, self.at = office, at
+
+    async def timestamp(self, content):
+        return self.office.token(content, self.at)
+
+
+def test_a_certificate_that_has_ended_since_is_judged_at_the_time_of_the_timestamp(office, tmp_path):
+    """poppler's pdfsig (22.12.0) judges it now and does not read the timestamp; the README says so."""
+    signer = write_signer(office, tmp_path, days=(-30, -1))
+    office.clock.at = at = office.now - timedelta(days=2)
+    try:
+        sealed = office.seal(signer=signer, token_at=at, entry={"at": at})
+        content = made_by(office, signer, sealed, _StampingAt(office, at))
+    finally:
+        office.clock.at = office.now
+    assert [step.step for step in verify_pdf(content, office.trust)] == list(PDF_STEPS)
+    (tmp_path / "notice.pdf").write_bytes(content)
+    ran = subprocess.run(["pdfsig", "-no-ocsp", tmp_path / "notice.pdf"], capture_output=True, text=True, check=False)
+    assert "Signature is Valid." in ran.stdout
+    assert "Certificate has Expired" in ran.stdout
 
 
 def test_another_notice_inside_is_refused(office):

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from notifications.crypto.der import parse_timestamp_reply
 from notifications.crypto.timestamps import certificates_of_token, token_statement, token_time, verify_timestamp
-from notifications.errors import TimestampUnavailableError, VerificationError
+from notifications.errors import InvalidInputError, TimestampUnavailableError, VerificationError
 from notifications.evidence.bundle.signers import verify_token
 from service.crypto.timestamp_token import _der, timestamp_reply
 from service.crypto.timestamping import HttpTimestampAuthority
@@ -183,6 +183,52 @@ def test_a_token_that_names_another_authority(authority, reply):
             both_take(authority, changed)
         else:
             assert "another name than its certificate" in both_refuse(authority, changed)
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "name"),
+    [
+        ("uniform_resource_identifier", x509.UniformResourceIdentifier, "https://tsa.example/stamp"),
+        ("dns_name", x509.DNSName, "tsa.example"),
+        ("rfc822_name", x509.RFC822Name, "tsa@tsa.example"),
+    ],
+)
+def test_an_authority_whose_name_is_no_directory_name(tmp_path, form, kind, name):
+    """rfc3161-client 1.0.9 verifies the token, and raises ValueError when asked for the name."""
+    authority = OpensslAuthority(tmp_path, leaf={"names": [kind(name)]})
+    reply = authority.reply(request_of().as_bytes())
+    for given, is_taken in ((name, True), (f"other.{name}", False)):
+        stated_name = asn1_x509.GeneralName(form, given)
+        changed = authority.resigned(reply, info=lambda info, given=stated_name: info.__setitem__("tsa", given))
+        if is_taken:
+            assert both_take(authority, changed).authority == name
+            assert token_statement(changed)[1] == name
+        else:
+            assert "another name than its certificate" in both_refuse(authority, changed)
+
+
+def test_an_authority_whose_name_is_no_text(authority, reply):
+    """It is refused in words, and no other error leaves the reading of a token that is not verified."""
+    number = asn1_x509.GeneralName("registered_id", "1.2.3")
+    changed = authority.resigned(reply, info=lambda info: info.__setitem__("tsa", number))
+    assert "name in it is malformed, or of a kind that is not supported" in both_refuse(authority, changed)
+    with pytest.raises(InvalidInputError):
+        token_statement(changed)
+
+
+def test_a_token_signed_with_rsassa_pss(authority, reply):
+    """A valid token (RFC 4056), as openssl cms finds. openssl ts 3.0.19 and rfc3161-client 1.0.9 find it wrong."""
+    other = authority.signed_with_pss(reply)
+    assert authority.openssl_cms_takes(other)
+    library = rfc3161_client.VerifierBuilder(roots=[authority.root]).build()
+    with pytest.raises(rfc3161_client.VerificationError):
+        library.verify_message(rfc3161_client.decode_timestamp_response(other), CONTENT)
+    assert "is signed with RSASSA-PSS, which neither openssl ts nor this" in both_refuse(authority, other)
+
+
+async def test_the_service_says_how_an_authority_must_sign(authority):
+    told = await refused_by_service(authority, lambda request: authority.signed_with_pss(authority.reply(request)))
+    assert "the authority must sign with RSA PKCS #1 v1.5 or ECDSA" in told
 
 
 def test_a_certificate_for_other_purposes_too(tmp_path):

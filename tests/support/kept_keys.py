@@ -87,10 +87,10 @@ class Kept:
 
 
 class Authority:
-    """A certificate authority for S/MIME certificates."""
+    """A certificate authority for S/MIME certificates; ``limit`` has name constraints of its own certificate."""
 
-    def __init__(self):
-        self.key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, limit=None):
+        self.key, self.limit = ec.generate_private_key(ec.SECP256R1()), limit
         self.root = self._built(self.key, "Authority", ca=True)
 
     def _built(self, key, name, *, ca=False, address=ADDRESS, days=100, usage=ExtendedKeyUsageOID.EMAIL_PROTECTION):
@@ -119,6 +119,8 @@ class Authority:
         if not ca:
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.RFC822Name(address)]), critical=False)
+        elif self.limit is not None:
+            builder = builder.add_extension(self.limit, critical=True)
         return builder.sign(self.key, hashes.SHA256())
 
     def pem(self, file, *, with_root=True, key=None, passphrase=None, **certificate):

@@ -17,7 +17,17 @@ def named(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def issued(public, issuer_key, issuer, subject, *, ca=False, purposes=(ExtendedKeyUsageOID.TIME_STAMPING,), usage=None):
+def issued(
+    public,
+    issuer_key,
+    issuer,
+    subject,
+    *,
+    ca=False,
+    purposes=(ExtendedKeyUsageOID.TIME_STAMPING,),
+    usage=None,
+    names=(),
+):
     now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()
@@ -33,6 +43,8 @@ def issued(public, issuer_key, issuer, subject, *, ca=False, purposes=(ExtendedK
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=True)
     if usage is not None:
         builder = builder.add_extension(usage, critical=True)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 
@@ -111,6 +123,30 @@ class OpensslAuthority:
         over = b"\x31" + signer["signed_attrs"].dump(force=True)[1:]
         signer["signature"] = self.key.sign(over, padding.PKCS1v15(), hashes.SHA256())
         return parsed.dump(force=True)
+
+    def signed_with_pss(self, reply):
+        """Return a reply signed again with RSASSA-PSS."""
+        parsed = tsp.TimeStampResp.load(reply)
+        (signer,) = parsed["time_stamp_token"]["content"]["signer_infos"]
+        signer["signature_algorithm"] = {
+            "algorithm": "rsassa_pss",
+            "parameters": algos.RSASSAPSSParams(
+                {
+                    "hash_algorithm": {"algorithm": "sha256"},
+                    "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": "sha256"}},
+                    "salt_length": 32,
+                }
+            ),
+        }
+        over = b"\x31" + signer["signed_attrs"].dump()[1:]
+        signer["signature"] = self.key.sign(over, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
+        return parsed.dump(force=True)
+
+    def openssl_cms_takes(self, reply):
+        """Return whether ``openssl cms -verify`` takes the token of a reply under the root alone."""
+        self._file("token.p7s", tsp.TimeStampResp.load(reply)["time_stamp_token"].dump())
+        command = "openssl cms -verify -inform DER -in token.p7s -CAfile root.pem -purpose timestampsign -out info"
+        return subprocess.run(command.split(), cwd=self.folder, capture_output=True, check=False).returncode == 0
 
 
 def certificates_of(reply):

@@ -51,6 +51,8 @@ TEXT = (
 )
 HTML = "<p>Störung – Lösung läuft &amp; hält</p>\n" * 40
 CSV = b'"kind";"id"\r\n"machine";"vm-1"\r\n'
+#: What is critical in a certificate: the first may be (RFC 5280, 4.2.1.4), the others must.
+_CRITICAL = (x509.CertificatePolicies, x509.PolicyConstraints, x509.InhibitAnyPolicy, x509.NameConstraints)
 
 
 def write_signer(
@@ -64,10 +66,13 @@ def write_signer(
     authority=False,
     digital_signature=True,
     intermediates=(),
+    authority_states=(),
+    leaf_states=(),
 ):
     """Write a key and a chain issued by the office's CA, with the given properties; return a signer that uses them.
 
     ``intermediates`` has the purposes of each authority between, the upper first; without purposes it is for all.
+    ``authority_states`` has further extensions of the lowest one, ``leaf_states`` those of the signer.
     """
     key = key or ec.generate_private_key(ec.SECP256R1())
     ca_key = load_private_key(office.files.ca_key, None)
@@ -76,10 +81,11 @@ def write_signer(
     for number, purposes in enumerate(intermediates):
         between = ec.generate_private_key(ec.SECP256R1())
         limits = [x509.ExtendedKeyUsage(purposes)] if purposes else []
+        limits += authority_states if number == len(intermediates) - 1 else ()
         issuer = _certificate(office, between, f"between {number}", issuer, ca_key, limits, days, authority=True)
         chain, ca_key = [issuer, *chain], between
     names = [x509.SubjectAlternativeName([x509.RFC822Name(address)])] if address else []
-    extensions = (*names, *([x509.ExtendedKeyUsage(usages)] if usages else []))
+    extensions = (*names, *([x509.ExtendedKeyUsage(usages)] if usages else []), *leaf_states)
     leaf = _certificate(
         office, key, "signer", issuer, ca_key, extensions, days, authority=authority, signs=digital_signature
     )
@@ -117,7 +123,7 @@ def _certificate(office, key, name, issuer, issuer_key, extensions, days, *, aut
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     for extension in extensions:
-        builder = builder.add_extension(extension, critical=False)
+        builder = builder.add_extension(extension, critical=isinstance(extension, _CRITICAL))
     return builder.sign(issuer_key, hashes.SHA256())
 
 

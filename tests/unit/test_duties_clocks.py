@@ -130,15 +130,27 @@ def test_a_month_ends_on_the_same_date_or_on_the_last_day(submitted, due):
         # The day of Catalonia, Friday 11 September 2026: noon of Monday.
         ("ES", "ES-CT", "2026-09-08T08:00", "2026-09-14T10:00"),
         ("ES", "ES-MD", "2026-09-08T08:00", "2026-09-11T08:00"),
-        # Saint Ambrose, Monday 7 December 2026 in Milan; 8 December is a holiday of Italy.
-        ("IT", "IT-MI", "2026-12-04T08:00", "2026-12-09T11:00"),
+        # Saint Ambrose, Monday 7 December 2026: only of the town of Milan; 8 December is a holiday of Italy.
+        ("IT", "IT-MI", "2026-12-04T08:00", "2026-12-07T08:00"),
         ("IT", "IT-RM", "2026-12-04T08:00", "2026-12-07T08:00"),
+        # Monday of Pentecost, 25 May 2026: of South Tyrol, and not of the other provinces.
+        ("IT", "IT-BZ", "2026-05-22T08:00", "2026-05-26T10:00"),
+        ("IT", "IT-TN", "2026-05-22T08:00", "2026-05-25T08:00"),
+        # Saint John, Wednesday 24 June 2026: only of the towns of Porto and Braga; districts in holidays 0.109.
+        ("PT", "PT-13", "2026-06-21T08:00", "2026-06-24T08:00"),
+        ("PT", "PT-03", "2026-06-21T08:00", "2026-06-24T08:00"),
+        # The day of Madeira, Wednesday 1 July 2026.
+        ("PT", "PT-30", "2026-06-28T08:00", "2026-07-02T11:00"),
+        ("PT", None, "2026-06-28T08:00", "2026-07-01T08:00"),
         ("IT", None, "2026-12-05T08:00", "2026-12-09T11:00"),
         # Good Friday in Alsace-Moselle only.
         ("FR", "FR-57", "2026-03-31T08:00", "2026-04-07T10:00"),
         ("FR", None, "2026-03-31T08:00", "2026-04-03T08:00"),
         # The Canaries are an hour behind Madrid.
         ("ES", "ES-CN", "2026-06-10T15:00", "2026-06-15T11:00"),
+        # Noon in Nouméa is eleven hours before noon in UTC, in Saint Pierre two hours after it in summer.
+        ("FR", "FR-NC", "2026-06-10T15:00", "2026-06-15T01:00"),
+        ("FR", "FR-PM", "2026-06-10T15:00", "2026-06-15T14:00"),
         # The end of the year: Friday 1 January 2027, then a weekend.
         ("FR", None, "2026-12-29T09:00", "2027-01-04T11:00"),
         # The clock changes on Sunday 25 October 2026 and on Sunday 29 March 2026.

@@ -2,11 +2,13 @@
 
 import hashlib
 import re
+import subprocess
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
@@ -37,6 +39,11 @@ from support.sealed_sample import Office, files_of, refused, resigned, steps_of_
 
 MAIL, TLS_CLIENT = ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.CLIENT_AUTH
 ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+ANY = "2.5.29.32.0"
+
+
+def policies(*identifiers):
+    return x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(each), None) for each in identifiers])
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +136,52 @@ class TestGenuine:
         reason = refused(CERTIFICATE, steps_of_files, files_of(office.seal(signer=signer)), trust)
         assert "authority is not for e-mail protection" in reason
 
+    @pytest.mark.parametrize(
+        ("authority", "leaf", "held"),
+        [
+            ([policies("1.2.3")], [policies("1.2.3")], True),
+            ([], [policies("1.2.3")], True),
+            ([policies("1.2.3")], [], True),
+            # The authority demands a policy, at once or for the certificates below those below it.
+            ([policies("1.2.3"), x509.PolicyConstraints(0, None)], [policies("1.2.3", "1.2.4")], True),
+            ([policies(ANY), x509.PolicyConstraints(0, None)], [policies("1.2.3")], True),
+            ([policies("1.2.3"), x509.PolicyConstraints(0, None)], [policies(ANY)], True),
+            ([policies("1.2.3"), x509.PolicyConstraints(0, None)], [policies("1.2.4")], False),
+            ([policies("1.2.3"), x509.PolicyConstraints(0, None)], [], False),
+            ([x509.PolicyConstraints(0, None)], [policies("1.2.3")], False),
+            ([policies("1.2.3"), x509.PolicyConstraints(1, None)], [], False),
+            ([policies("1.2.3"), x509.PolicyConstraints(2, None)], [], True),
+            ([policies("1.2.3"), x509.PolicyConstraints(None, 0)], [], True),
+            # "Any" counts for no policy below the authority.
+            ([policies("1.2.3"), x509.InhibitAnyPolicy(0)], [policies(ANY)], True),
+            ([policies("1.2.3"), x509.InhibitAnyPolicy(0), x509.PolicyConstraints(0, None)], [policies(ANY)], False),
+            ([policies("1.2.3"), x509.InhibitAnyPolicy(1), x509.PolicyConstraints(0, None)], [policies(ANY)], True),
+        ],
+    )
+    def test_certificate_policies_are_as_openssl_finds_them(self, office, tmp_path, authority, leaf, held):
+        """cryptography 50.0.2 refuses a certificate with one of these extensions, also under ``permit_all()``."""
+        signer, trust = below_an_authority(office, tmp_path, (MAIL,), authority_states=authority, leaf_states=leaf)
+        assert openssl_finds_policies(tmp_path) is held
+        files = files_of(office.seal(signer=signer))
+        if held:
+            assert len(steps_of_files(files, trust)) == 6
+        else:
+            assert "demands a certificate policy" in refused(CERTIFICATE, steps_of_files, files, trust)
+
+    def test_an_authority_that_is_limited_to_mail_of_a_domain(self, office, tmp_path):
+        limit = x509.NameConstraints([x509.RFC822Name("provider.example")], None)
+        signer, trust = below_an_authority(office, tmp_path, (MAIL,), authority_states=[limit])
+        assert len(steps_of_files(files_of(office.seal(signer=signer)), trust)) == 6
+
+    def test_an_authority_that_is_limited_to_directory_names_is_not_said_to_be_wrong(self, office, tmp_path):
+        """cryptography 50.0.2 compares no directory names, and refuses the chain."""
+        limit = x509.NameConstraints([x509.DirectoryName(x509.Name([]))], None)
+        signer, trust = below_an_authority(office, tmp_path, (MAIL,), authority_states=[limit])
+        assert openssl_finds_policies(tmp_path)
+        reason = refused(CERTIFICATE, steps_of_files, files_of(office.seal(signer=signer)), trust)
+        assert "is not trusted and cannot be judged here" in reason
+        assert "openssl cms -verify with the CA decides" in reason
+
     def test_an_rsa_key_signs_as_well(self, office, tmp_path):
         signer = write_signer(office, tmp_path, key=rsa.generate_private_key(65537, 2048))
         assert len(steps_of_mail(office.mail(office.seal(signer=signer), sign=signer.sign_detached), office.trust)) == 9
@@ -147,11 +200,22 @@ class TestGenuine:
         assert len(steps_of_mail(carried, office.trust)) == 9
 
 
-def below_an_authority(office, folder, limits):
+def below_an_authority(office, folder, limits, **states):
     """Return a signer below an authority with the given purposes, and the trust in the root above that authority."""
-    signer = write_signer(office, folder, intermediates=[(), limits])
+    signer = write_signer(office, folder, intermediates=[(), limits], **states)
     *_, upper = load_chain(folder / "signer.pem")
     return signer, replace(office.trust, ca=(upper,))
+
+
+def openssl_finds_policies(folder):
+    """Return whether openssl takes the chain in the folder under its root, with any policy where one is demanded."""
+    leaf, authority, root = load_chain(folder / "signer.pem")
+    for name, certificate in (("leaf", leaf), ("authority", authority), ("root", root)):
+        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    command = f"openssl verify -partial_chain -policy_check -policy {ANY} -purpose smimesign"
+    files = "-trusted root.pem -untrusted authority.pem leaf.pem"
+    ran = subprocess.run([*command.split(), *files.split()], cwd=folder, capture_output=True, check=False)
+    return ran.returncode == 0
 
 
 class TestMailSignature:
