@@ -13,7 +13,11 @@ async def mail_domain_fault(domain: str, resolver: dns.asyncresolver.Resolver | 
 
     RFC 5321, 5.1: the MX records, else the domain's own addresses. RFC 7505: an MX of ``.`` takes no mail.
     """
-    resolver = resolver or dns.asyncresolver.Resolver()
+    try:
+        resolver = resolver or dns.asyncresolver.Resolver()
+    except dns.resolver.NoResolverConfiguration:
+        # A resolv.conf without a name server, or none at all.
+        return None
     try:
         # IDNA 2008, as mail servers use it. The older IDNA 2003 mapping can give another domain.
         name = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()

@@ -1,6 +1,7 @@
 """Whether mail can go to a domain: asked of a real name server on loopback that answers as a test says."""
 
 import asyncio
+from functools import partial
 
 import dns.asyncresolver
 import dns.flags
@@ -52,6 +53,13 @@ async def resolver():
     asking.timeout = asking.lifetime = 0.5
     yield asking
     transport.close()
+
+
+async def test_a_machine_without_a_name_server_says_nothing_of_a_domain(monkeypatch, tmp_path):
+    configuration = tmp_path / "resolv.conf"
+    configuration.write_text("search provider.example\n")
+    monkeypatch.setattr(dns.asyncresolver, "Resolver", partial(dns.asyncresolver.Resolver, str(configuration)))
+    assert await mail_domain_fault("mail.example") is None
 
 
 @pytest.mark.parametrize("domain", ["mail.example", "plain.example", "six.example", "hôpital.example"])
