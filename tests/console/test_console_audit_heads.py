@@ -8,12 +8,13 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from test_console_audit import told, until
+from test_console_audit import told
 from test_console_audit_trail import limited_person, sequenced
 
 from service.ports.accounts import Role
 from support import scenario
 from support.announcements import announce, bound
+from support.commits import until_read
 from support.people import browser, person, visible_text
 from support.scenario import ok
 from support.world import moment
@@ -29,7 +30,7 @@ async def incident(shared_service, shared_api):
     customers = [await scenario.customer(shared_api, name, contacts=()) for name in ("Alpha & Söhne", "Beta")]
     declared = await scenario.declare(shared_api, **GRAVE)
     notices = await scenario.release(shared_api, declared)
-    await until(shared_service, lambda tx: all(told(tx, notice) for notice in notices))
+    await until_read(shared_service.parts.store, lambda tx: all(told(tx, notice) for notice in notices))
     await sequenced(shared_service)
     return declared | {"customers": customers}
 
@@ -48,7 +49,7 @@ def card(page, size):
 
 
 async def test_a_head_says_who_cosigned_it_when_and_who_dated_it(shared_service, shared_api, incident):
-    await until(shared_service, lambda tx: tx.log.timestamped_sizes())
+    await until_read(shared_service.parts.store, lambda tx: tx.log.timestamped_sizes())
     stamped = await shared_service.parts.store.read(lambda tx: tx.log.timestamped_sizes()[-1])
     at = moment(minutes=-3)
     await shared_service.parts.store.write(

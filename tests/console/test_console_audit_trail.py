@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
-from test_console_audit import told, until
+from test_console_audit import told
 
 from notifications.audit.merkle import leaf_hash
 from service.ports.accounts import Grant, Role
 from support import scenario
+from support.commits import until_read
 from support.people import act_of, browser, person, visible_text
 from support.scenario import ok
 from support.store_work import watch_requests
@@ -28,7 +29,7 @@ async def customers(shared_service, shared_api):
     registered = [await scenario.customer(shared_api, name, contacts=()) for name in NAMES]
     incident = await scenario.declare(shared_api, **GRAVE)
     notices = await scenario.release(shared_api, incident)
-    await until(shared_service, lambda tx: all(told(tx, notice) for notice in notices))
+    await until_read(shared_service.parts.store, lambda tx: all(told(tx, notice) for notice in notices))
     await sequenced(shared_service)
     return incident, registered
 
