@@ -40,6 +40,7 @@ class Moment:
 _OUTCOMES = ("opened", "in_time", "late", "missing", "running", "not_recorded", "without_gti", "changed")
 #: of the outcomes, the last ones that are seldom other than zero
 _RARE = 4
+_ANNOUNCED = ("due", "in_time", "after_aim", "late", "missing")
 _TARGETS = {True: "met", False: "missed", None: "none"}
 Cell = str | int | Duration | Share | Moment | None
 
@@ -73,6 +74,8 @@ class TableWords:
     has: Callable[[str], bool]
     #: title of an agreement by id
     agreements: Mapping[str, str]
+    #: title of a kind of notice by id
+    notice_kinds: Mapping[str, str]
     #: name of a customer by pseudonym
     names: Mapping[str, str]
 
@@ -86,6 +89,10 @@ class TableWords:
     def agreement(self, agreement_id: str) -> str:
         """Return the title of an agreement, or its id."""
         return self.agreements.get(agreement_id, agreement_id)
+
+    def notice_kind(self, kind: str | None) -> str:
+        """Return the title of a kind of notice, or its id."""
+        return self.say("report.not_established") if kind is None else self.notice_kinds.get(kind, kind)
 
     def customer(self, pseudonym: str) -> str:
         """Return the name of a customer, or the beginning of its pseudonym."""
@@ -107,6 +114,8 @@ def tables_of(shown: ShownReport, words: TableWords) -> list[ReportTable]:
         _service_levels(figures["service_levels"], words),
         _times(figures, words),
         _timeliness(figures["timeliness"], words),
+        # Reports of version 1 have none.
+        _announcements(figures.get("announcements", ()), words),
         _customers(stated.get("customers", ()), words),
         _incidents(stated["incidents"], words),
         _statistics(
@@ -206,11 +215,22 @@ def _timeliness(rows: Sequence[Mapping[str, Any]], words: TableWords) -> ReportT
     return _table("timeliness", words, head, made)
 
 
+def _announcements(rows: Sequence[Mapping[str, Any]], words: TableWords) -> ReportTable:
+    made: list[tuple[Cell, ...]] = [
+        (words.notice_kind(row["kind"]), *(row[name] for name in _ANNOUNCED), _share(row["share_permille"]))
+        for row in rows
+    ]
+    head = words.head("notice_kind", "due", "by_deadline", "after_aim", "after_limit", "not_notified", "share")
+    marked = frozenset(number for number, row in enumerate(rows) if row["late"] or row["missing"])
+    return _table("announcements", words, head, made, marked=marked)
+
+
 def _customers(customers: Sequence[Mapping[str, Any]], words: TableWords) -> ReportTable:
     rows: list[tuple[Cell, ...]] = []
     for item in customers:
         figures = item["figures"]
         due, levels, spread = figures["timeliness"], figures["service_levels"], figures["from_awareness"]
+        announced = figures.get("announcements", ())
         rows.append(
             (
                 words.customer(item["customer"]),
@@ -220,9 +240,16 @@ def _customers(customers: Sequence[Mapping[str, Any]], words: TableWords) -> Rep
                 _total_share(due, "due"),
                 _duration(spread["mean_seconds"]),
                 _duration(spread["percentile_95_seconds"]),
+                sum(row["due"] for row in announced),
+                _total_share(announced, "due"),
             )
         )
-    head = words.head("customer", "incidents", "gti_share", "due", "notice_share", "mean", "percentile_95")
+    head = words.head(
+        "customer", "incidents", "gti_share", "due", "notice_share", "mean", "percentile_95", "announced",
+        "announced_share",
+    )  # fmt: skip
+    if not any(item["figures"].get("announcements") for item in customers):
+        head, rows = head[:-2], [row[:-2] for row in rows]
     return replace(_table("customers", words, head, rows), keys=tuple(item["customer"] for item in customers))
 
 
@@ -307,7 +334,8 @@ def _correction(change: Correction, words: TableWords) -> Iterator[Cell]:
     figure = change.figure
     parts = [words.say(f"report.figures.{figure.table}")]
     parts += [words.customer(figure.customer)] if figure.customer and figure.customer in words.names else []
-    parts += [words.agreements.get(part, part) for part in figure.row if part]
+    titles = words.notice_kinds if figure.table == "announcements" else words.agreements
+    parts += [titles.get(part, part) for part in figure.row if part]
     parts.append(words.code("measure", figure.measure))
     yield " · ".join(parts)
     for value in (change.before, change.after):

@@ -90,7 +90,7 @@ async def report_page(
     index = await _entry_index(access, shown)
     ids = await _customer_ids(access, shown)
     language = reader_language(request, access.caller)
-    words = table_words(language, context.agreements.by_id, shown)
+    words = table_words(language, context.agreements, shown)
     zone = str(shown.stated["time_zone"])
     tables = [condensed(table) for table in tables_of(shown, words)]
     values: dict[str, Any] = {
