@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.reports.report_table import Share, TableWords
 from service.reports.shown_report import ShownReport
-from service.reports.tables import Share, TableWords
 from service.reports.wording import cell_text
 
 _HUNDREDTH, _MINUTE, _HOUR = 10, 60, 3_600

@@ -56,7 +56,7 @@ async def find_report(
     if stored.documents:
         found = issued_report(stored.documents)
     elif stored.is_issued and customer_id is not None and not period.is_year:
-        # Other customers may have documents of version 1, which say nothing of announcements: so this says nothing either.
+        # Others may have documents of version 1, which say nothing of announcements: so this says nothing either.
         nothing = MeasuredPeriod(period, period.cut_at, 0, (), 0, version=1)
         found = computed_report(_of_customer(nothing, stored.pseudonym), ReportState.ISSUED_EMPTY)
     # 3.

@@ -9,8 +9,8 @@ from notifications.canonical_json import parse_timestamp
 from notifications.time_zones import time_zone
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.wording.formats import number, set_in_french
+from service.reports.report_table import Cell, Duration, Moment, Share, TableWords
 from service.reports.shown_report import ShownReport
-from service.reports.tables import Cell, Duration, Moment, Share, TableWords
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _DECIMAL = {"en": ".", "fr": ",", "de": ","}

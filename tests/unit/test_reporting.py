@@ -472,15 +472,16 @@ def test_announcements_are_counted_by_kind_and_by_what_became_of_each_customer()
         (5, PERIOD.starts_at - a_day, due, {}),
     ):
         log.announce(number, at, **more)
-        log.owe(number, CUSTOMERS[0], at, due_at, **more)
+        for customer in CUSTOMERS[:2]:
+            log.owe(number, customer, at, due_at, **more)
     counted = {"due": 3, "in_time": 1, "after_aim": 0, "late": 1, "missing": 1, "share_permille": 333}
     aimed = {"due": 2, "in_time": 0, "after_aim": 2, "late": 0, "missing": 0, "share_permille": 0}
     assert announced(log) == {
         "planned_work": {"kind": "planned_work"} | counted,
         "loss_of_qualification": {"kind": "loss_of_qualification"} | aimed,
     }
-    # Once its time is over without a notice, the one that was awaited is missing.
-    assert announced(log, as_of=PERIOD.cut_at + 2 * a_day)["planned_work"]["missing"] == 2
+    # Once their time is over without a notice, the two that were awaited are missing.
+    assert announced(log, as_of=PERIOD.cut_at + 2 * a_day)["planned_work"]["missing"] == 3
     whole, own = log.report(), customer_reports(log.measured())
     assert [item["customer"] for item in whole["customers"]] == sorted(CUSTOMERS) == list(own)
     for item in whole["customers"]:
