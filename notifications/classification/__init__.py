@@ -1,6 +1,7 @@
 """Classification of facts by an agreement: nature, legal basis clause by clause, priority, open questions."""
 
 from notifications.classification.classifier import MESSAGE_IDS, classify
+from notifications.classification.excerpt import excerpt_of
 from notifications.classification.result import (
     AnswerEffect,
     Classification,
@@ -17,4 +18,5 @@ __all__ = [
     "Nature",
     "OpenQuestion",
     "classify",
+    "excerpt_of",
 ]

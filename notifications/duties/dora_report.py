@@ -8,7 +8,7 @@ incident is major, which only the customer can say.
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -19,7 +19,7 @@ from typing import Any
 from notifications.agreement.table import Table
 from notifications.customer.legal_profile import Entity
 from notifications.duties.terms import Sector
-from notifications.incident import Cause, Intent, LocalizedText
+from notifications.incident import Answer, Cause, Intent, LocalizedText
 
 _FILE = "dora_report.toml"
 _TEXT_MAX_CHARACTERS = 32_767
@@ -74,6 +74,8 @@ class ReportField:
     #: a provider can know the value
     known: bool
     title: LocalizedText
+    #: why to fill it, where that is not plain from its title
+    note: LocalizedText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,21 @@ class ContactPerson:
     name: str
     email: str
     phone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStatements:
+    """What the customer says itself when it asks for a draft: only the customer knows it."""
+
+    #: field 2.2; without it the draft has the provider's detection
+    aware_at: datetime | None = None
+    #: field 2.3
+    classified_at: datetime | None = None
+    #: field 3.33; unknown: yes if the notice names measures, else left out
+    temporary_measures: Answer = Answer.UNKNOWN
+
+
+NOTHING_STATED = OwnStatements()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +121,8 @@ def report_fields() -> tuple[ReportField, ...]:
     fields = []
     for table in root.tables("fields"):
         number, path, kind = table.words("number"), table.words("path"), table.words("type")
-        fields.append(ReportField(number, path, kind, table.boolean("known"), table.texts("title")))
+        note = table.texts("note") if table.has("note") else None
+        fields.append(ReportField(number, path, kind, table.boolean("known"), table.texts("title"), note))
         table.finish()
     root.finish()
     return tuple(fields)
@@ -116,6 +134,7 @@ def dora_report(
     sectors: Mapping[str, Sector],
     contact: ContactPerson,
     submission: Submission,
+    stated: OwnStatements = NOTHING_STATED,
 ) -> DoraReport:
     """Return the draft of one report, and the fields that are left empty.
 
@@ -123,8 +142,8 @@ def dora_report(
     know is an empty text; any other one is left out.
     """
     values = _section_1(document, entity, sectors, contact, submission)
-    values |= _section_2(document)
-    values |= _section_3(document)
+    values |= _section_2(document, stated)
+    values |= _section_3(document, stated)
     values |= _section_4(document)
     within = [each for each in report_fields() if each.number[0] in _SECTIONS[submission]]
     content: dict[str, Any] = {}
@@ -160,10 +179,11 @@ def _section_1(
     }
 
 
-def _section_2(document: Mapping[str, Any]) -> dict[str, Any]:
+def _section_2(document: Mapping[str, Any], stated: OwnStatements) -> dict[str, Any]:
     return {
-        # The provider's detection: when the customer became aware is for the customer to say.
-        "2.2": _second(document["times"]["detected_at"]),
+        # Without the customer's word the provider's detection: it does not know when the customer became aware.
+        "2.2": _of_moment(stated.aware_at) or _second(document["times"]["detected_at"]),
+        "2.3": _of_moment(stated.classified_at),
         "2.4": _text(document, document["what_happened"]),
         # Every major incident affects critical services (Delegated Regulation 2024/1772, article 8).
         "2.5": "critical_services_affected",
@@ -172,11 +192,12 @@ def _section_2(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _section_3(document: Mapping[str, Any]) -> dict[str, Any]:
+def _section_3(document: Mapping[str, Any], stated: OwnStatements) -> dict[str, Any]:
     times, effect = document["times"], document["effect"]
     kind = _classified(document)[0]
     technique = _TECHNIQUES.get((document["rsit"] or {}).get("type") or "")
     measures = document["measures_taken"]
+    temporary = _temporary_measures(document, stated)
     lasted = _duration(times["started_at"], times["ended_at"])
     components = ", ".join((*effect["services"], *effect["regions"], *effect["availability_zones"]))
     return {
@@ -190,9 +211,16 @@ def _section_3(document: Mapping[str, Any]) -> dict[str, Any]:
         "3.25": [technique] if technique and kind == "cybersecurity-related" else None,
         "3.28": "yes" if components else "information_not_available",
         "3.29": components or None,
-        "3.33": None if measures is None else True,
-        "3.34": None if measures is None else _text(document, measures),
+        "3.33": temporary,
+        "3.34": _text(document, measures) if measures is not None and temporary else None,
     }
+
+
+def _temporary_measures(document: Mapping[str, Any], stated: OwnStatements) -> bool | None:
+    """Return field 3.33: the customer's own word, else yes if the notice names measures. Unknown is not no."""
+    if stated.temporary_measures is not Answer.UNKNOWN:
+        return stated.temporary_measures is Answer.YES
+    return None if document["measures_taken"] is None else True
 
 
 def _section_4(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,9 +254,9 @@ def _fill_required(content: dict[str, Any], submission: Submission) -> None:
     if "affectedEntityType" in content["affectedEntity"][0]:
         content["affectedEntity"][0]["entityType"] = "AFFECTED_ENTITY"
     content["submittingEntity"]["entityType"] = "SUBMITTING_ENTITY"
+    content["incident"].setdefault("financialEntityCode", "")
     if submission is Submission.INITIAL:
         return
-    content["incident"].setdefault("financialEntityCode", "")
     content["incident"].setdefault("incidentType", {}).setdefault("incidentClassification", ["other"])
     impact = content.setdefault("impactAssessment", {})
     impact.setdefault("criticalServicesAffected", "")
@@ -253,7 +281,11 @@ def _place(content: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 def _second(timestamp: str | None) -> str | None:
     """Return a moment in UTC to the second, the form of the template."""
-    return None if timestamp is None else _moment(timestamp).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if timestamp is None else _of_moment(_moment(timestamp))
+
+
+def _of_moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _moment(timestamp: str) -> datetime:

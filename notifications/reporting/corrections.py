@@ -14,7 +14,8 @@ Number = int | bool | str | None
 class Figure:
     """One number of a report, with the row that it is of."""
 
-    #: ``service_levels``, ``from_detection``, ``from_awareness``, ``timeliness``, ``statistics``, ``incidents``
+    #: ``service_levels``, ``from_detection``, ``from_awareness``, ``timeliness``, ``announcements``, ``statistics``,
+    #: ``incidents``
     table: str
     #: the customer's pseudonym; empty for all customers
     customer: str
@@ -34,7 +35,7 @@ class Correction:
     after: Number
 
 
-_ROW_NAMES = {"service_levels": ("agreement", "priority"), "timeliness": ("binding",)}
+_ROW_NAMES = {"service_levels": ("agreement", "priority"), "timeliness": ("binding",), "announcements": ("kind",)}
 _SPREADS = ("from_detection", "from_awareness")
 _LISTS = ("by_nature", "by_priority", "by_rsit_class", "by_personal_data_breach", "by_significance")
 
@@ -72,7 +73,8 @@ def _of_incident(incident: Mapping[str, Any], customer: str) -> Iterator[Figure]
 
 def _of_figures(figures: Mapping[str, Any], customer: str) -> Iterator[Figure]:
     for table, names in _ROW_NAMES.items():
-        for item in figures[table]:
+        # Reports of version 1 have no announcements.
+        for item in figures.get(table, ()):
             row = tuple(str(item[name] or "") for name in names)
             yield from (Figure(table, customer, row, name, item[name]) for name in item if name not in names)
     for table in _SPREADS:

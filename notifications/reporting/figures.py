@@ -115,6 +115,31 @@ class TimelinessRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnouncementRow:
+    """The announcements of one kind: each customer of each of them that was owed a notice by now, or got one."""
+
+    #: id of the kind of notice; None if no entry states it
+    kind: str | None
+    in_time: int
+    #: after a time that is to be met where possible, or that has no number
+    after_aim: int
+    #: after a limit of the agreement
+    late: int
+    #: the time is over, and the customer is not notified
+    missing: int
+
+    @property
+    def due(self) -> int:
+        """The number of notices whose time is over, or which were served."""
+        return self.in_time + self.after_aim + self.late + self.missing
+
+    @property
+    def share_permille(self) -> int | None:
+        """The share in time, rounded down; None if none was due."""
+        return _PERMILLE * self.in_time // self.due if self.due else None
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """The figures of all customers, or of one."""
 
@@ -124,6 +149,8 @@ class Figures:
     from_awareness: TimeSpread
     #: every binding, also those of no notice
     timeliness: tuple[TimelinessRow, ...]
+    #: by kind
+    announcements: tuple[AnnouncementRow, ...]
 
 
 def nearest_rank(ordered: Sequence[int], percent: int) -> int:

@@ -1,8 +1,9 @@
-"""Measure the incidents of a period from the leaves of the log, one leaf at a time.
+"""Measure the incidents and announcements of a period from the leaves of the log, one leaf at a time.
 
-An incident belongs to the period in which its ticket was opened, which is the moment of its declaration in the log.
-Exercises are in no number. When a customer was notified, and by when it had to be, is what
-``notifications.evidence.notification_report_builder`` finds; so the reports and the audit account agree.
+An incident belongs to the period in which its ticket was opened, which is the moment of its declaration in the log; an
+announcement to the period in which it was declared. Exercises are in no number. When a customer was notified, and by
+when it had to be, is what ``notifications.evidence.notification_report_builder`` finds; so the reports and the audit
+account agree.
 
 The priority that counts for the GTI is the one that was in force when the first intervention started: the team
 worked under this one. If none was established then, the first that was established afterwards counts. Without an
@@ -20,13 +21,15 @@ from datetime import datetime, timedelta
 from notifications.agreement import DeadlineBinding
 from notifications.audit.entry import Leaf
 from notifications.canonical_json import parse_timestamp
-from notifications.evidence.notification_report import ReportLine
+from notifications.evidence.notification_report import AnnouncementLine, ReportLine, ReportStatus
 from notifications.evidence.notification_report_builder import ReportBuilder
 from notifications.reporting.figures import InterventionOutcome, NoticeOutcome
 from notifications.reporting.period import Period
 from notifications.reporting.service_level import ServiceLevel, parse_service_level
 
 _FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.closed", "incident.reopened"})
+#: Of an announcement: the notice was served, or its time is over. A notice that is awaited nobody may have released.
+COUNTED = (ReportStatus.NOTIFIED, ReportStatus.AFTER_AIM, ReportStatus.LATE, ReportStatus.MISSING)
 _INTERVENTIONS = frozenset({"intervention.recorded", "intervention.corrected"})
 
 
@@ -91,6 +94,22 @@ class MeasuredIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnouncementMeasure:
+    """The first notice of one announcement to one customer that was owed it by now, or got it."""
+
+    #: the customer's pseudonym
+    customer: str
+    #: id of the kind of notice; None if no entry states it
+    kind: str | None
+    #: ``NOTIFIED``, ``AFTER_AIM``, ``LATE`` or ``MISSING``
+    status: ReportStatus
+
+
+#: Version of the JSON form: reports of version 1 say nothing of announcements.
+REPORT_VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
 class MeasuredPeriod:
     """The incidents of a period, in the order of the log, as the entries up to a size state them."""
 
@@ -102,6 +121,9 @@ class MeasuredPeriod:
     incidents: tuple[MeasuredIncident, ...]
     #: exercises of the period; they are in no other number
     exercises: int
+    #: by announcement, then by customer
+    announcements: tuple[AnnouncementMeasure, ...] = ()
+    version: int = REPORT_VERSION
 
 
 @dataclass(slots=True)
@@ -121,13 +143,17 @@ class _Kept:
 
 
 class PeriodReader:
-    """Takes the leaves in the order of the log. Leaves of other periods and other kinds are passed over."""
+    """Takes the leaves in the order of the log. Leaves of other periods and other kinds are passed over.
 
-    def __init__(self, period: Period) -> None:
-        self._period = period
+    ``version``: of the JSON form that is wanted.
+    """
+
+    def __init__(self, period: Period, version: int = REPORT_VERSION) -> None:
+        self._period, self._version = period, version
         self._notices = ReportBuilder()
         self._incidents: dict[str, _Kept] = {}
         self._exercises: set[str] = set()
+        self._announcements: set[str] = set()
         #: by incident and customer: agreement of the last decision, and whether it states a priority
         self._agreements: dict[tuple[str, str], tuple[str, bool]] = {}
 
@@ -135,6 +161,7 @@ class PeriodReader:
         """Take the next leaf."""
         incident = leaf.subjects.get("incident")
         if incident is None:
+            self._take_announced(index, leaf)
             return
         if leaf.type == "incident.declared" and self._period.covers(leaf.at):
             if leaf.detail.get("exercise") is True:
@@ -156,6 +183,15 @@ class PeriodReader:
             agreement = str(leaf.detail.get("agreement") or "")
             has_priority = leaf.detail.get("priority") is not None
             self._agreements[incident, leaf.subjects.get("customer", "")] = agreement, has_priority
+
+    def _take_announced(self, index: int, leaf: Leaf) -> None:
+        announcement = leaf.subjects.get("announcement")
+        if announcement is None or self._version < REPORT_VERSION:
+            return
+        if leaf.type == "announcement.declared" and self._period.covers(leaf.at):
+            self._announcements.add(announcement)
+        if announcement in self._announcements:
+            self._notices.take(index, leaf)
 
     def measured(self, as_of: datetime, tree_size: int) -> MeasuredPeriod:
         """Return the measurement at a moment, from the leaves that were taken."""
@@ -185,7 +221,14 @@ class PeriodReader:
             )
             for incident, kept in sorted(self._incidents.items(), key=lambda item: item[1].index)
         )
-        return MeasuredPeriod(self._period, as_of, tree_size, incidents, len(self._exercises))
+        announcements = tuple(
+            AnnouncementMeasure(line.customer, line.kind, line.status)
+            for line in found.announcements.with_status(*COUNTED)
+            if isinstance(line, AnnouncementLine)
+        )
+        return MeasuredPeriod(
+            self._period, as_of, tree_size, incidents, len(self._exercises), announcements, self._version
+        )
 
     def _notice(self, line: ReportLine, as_of: datetime) -> NoticeMeasure | None:
         """Return the measure of a line, or None if the customer neither had to be notified nor was."""

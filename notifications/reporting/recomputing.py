@@ -14,7 +14,7 @@ from notifications.canonical_json import canonicalize, parse_timestamp
 from notifications.errors import Fault, InvalidInputError
 from notifications.reporting.measuring import MeasuredPeriod, PeriodReader
 from notifications.reporting.period import Period
-from notifications.reporting.report import customer_reports, empty_report, report_json, report_of
+from notifications.reporting.report import customer_reports, empty_report, report_json, report_of, version_of
 
 _KINDS = frozenset({"report.issued", "report.corrected"})
 
@@ -51,14 +51,15 @@ def recomputed_reports(leaves: Callable[[], Iterator[bytes]], period: str) -> li
         for index, leaf in enumerate(map(parse_leaf, leaves()))
         if leaf.type in _KINDS and leaf.detail.get("period") == period
     ]
-    computed: dict[tuple[int, datetime], tuple[MeasuredPeriod, dict[str | None, bytes]]] = {}
+    computed: dict[tuple[int, datetime, int], tuple[MeasuredPeriod, dict[str | None, bytes]]] = {}
     found = []
     for index, leaf in issued:
         basis, as_of, size = _basis(index, leaf)
-        if (size, as_of) not in computed:
-            computed[size, as_of] = _computed(leaves(), basis, as_of, size)
+        version = version_of(str(leaf.detail.get("report")))
+        if (size, as_of, version) not in computed:
+            computed[size, as_of, version] = _computed(leaves(), basis, as_of, size, version)
         customer = leaf.subjects.get("customer")
-        measured, documents = computed[size, as_of]
+        measured, documents = computed[size, as_of, version]
         number, stated = leaf.detail.get("number"), leaf.detail.get("sha256")
         content = documents.get(customer, b"")
         if not content and customer is not None and leaf.type == "report.corrected":
@@ -83,9 +84,9 @@ def _basis(index: int, leaf: Leaf) -> tuple[Period, datetime, int]:
 
 
 def _computed(
-    leaves: Iterator[bytes], period: Period, as_of: datetime, size: int
+    leaves: Iterator[bytes], period: Period, as_of: datetime, size: int, version: int
 ) -> tuple[MeasuredPeriod, dict[str | None, bytes]]:
-    reader = PeriodReader(period)
+    reader = PeriodReader(period, version)
     for index, data in enumerate(leaves):
         if index >= size:
             break

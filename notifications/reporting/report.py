@@ -1,6 +1,7 @@
 """The monthly report and the yearly statistics, from a measured period, and their canonical JSON.
 
-The JSON form is ``greffier.monthly_report/1`` or ``greffier.yearly_statistics/1``. Names of customers are not in it: a
+The JSON form is ``greffier.monthly_report/2`` or ``greffier.yearly_statistics/2``. Version 1 had no announcements; what
+was issued with it stays so, and so do its corrections. Names of customers are not in it: a
 customer is its pseudonym in the log, so an erased customer stays in every number.
 """
 
@@ -10,7 +11,9 @@ from dataclasses import dataclass, replace
 
 from notifications.agreement import DeadlineBinding
 from notifications.canonical_json import Json, timestamp_text
+from notifications.evidence.notification_report import ReportStatus
 from notifications.reporting.figures import (
+    AnnouncementRow,
     Figures,
     InterventionOutcome,
     NoticeOutcome,
@@ -20,6 +23,9 @@ from notifications.reporting.figures import (
     spread_of,
 )
 from notifications.reporting.measuring import (
+    COUNTED,
+    REPORT_VERSION,
+    AnnouncementMeasure,
     InterventionMeasure,
     MeasuredIncident,
     MeasuredPeriod,
@@ -27,7 +33,7 @@ from notifications.reporting.measuring import (
     seconds_between,
 )
 
-MONTHLY_SCHEMA, YEARLY_SCHEMA = "greffier.monthly_report/1", "greffier.yearly_statistics/1"
+MONTHLY_SCHEMA, YEARLY_SCHEMA = "greffier.monthly_report", "greffier.yearly_statistics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +68,13 @@ class PeriodReport:
 
 def report_of(measured: MeasuredPeriod) -> PeriodReport:
     """Return the report on all customers."""
-    by_customer = _by_customer(measured)
     return PeriodReport(
         measured,
         None,
-        _figures(measured.incidents),
+        _figures(measured.incidents, measured.announcements),
         _statistics(measured.incidents),
         measured.incidents,
-        {customer: _figures(found) for customer, found in sorted(by_customer.items())},
+        {customer: _figures(*found) for customer, found in _by_customer(measured).items()},
     )
 
 
@@ -81,23 +86,34 @@ def customer_reports(measured: MeasuredPeriod) -> dict[str, PeriodReport]:
     deadline is not over is not in it, because nobody may have released it yet.
     """
     return {
-        customer: PeriodReport(measured, customer, _figures(found), _statistics_of_one(found), found, {})
-        for customer, found in sorted(_by_customer(measured).items())
+        customer: PeriodReport(
+            measured, customer, _figures(incidents, announced), _statistics_of_one(incidents), incidents, {}
+        )
+        for customer, (incidents, announced) in _by_customer(measured).items()
     }
 
 
 def empty_report(measured: MeasuredPeriod, customer: str) -> PeriodReport:
     """Return the report on a customer of whom there is nothing to report."""
-    return replace(report_of(replace(measured, incidents=(), exercises=0)), customer=customer)
+    return replace(report_of(replace(measured, incidents=(), exercises=0, announcements=())), customer=customer)
 
 
-def _by_customer(measured: MeasuredPeriod) -> dict[str, tuple[MeasuredIncident, ...]]:
-    found: dict[str, list[MeasuredIncident]] = {}
+_OfCustomer = tuple[tuple[MeasuredIncident, ...], tuple[AnnouncementMeasure, ...]]
+
+
+def _by_customer(measured: MeasuredPeriod) -> dict[str, _OfCustomer]:
+    incidents: dict[str, list[MeasuredIncident]] = {}
     for incident in measured.incidents:
         for notice in incident.notices:
             if notice.outcome is not NoticeOutcome.AWAITED:
-                found.setdefault(notice.customer, []).append(_as_seen_by(incident, notice))
-    return {customer: tuple(incidents) for customer, incidents in found.items()}
+                incidents.setdefault(notice.customer, []).append(_as_seen_by(incident, notice))
+    announced: dict[str, list[AnnouncementMeasure]] = {}
+    for each in measured.announcements:
+        announced.setdefault(each.customer, []).append(each)
+    return {
+        customer: (tuple(incidents.get(customer, ())), tuple(announced.get(customer, ())))
+        for customer in sorted({*incidents, *announced})
+    }
 
 
 def _as_seen_by(incident: MeasuredIncident, notice: NoticeMeasure) -> MeasuredIncident:
@@ -110,7 +126,7 @@ def _as_seen_by(incident: MeasuredIncident, notice: NoticeMeasure) -> MeasuredIn
     return replace(incident, priority=own[0].level.priority if own else None, interventions=own, notices=(notice,))
 
 
-def _figures(incidents: Sequence[MeasuredIncident]) -> Figures:
+def _figures(incidents: Sequence[MeasuredIncident], announced: Sequence[AnnouncementMeasure]) -> Figures:
     notices = [(incident, notice) for incident in incidents for notice in incident.notices]
     notified = [(incident, notice.notified_at) for incident, notice in notices if notice.notified_at is not None]
     detected = [seconds_between(item.detected_at, at) for item, at in notified if item.detected_at is not None]
@@ -120,6 +136,17 @@ def _figures(incidents: Sequence[MeasuredIncident]) -> Figures:
         spread_of(detected, len(notified) - len(detected)),
         spread_of(aware, len(notified) - len(aware)),
         tuple(_timeliness(binding, [notice for _, notice in notices]) for binding in DeadlineBinding),
+        _announcements(announced),
+    )
+
+
+def _announcements(measures: Sequence[AnnouncementMeasure]) -> tuple[AnnouncementRow, ...]:
+    counts: dict[str | None, Counter[ReportStatus]] = {}
+    for each in measures:
+        counts.setdefault(each.kind, Counter())[each.status] += 1
+    return tuple(
+        AnnouncementRow(kind, *(counts[kind][status] for status in COUNTED))
+        for kind in sorted(counts, key=lambda kind: (kind is None, kind or ""))
     )
 
 
@@ -186,7 +213,7 @@ def report_json(report: PeriodReport) -> dict[str, Json]:
     """Return the JSON form of a report, for ``canonicalize``."""
     measured, period = report.measured, report.measured.period
     stated: dict[str, Json] = {
-        "schema": YEARLY_SCHEMA if period.is_year else MONTHLY_SCHEMA,
+        "schema": f"{YEARLY_SCHEMA if period.is_year else MONTHLY_SCHEMA}/{measured.version}",
         "period": period.name,
         "time_zone": period.time_zone,
         "starts_at": timestamp_text(period.starts_at),
@@ -194,7 +221,7 @@ def report_json(report: PeriodReport) -> dict[str, Json]:
         "as_of": timestamp_text(measured.as_of),
         "tree_size": measured.tree_size,
         "customer": report.customer,
-        "figures": _figures_json(report.figures),
+        "figures": _figures_json(report.figures, measured.version),
         "statistics": _statistics_json(report.statistics),
         "incidents": [_incident_json(incident, report.customer) for incident in report.incidents],
     }
@@ -203,13 +230,20 @@ def report_json(report: PeriodReport) -> dict[str, Json]:
     return stated | {
         "exercises": measured.exercises,
         "customers": [
-            {"customer": customer, "figures": _figures_json(found)} for customer, found in report.customers.items()
+            {"customer": customer, "figures": _figures_json(found, measured.version)}
+            for customer, found in report.customers.items()
         ],
     }
 
 
-def _figures_json(figures: Figures) -> Json:
-    return {
+def version_of(schema: str) -> int:
+    """Return the version of the JSON form of a report by its schema, such as ``greffier.monthly_report/1``."""
+    version = schema.rpartition("/")[2]
+    return int(version) if version.isascii() and version.isdigit() else 1
+
+
+def _figures_json(figures: Figures, version: int) -> Json:
+    stated: dict[str, Json] = {
         "service_levels": [
             {
                 "agreement": row.agreement,
@@ -244,6 +278,21 @@ def _figures_json(figures: Figures) -> Json:
             for row in figures.timeliness
         ],
     }
+    if version < REPORT_VERSION:
+        return stated
+    announcements: list[Json] = [
+        {
+            "kind": row.kind,
+            "due": row.due,
+            "in_time": row.in_time,
+            "after_aim": row.after_aim,
+            "late": row.late,
+            "missing": row.missing,
+            "share_permille": row.share_permille,
+        }
+        for row in figures.announcements
+    ]
+    return stated | {"announcements": announcements}
 
 
 def _spread_json(spread: TimeSpread) -> Json:

@@ -56,7 +56,7 @@ def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[s
     for line in made.lines:
         status = Text(line.status.value + (" (override)" if line.overridden else ""), _STYLES[line.status])
         table.add_row(
-            Text(line.incident), Text(_named(line, names)), status, Text(line.verdict),
+            Text(line.ticket or line.incident), Text(_named(line, names)), status, Text(line.verdict),
             _time(line.due_at), Text(_DUE[line.binding]), _time(line.notified_at), Text(_spans(line.indices)),
         )  # fmt: skip
     console.print(table)

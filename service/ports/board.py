@@ -10,6 +10,9 @@ from notifications.agreement import DeadlineBinding
 from notifications.incident import Incident
 from notifications.ports import IncidentOverview, Page
 
+#: The customers that a list names of an incident; the facts in full have all of them.
+LISTED_CUSTOMERS_MAX = 200
+
 #: ``active``: open, or closed while something of it is still due.
 BoardState = Literal["active", "open", "closed"]
 
@@ -32,9 +35,11 @@ class IncidentFilters:
 
 @dataclass(frozen=True, slots=True)
 class ListedIncident:
-    """An incident in a list."""
+    """An incident in a list. Its facts are an excerpt (``excerpt_of``) if they name more customers than a list does."""
 
     incident: Incident
+    #: number of customers that the facts in full name
+    customers: int
     #: None for an incident of an earlier release that has none yet
     overview: IncidentOverview | None
 

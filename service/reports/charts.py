@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.reports.report_table import Share, TableWords
 from service.reports.shown_report import ShownReport
-from service.reports.tables import Share, TableWords
 from service.reports.wording import cell_text
 
 _HUNDREDTH, _MINUTE, _HOUR = 10, 60, 3_600
@@ -38,12 +38,13 @@ class ReportChart:
 
 
 def charts_of(shown: ShownReport, words: TableWords, language: str) -> list[ReportChart]:
-    """Return the charts: the GTI by priority for each agreement, times to notice, notices in time."""
+    """Return the charts: the GTI by priority for each agreement, times to notice, notices in time, announcements."""
     figures = shown.stated["figures"]
     found = [
         *_service_levels(figures["service_levels"], words, language),
         _times(figures["from_awareness"], words, language),
         _timeliness(figures["timeliness"], words, language),
+        _announcements(figures.get("announcements", ()), words, language),
     ]
     return [chart for chart in found if chart.bars]
 
@@ -92,6 +93,18 @@ def _timeliness(rows: Sequence[Any], words: TableWords, language: str) -> Report
     return ReportChart(
         "timeliness", words.say("report.table.timeliness"), words.say("report.note.timeliness"), tuple(bars), 100
     )
+
+
+def _announcements(rows: Sequence[Any], words: TableWords, language: str) -> ReportChart:
+    bars = []
+    for number, row in enumerate(rows, 1):
+        share, kind = _share(row["share_permille"], language), words.notice_kind(row["kind"])
+        detail = f"{share} ({row['in_time']}/{row['due']})"
+        # Titles of kinds are too long to be side by side.
+        label, name = (str(number), f"{number}. {kind}") if len(rows) > 1 else (kind, kind)
+        bars.append(ReportBar(label, name, row["share_permille"] / _HUNDREDTH, share, detail))
+    title, note = (words.say(f"report.{area}.announcements") for area in ("table", "note"))
+    return ReportChart("announcements", title, note, tuple(bars), 100)
 
 
 def _share(permille: int, language: str) -> str:

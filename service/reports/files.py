@@ -15,8 +15,8 @@ from xlsxwriter.worksheet import Worksheet
 from notifications.canonical_json import parse_timestamp
 from notifications.reporting.corrections import Number, figures_of
 from notifications.time_zones import time_zone
+from service.reports.report_table import Cell, Duration, Moment, ReportTable, Share
 from service.reports.shown_report import ShownReport
-from service.reports.tables import Cell, Duration, Moment, ReportTable, Share
 
 CSV_COLUMNS = ("period", "state", "number", "table", "customer", "name", "row", "of", "measure", "value", "before")
 _SECONDS_OF_A_DAY = 86_400

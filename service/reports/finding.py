@@ -7,9 +7,9 @@ from uuid import UUID
 
 from notifications.errors import NotFoundError
 from notifications.reporting.corrections import corrections_of
-from notifications.reporting.measuring import MeasuredPeriod
+from notifications.reporting.measuring import REPORT_VERSION, MeasuredPeriod
 from notifications.reporting.period import Period, parse_period
-from notifications.reporting.report import PeriodReport, customer_reports, empty_report, report_of
+from notifications.reporting.report import PeriodReport, customer_reports, empty_report, report_of, version_of
 from service.auth.caller import Scope
 from service.auth.route_guard import Access
 from service.ports.reports import IssuedReport
@@ -56,7 +56,8 @@ async def find_report(
     if stored.documents:
         found = issued_report(stored.documents)
     elif stored.is_issued and customer_id is not None and not period.is_year:
-        nothing = MeasuredPeriod(period, period.cut_at, 0, (), 0)
+        # Others may have documents of version 1, which say nothing of announcements: so this says nothing either.
+        nothing = MeasuredPeriod(period, period.cut_at, 0, (), 0, version=1)
         found = computed_report(_of_customer(nothing, stored.pseudonym), ReportState.ISSUED_EMPTY)
     # 3.
     if found is None or current:
@@ -89,13 +90,15 @@ async def _computed(access: Access, period: Period, stored: _Stored) -> ShownRep
     if not access.scope.is_unlimited or period.starts_at > now:
         raise NotFoundError("report", period.name)
     size = await access.store.read(lambda tx: tx.log.size())
-    measured = await measure(access.store.read, period, now, size, entries_max=_ENTRIES_MAX)
+    known = json.loads(stored.documents[-1].content) if stored.documents else {}
+    version = version_of(known["schema"]) if known else REPORT_VERSION
+    measured = await measure(access.store.read, period, now, size, entries_max=_ENTRIES_MAX, version=version)
     report = _of_customer(measured, stored.pseudonym) if stored.pseudonym else report_of(measured)
     shown = computed_report(report, ReportState.PROVISIONAL)
     if not stored.documents:
         return shown
     issued = issued_report(stored.documents)
-    changes = corrections_of(json.loads(stored.documents[-1].content), shown.stated)
+    changes = corrections_of(known, shown.stated)
     return replace(shown, issued=issued.issued, corrections=issued.corrections, unissued_changes=changes)
 
 

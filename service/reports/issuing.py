@@ -23,7 +23,14 @@ from notifications.ports import Clock, Identifiers
 from notifications.reporting.corrections import corrections_of
 from notifications.reporting.measuring import MeasuredPeriod
 from notifications.reporting.period import Period, month_of, parse_period
-from notifications.reporting.report import PeriodReport, customer_reports, empty_report, report_json, report_of
+from notifications.reporting.report import (
+    PeriodReport,
+    customer_reports,
+    empty_report,
+    report_json,
+    report_of,
+    version_of,
+)
 from notifications.use_cases.audit_context import AuditContext
 from service.ports.reports import IssuedReport
 from service.ports.store import AccessStore, AccessTransaction
@@ -94,7 +101,10 @@ class ReportIssue(PeriodicTask):
             stated, ended_at = json.loads(latest[""].content), latest[""].ends_at
             if stated["tree_size"] < size and period.cut_at - ended_at <= CORRECTED_FOR:
                 earlier = Period(name, stated["time_zone"], latest[""].starts_at, ended_at, period.cut_at)
-                await self._store_documents(await measure(self._store.read, earlier, period.cut_at, size), latest)
+                # A correction is in the form of the report that it corrects.
+                version = version_of(stated["schema"])
+                measured = await measure(self._store.read, earlier, period.cut_at, size, version=version)
+                await self._store_documents(measured, latest)
         # 2.
         await self._store_documents(await measure(self._store.read, period, period.cut_at, size), {})
         _log.info("reports.issued", period=period.name, tree_size=size)

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from notifications.audit.entry import parse_leaf
 from notifications.errors import StateConflictError
 from notifications.ports import EntryFilter, Page, SequencedEntry, Transaction
-from notifications.reporting.measuring import MeasuredPeriod, PeriodReader
+from notifications.reporting.measuring import REPORT_VERSION, MeasuredPeriod, PeriodReader
 from notifications.reporting.period import Period
 
 ResultT = TypeVar("ResultT")
@@ -42,34 +42,44 @@ async def size_before(read: Reads, moment: datetime) -> int:
 
 
 async def measure(
-    read: Reads, period: Period, as_of: datetime, tree_size: int, *, entries_max: int | None = None
+    read: Reads,
+    period: Period,
+    as_of: datetime,
+    tree_size: int,
+    *,
+    entries_max: int | None = None,
+    version: int = REPORT_VERSION,
 ) -> MeasuredPeriod:
     """Return the measurement of a period from the first ``tree_size`` entries; raises TooManyEntriesError.
 
     An entry is never changed, so several snapshots give what one would give.
 
     1. Find every declaration in the period.
-    2. Read every entry of each incident.
+    2. Read every entry of each incident and announcement.
+
+    ``version``: of the JSON form that is wanted.
     """
-    reader, read_entries = PeriodReader(period), 0
+    reader, read_entries = PeriodReader(period, version), 0
     if tree_size == 0:
         return reader.measured(as_of, 0)
     # 1.
-    wanted = EntryFilter(
-        "incident.declared", starts_at=period.starts_at, ends_at=period.ends_at, last_index=tree_size - 1
-    )
-    declared: list[str] = []
-    cursor: str | None = None
-    while True:
-        entries, cursor = await read(partial(_matching, wanted=wanted, page=Page(_ENTRIES_AT_ONCE, cursor)))
-        declared += [parse_leaf(entry.leaf).subjects["incident"] for entry in entries]
-        if cursor is None:
-            break
+    declared: list[tuple[str, str]] = []
+    for kind in ("incident", "announcement"):
+        wanted = EntryFilter(
+            f"{kind}.declared", starts_at=period.starts_at, ends_at=period.ends_at, last_index=tree_size - 1
+        )
+        cursor: str | None = None
+        while True:
+            entries, cursor = await read(partial(_matching, wanted=wanted, page=Page(_ENTRIES_AT_ONCE, cursor)))
+            declared += [(kind, parse_leaf(entry.leaf).subjects[kind]) for entry in entries]
+            if cursor is None:
+                break
     # 2.
-    for incident in declared:
+    for kind, subject in declared:
         cursor = None
         while True:
-            entries, cursor = await read(partial(_about, incident=incident, page=Page(_ENTRIES_AT_ONCE, cursor)))
+            page = Page(_ENTRIES_AT_ONCE, cursor)
+            entries, cursor = await read(partial(_about, kind=kind, subject=subject, page=page))
             read_entries += len(entries)
             if entries_max is not None and read_entries > entries_max:
                 raise TooManyEntriesError(entries_max)
@@ -83,8 +93,8 @@ def _matching(tx: Transaction, wanted: EntryFilter, page: Page) -> tuple[list[Se
     return tx.audit.matching(wanted, page)
 
 
-def _about(tx: Transaction, incident: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
-    return tx.audit.about("incident", incident, page)
+def _about(tx: Transaction, kind: str, subject: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
+    return tx.audit.about(kind, subject, page)
 
 
 def _take(reader: PeriodReader, entries: Sequence[SequencedEntry], tree_size: int) -> None:

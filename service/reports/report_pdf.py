@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from service.notice_pdf.typesetting import compiled_pdf
 from service.reports.charts import ReportBar, ReportChart
-from service.reports.tables import ReportTable, condensed
+from service.reports.report_table import ReportTable, condensed
 from service.reports.wording import cell_text, report_text
 
 _TEMPLATE = (files(__package__) / "report.typ").read_bytes()

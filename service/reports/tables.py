@@ -1,101 +1,18 @@
 """The tables of a report in a reader's language: the page, the XLSX file and the PDF show the same ones."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 from notifications.reporting.corrections import Correction, Figure
+from service.reports.report_table import Cell, Duration, Moment, ReportTable, Share, TableWords
 from service.reports.shown_report import ShownReport
-
-
-class Says(Protocol):
-    """Gives the words for a key, in one language."""
-
-    def __call__(self, key: str, /, **values: object) -> str:
-        """Return the words with the values filled in."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """A number of seconds."""
-
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share in thousandths."""
-
-    permille: int
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A moment, as in the JSON form."""
-
-    text: str
-
 
 _OUTCOMES = ("opened", "in_time", "late", "missing", "running", "not_recorded", "without_gti", "changed")
 #: of the outcomes, the last ones that are seldom other than zero
 _RARE = 4
+_ANNOUNCED = ("due", "in_time", "after_aim", "late", "missing")
 _TARGETS = {True: "met", False: "missed", None: "none"}
-Cell = str | int | Duration | Share | Moment | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReportTable:
-    """One table. The first columns name the row, the others are values."""
-
-    name: str
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    #: number of columns that name the row
-    names: int = 1
-    #: a sentence below the title
-    note: str = ""
-    #: what the rows are of, for links; empty without links
-    keys: tuple[str, ...] = ()
-    #: rows that need attention
-    marked: frozenset[int] = field(default_factory=frozenset)
-    #: number of last columns that are zero as a rule
-    rare: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TableWords:
-    """What the tables are written with."""
-
-    say: Says
-    #: whether there are words for a key
-    has: Callable[[str], bool]
-    #: title of an agreement by id
-    agreements: Mapping[str, str]
-    #: name of a customer by pseudonym
-    names: Mapping[str, str]
-
-    def code(self, area: str, code: object) -> str:
-        """Return the words of a code, or the code if there are none."""
-        if code in {None, ""}:
-            return self.say("report.not_established")
-        key = f"report.{area}.{code}"
-        return self.say(key) if self.has(key) else str(code)
-
-    def agreement(self, agreement_id: str) -> str:
-        """Return the title of an agreement, or its id."""
-        return self.agreements.get(agreement_id, agreement_id)
-
-    def customer(self, pseudonym: str) -> str:
-        """Return the name of a customer, or the beginning of its pseudonym."""
-        return self.names.get(pseudonym, f"{pseudonym[:16]}…")
-
-    def head(self, *columns: str) -> tuple[str, ...]:
-        """Return the words of columns."""
-        return tuple(self.say(f"report.column.{column}") for column in columns)
-
-
 #: Columns of the incidents that say nothing where no agreement gives a priority: that of a customer of PaaS only.
 _OF_LEVELS = frozenset({1, 3, 5, 6})
 
@@ -107,6 +24,8 @@ def tables_of(shown: ShownReport, words: TableWords) -> list[ReportTable]:
         _service_levels(figures["service_levels"], words),
         _times(figures, words),
         _timeliness(figures["timeliness"], words),
+        # Reports of version 1 have none.
+        _announcements(figures.get("announcements", ()), words),
         _customers(stated.get("customers", ()), words),
         _incidents(stated["incidents"], words),
         _statistics(
@@ -123,19 +42,6 @@ def tables_of(shown: ShownReport, words: TableWords) -> list[ReportTable]:
     found.append(_corrections("unissued", shown.unissued_changes, words))
     zone = str(stated["time_zone"])
     return [_with_zone(table, zone) for table in found if table.rows]
-
-
-def condensed(table: ReportTable) -> ReportTable:
-    """Return a table to be read by people: without columns that are empty, and rare outcomes that did not occur."""
-    first_rare = len(table.head) - table.rare
-    kept = [
-        column
-        for column in range(len(table.head))
-        if any(row[column] if column >= first_rare else row[column] != "" for row in table.rows)
-    ]
-    head = tuple(table.head[column] for column in kept)
-    rows = tuple(tuple(row[column] for column in kept) for row in table.rows)
-    return replace(table, head=head, rows=rows, names=sum(column < table.names for column in kept), rare=0)
 
 
 def _with_zone(table: ReportTable, zone: str) -> ReportTable:
@@ -206,11 +112,22 @@ def _timeliness(rows: Sequence[Mapping[str, Any]], words: TableWords) -> ReportT
     return _table("timeliness", words, head, made)
 
 
+def _announcements(rows: Sequence[Mapping[str, Any]], words: TableWords) -> ReportTable:
+    made: list[tuple[Cell, ...]] = [
+        (words.notice_kind(row["kind"]), *(row[name] for name in _ANNOUNCED), _share(row["share_permille"]))
+        for row in rows
+    ]
+    head = words.head("notice_kind", "due", "by_deadline", "after_aim", "after_limit", "not_notified", "share")
+    marked = frozenset(number for number, row in enumerate(rows) if row["late"] or row["missing"])
+    return _table("announcements", words, head, made, marked=marked)
+
+
 def _customers(customers: Sequence[Mapping[str, Any]], words: TableWords) -> ReportTable:
     rows: list[tuple[Cell, ...]] = []
     for item in customers:
         figures = item["figures"]
         due, levels, spread = figures["timeliness"], figures["service_levels"], figures["from_awareness"]
+        announced = figures.get("announcements", ())
         rows.append(
             (
                 words.customer(item["customer"]),
@@ -220,9 +137,16 @@ def _customers(customers: Sequence[Mapping[str, Any]], words: TableWords) -> Rep
                 _total_share(due, "due"),
                 _duration(spread["mean_seconds"]),
                 _duration(spread["percentile_95_seconds"]),
+                sum(row["due"] for row in announced),
+                _total_share(announced, "due"),
             )
         )
-    head = words.head("customer", "incidents", "gti_share", "due", "notice_share", "mean", "percentile_95")
+    head = words.head(
+        "customer", "incidents", "gti_share", "due", "notice_share", "mean", "percentile_95", "announced",
+        "announced_share",
+    )  # fmt: skip
+    if not any(item["figures"].get("announcements") for item in customers):
+        head, rows = head[:-2], [row[:-2] for row in rows]
     return replace(_table("customers", words, head, rows), keys=tuple(item["customer"] for item in customers))
 
 
@@ -307,7 +231,8 @@ def _correction(change: Correction, words: TableWords) -> Iterator[Cell]:
     figure = change.figure
     parts = [words.say(f"report.figures.{figure.table}")]
     parts += [words.customer(figure.customer)] if figure.customer and figure.customer in words.names else []
-    parts += [words.agreements.get(part, part) for part in figure.row if part]
+    titles = words.notice_kinds if figure.table == "announcements" else words.agreements
+    parts += [titles.get(part, part) for part in figure.row if part]
     parts.append(words.code("measure", figure.measure))
     yield " · ".join(parts)
     for value in (change.before, change.after):

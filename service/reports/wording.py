@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-from notifications.agreement import Agreement
 from notifications.canonical_json import parse_timestamp
 from notifications.time_zones import time_zone
+from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.wording.formats import number, set_in_french
+from service.reports.report_table import Cell, Duration, Moment, Share, TableWords
 from service.reports.shown_report import ShownReport
-from service.reports.tables import Cell, Duration, Moment, Share, TableWords
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _DECIMAL = {"en": ".", "fr": ",", "de": ","}
@@ -40,12 +40,13 @@ def report_text(key: str, language: str, **values: object) -> str:
     return text.format_map(values) if values else text
 
 
-def table_words(language: str, agreements: Mapping[str, Agreement], shown: ShownReport) -> TableWords:
+def table_words(language: str, agreements: Agreements, shown: ShownReport) -> TableWords:
     """Return what the tables of a report are written with."""
     return TableWords(
         say=lambda key, /, **values: report_text(key, language, **values),
         has=lambda key: key in REPORT_WORDS[language],
-        agreements={each.id: each.title.in_language(language)[1] for each in agreements.values()},
+        agreements={each.id: each.title.in_language(language)[1] for each in agreements.by_id.values()},
+        notice_kinds={each.id: each.title.in_language(language)[1] for each in reversed(agreements.notice_kinds)},
         names=shown.names,
     )
 

@@ -7,20 +7,31 @@ from uuid import uuid4
 import pytest
 
 from notifications.agreement import DeadlineBinding
+from notifications.classification import excerpt_of
 from notifications.customer.erasure import ErasureOrder, ServedBy
 from notifications.decision import Verdict
 from notifications.delivery.delivery import DeliveryState
 from notifications.errors import InvalidInputError
-from notifications.incident import IncidentState
+from notifications.incident import AffectedCustomer, IncidentState
 from notifications.notice import NoticeState
 from notifications.ports import Extent, IncidentOverview, Page
-from service.ports.board import IncidentFigures, IncidentFilters
+from service.ports.board import LISTED_CUSTOMERS_MAX, IncidentFigures, IncidentFilters
 from service.store import open_store
 from service.store.engines.postgresql_session import PostgresqlSession
 from service.store.sql.session import Session
 from support.opened_store import opened_store
 from support.postgresql_server import postgresql_server
-from support.records import NOW, SALT, after, make_customer, make_decision, make_delivery, make_incident, make_notice
+from support.records import (
+    NOW,
+    SALT,
+    after,
+    make_customer,
+    make_decision,
+    make_delivery,
+    make_facts,
+    make_incident,
+    make_notice,
+)
 from support.serving_records import make_call_task
 from support.sqlite_file import new_database
 from support.store_work import StoreWork
@@ -348,3 +359,40 @@ async def test_postgresql_reads_only_what_is_open_or_due(monkeypatch):
     assert len(plans) == 5
     assert [count for count in map(rows_read, plans) if count > 500] == []
     await store.close()
+
+
+async def test_of_long_facts_a_list_reads_the_excerpt_and_nothing_else(store):
+    few = tuple(AffectedCustomer(uuid4()) for _ in range(LISTED_CUSTOMERS_MAX))
+    many = tuple(AffectedCustomer(uuid4()) for _ in range(LISTED_CUSTOMERS_MAX + 300))
+    incident = make_incident(facts=make_facts(affected_customers=many))
+    await store.write(lambda tx: tx.incidents.add(incident))
+
+    async def in_the_list():
+        for by_due in (True, False):
+            ((found,), _) = await store.read(lambda tx, by=by_due: tx.board.page(Page(9), IncidentFilters(), by_due=by))
+        return found
+
+    def unreadable(tx):
+        """Make the facts in force a text that nobody can read: a list that reads it fails."""
+        insert = "INSERT INTO incident_facts (incident_id, version, facts) VALUES (?, 2, 'unreadable')"
+        tx._session.execute(insert, (incident.id.bytes,))
+        tx._session.execute("UPDATE incidents SET version = 2")
+
+    found = await in_the_list()
+    assert found.customers == len(many)
+    assert found.incident.facts == excerpt_of(incident.facts, LISTED_CUSTOMERS_MAX)
+    assert found.incident.facts.affected_customers[:LISTED_CUSTOMERS_MAX] == many[:LISTED_CUSTOMERS_MAX]
+    assert replace(found.incident, facts=incident.facts) == incident
+    assert await store.read(lambda tx: tx.incidents.get(incident.id)) == incident
+    await store.write(unreadable)
+    with pytest.raises(ValueError, match="Expecting value"):
+        await store.read(lambda tx: tx.incidents.get(incident.id))
+    assert (await in_the_list()).incident.facts == found.incident.facts
+    # Facts that name few are read themselves.
+    shorter = replace(incident, version=3, facts=make_facts(affected_customers=few))
+    await store.write(lambda tx: tx.incidents.save(shorter, 2))
+    found = await in_the_list()
+    assert (found.incident, found.customers) == (shorter, LISTED_CUSTOMERS_MAX)
+    longer = replace(incident, version=4, facts=make_facts(affected_customers=many + few))
+    await store.write(lambda tx: tx.incidents.save(longer, 3))
+    assert (await in_the_list()).customers == len(many + few)

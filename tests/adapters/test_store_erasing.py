@@ -18,6 +18,7 @@ from notifications.notice import NoticeState
 from notifications.notice.seal import SealedRendering
 from notifications.ports import InboxItem, LetterState, Page, StoredResponse
 from service.ports.accounts import Role
+from service.ports.board import LISTED_CUSTOMERS_MAX, IncidentFilters
 from service.store import open_store
 from service.store.engines.compaction import COMPACTED
 from service.store.incidents.erasure import NOBODY_LEFT
@@ -359,6 +360,32 @@ async def test_an_open_letter_is_an_obstacle(place):
     gone, _ = await store.write(two_houses)
     await store.write(lambda tx: tx.announcements.add_letter(make_letter(gone.notice)))
     assert await store.read(lambda tx: tx.erasures.obstacles(gone.customer.id)) == {"open_letter_tasks": 1}
+
+
+async def test_the_excerpts_for_lists_name_an_erased_customer_no_more(place):
+    store, _ = place
+    gone, stays = await store.write(two_houses)
+    parts = [
+        AffectedCustomer(house.customer.id, effect=LocalizedText.of({"fr": f"Chez {house.word}"}))
+        for house in (gone, stays)
+    ]
+    others = [AffectedCustomer(uuid4()) for _ in range(LISTED_CUSTOMERS_MAX)]
+    named = {"INC-2026-000098": (*parts, *others), "INC-2026-000099": (parts[0], *others)}
+    incidents = {
+        ticket: make_incident(ticket=ticket, facts=make_facts(affected_customers=customers))
+        for ticket, customers in named.items()
+    }
+    await store.write(lambda tx: [tx.incidents.add(each) for each in incidents.values()])
+    await noticed(store, gone)
+    await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    excerpts = await store.read(lambda tx: tx._session.all("SELECT incident_id, customers, facts FROM facts_excerpts"))
+    assert [row[:2] for row in excerpts] == [(incidents["INC-2026-000098"].id.bytes, LISTED_CUSTOMERS_MAX + 1)]
+    assert gone.word not in excerpts[0][2]
+    listed, _ = await store.read(lambda tx: tx.board.page(Page(99), IncidentFilters(), by_due=False))
+    found = {each.incident.ticket: each for each in listed}
+    assert [found[ticket].customers for ticket in named] == [LISTED_CUSTOMERS_MAX + 1, LISTED_CUSTOMERS_MAX]
+    for ticket in named:
+        assert gone.customer.id not in {each.customer_id for each in found[ticket].incident.facts.affected_customers}
 
 
 async def test_what_a_customer_shares_with_others_stays_for_them(place):

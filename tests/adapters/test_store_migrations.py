@@ -14,8 +14,10 @@ from alembic.config import Config
 from notifications.audit.entry import leaf_bytes
 from notifications.customer.records import MailContent
 from notifications.errors import StoreUnavailableError
+from notifications.incident import NO_HARM, AffectedCustomer, Answer, PersonalData, PersonalDataBreach
 from notifications.notice import NoticeState
-from notifications.ports import Extent, InboxItem, StoredResponse
+from notifications.ports import Extent, InboxItem, Page, StoredResponse
+from service.ports.board import LISTED_CUSTOMERS_MAX, IncidentFilters
 from service.ports.drafts import DraftKind
 from service.store import migrate_store, open_store
 from service.store.engines.migration import postgresql_engine, sqlite_engine
@@ -211,6 +213,53 @@ async def test_drafts_of_earlier_releases_are_drafts_of_incidents(engine, tmp_pa
     store = open_store(location)
     (draft,) = await store.read(lambda tx: tx.drafts.of_owner(owner_id))
     assert (draft.kind, draft.sealed, draft.version) == (DraftKind.INCIDENT, b"s", 3)
+    await store.close()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+async def test_long_facts_of_earlier_releases_have_the_excerpt_that_is_made_today(engine, tmp_path):
+    settled = AffectedCustomer(uuid4(), data_harm=NO_HARM)
+    stated = [replace(settled, customer_id=uuid4()) for _ in range(LISTED_CUSTOMERS_MAX + 50)]
+    stated[3::40] = [AffectedCustomer(each.customer_id) for each in stated[3::40]]
+    breached = PersonalData(breach=PersonalDataBreach.SUSPECTED)
+    stated[-9] = replace(stated[-9], personal_data=breached)
+    stated[-7] = replace(stated[-7], affected=Answer.NO, data_harm=replace(NO_HARM, integrity=Answer.YES))
+    long, short = (
+        make_incident(facts=make_facts(affected_customers=tuple(stated[:count])))
+        for count in (len(stated), LISTED_CUSTOMERS_MAX)
+    )
+    today = tmp_path / "today.sqlite3"
+    migrate_store(today)
+    store = open_store(today)
+    await store.write(lambda tx: [tx.incidents.add(each) for each in (long, short)])
+    await store.close()
+    with closing(sqlite3.connect(today)) as connection:
+        tables = tables_of(connection)
+    made = contents_of(today, {name: tables[name] for name in ("incidents", "incident_facts", "facts_excerpts")})
+    location = tmp_path / "earlier.sqlite3" if engine == "sqlite" else postgresql_server().empty_database()
+    place = "?" if engine == "sqlite" else "%s"
+    inserts = {
+        name: f"INSERT INTO {name} ({_listed(tables[name])}) VALUES ({', '.join([place] * len(tables[name]))})"
+        for name in ("incidents", "incident_facts")
+    }
+    if engine == "sqlite":
+        make_database(location, "0039")
+        with closing(sqlite3.connect(location)) as connection, connection:
+            for name, insert in inserts.items():
+                connection.executemany(insert, made[name])
+    else:
+        migrate_postgresql(location, "0039")
+        flags = tables["incidents"].index("exercise")
+        rows = [(*row[:flags], bool(row[flags]), *row[flags + 1 :]) for row in made["incidents"]]
+        with psycopg.connect(location) as connection, connection.cursor() as cursor:
+            cursor.executemany(inserts["incidents"].replace(") VALUES", ") OVERRIDING SYSTEM VALUE VALUES"), rows)
+            cursor.executemany(inserts["incident_facts"], made["incident_facts"])
+    store = open_store(location)
+    excerpts = await store.read(lambda tx: tx._session.all("SELECT incident_id, customers, facts FROM facts_excerpts"))
+    assert excerpts == made["facts_excerpts"]
+    assert [row[0] for row in excerpts] == [long.id.bytes]
+    listed, _ = await store.read(lambda tx: tx.board.page(Page(9), IncidentFilters(), by_due=False))
+    assert [(each.incident.id, each.customers) for each in listed] == [(short.id, 200), (long.id, 250)]
     await store.close()
 
 

@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from support.commits import until
-from support.dora_schema import SCHEMA
+from support.dora_schema import SCHEMA, STRICT_SCHEMA
 from support.scenario import affected, ago, change, customer, declare, facts, harm, ok, release
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -298,11 +298,23 @@ async def test_a_customer_states_what_it_is_and_its_notice_names_its_duties(api,
         assert "2.3" in {field["number"] for field in draft["empty"]}
     assert draft["report"]["incident"]["incidentType"]["incidentClassification"] == ["cybersecurity-related"]
     assert draft["report"]["primaryContact"]["email"] == "rssi@valmont.example"
+    # What only the customer knows it states itself; without it the draft says nothing of measures.
+    path = f"/notices/{notice['id']}/dora-report"
+    (note,) = (field["note"] for field in draft["empty"] if field["number"] == "3.33")
+    assert set(note) == {"fr", "en", "de"}
+    for answer, value in (("yes", True), ("no", False)):
+        stated = await ok(api.get(path, params=aware | {"submission": "final_report", "temporary_measures": answer}))
+        _validate(stated["report"], STRICT_SCHEMA)
+        assert stated["report"]["impactAssessment"]["serviceImpact"] == {"isTemporaryActionsMeasuresForRecovery": value}
+        assert stated["report"]["incident"]["detectionDateTime"] == "2026-06-01T08:00:00Z"
+        assert stated["report"]["incident"]["classificationDateTime"] == "2026-06-01T09:00:00Z"
+        assert not {"2.2", "2.3", "3.33"} & {field["number"] for field in stated["empty"]}
+    assert (await api.get(path, params={"temporary_measures": "perhaps"})).status_code == 422
     # The provider's later change of the facts shows the customer nothing that it was not served.
     await change(api, incident, cause="bug", intent="accidental")
     again = await ok(api.get(f"/notices/{notice['id']}/dora-report"))
     assert again["report"]["incident"]["incidentDescription"] == draft["report"]["incident"]["incidentDescription"]
 
 
-def _validate(report):
-    Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(report)
+def _validate(report, schema=SCHEMA):
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(report)

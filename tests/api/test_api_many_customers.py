@@ -8,7 +8,7 @@ from notifications.notice import NoticeState
 from service.ports.accounts import Role
 from support.many_customers import GRAVE, registered
 from support.people import browser, person
-from support.scenario import customer, declare, facts, ok
+from support.scenario import affected, ago, customer, declare, facts, harm, ok
 from support.store_work import watch_requests
 
 PAGE = 200
@@ -198,3 +198,72 @@ async def test_a_cursor_serves_one_account_and_one_question(running, api):
     # The same patch on other facts is another question.
     await ok(api.patch(f"{path}/facts", json={"title": {"en": "New"}}, headers={"If-Match": "*"}))
     assert await fields(api.post(f"{path}/dry-run", json=patch, params={"cursor": of_change})) == (422, ["cursor"])
+
+
+async def test_the_list_of_incidents_names_the_first_customers_and_pages_have_them_all(running, api):
+    people = await registered(running, 2 * PAGE + 50)
+    named = [affected({"id": str(each.id)}, data_harm=harm()) for each in people]
+    # The last one alone is open: the classification rests on it, and a list says so too.
+    named[-1] = affected({"id": str(people[-1].id)}, data_harm={})
+    stated = {"unlisted_customers": "not_affected"}
+    few = await declare(api, **stated, affected_customers=named[:20])
+    many = await declare(api, **stated, affected_customers=named)
+    alone = await declare(api, **stated)
+    listed = await ok(api.get("/incidents"))
+    found = {each["id"]: each for each in listed["items"]}
+    assert [each["id"] for each in listed["items"]] == [alone["id"], many["id"], few["id"]]
+    whole = {each["id"]: await ok(api.get(f"/incidents/{each['id']}")) for each in (few, many, alone)}
+    totals = {few["id"]: 20, many["id"]: len(people), alone["id"]: 0}
+    for key, total in totals.items():
+        assert found[key]["affected_customers_total"] == whole[key]["affected_customers_total"] == total
+        assert len(whole[key]["facts"]["affected_customers"]) == total
+        assert found[key]["classification"] == whole[key]["classification"]
+        assert found[key]["facts"] | {"affected_customers": None} == whole[key]["facts"] | {"affected_customers": None}
+    assert f"affected_customers.{people[-1].id}.data_harm.availability" in str(found[many["id"]]["classification"])
+    customers = {key: each["facts"]["affected_customers"] for key, each in found.items()}
+    assert customers[many["id"]] == whole[many["id"]]["facts"]["affected_customers"][:PAGE]
+    # An incident that names no more than a page has items is listed whole, as ever.
+    assert found[few["id"]] == whole[few["id"]]
+
+    async def another_version():
+        headers, body = {"If-Match": "*"}, {"unlisted": [str(people[0].id), str(people[-1].id)]}
+        answer = await api.patch(f"/incidents/{many['id']}/affected-customers", json=body, headers=headers)
+        assert answer.is_success, answer.text
+
+    path = f"/incidents/{many['id']}/affected-customers"
+    pages, items = await walked(lambda cursor: api.get(path, params=at(cursor, limit=PAGE)), "items", another_version)
+    assert {(page["total"], page["version"]) for page in pages} == {(len(people), 1)}
+    assert items == whole[many["id"]]["facts"]["affected_customers"]
+    first = await ok(api.get(path))
+    assert (first["version"], first["total"]) == (3, len(people) - 2)
+    refused = await api.get(f"/incidents/{few['id']}/affected-customers", params={"cursor": first["next_cursor"]})
+    assert refused.status_code == 422
+    assert (await api.get(f"/incidents/{people[0].id}/affected-customers")).status_code == 404
+
+
+async def test_the_list_of_incidents_does_not_grow_with_their_customers(running, api):
+    people = await registered(running, 3 * PAGE)
+    named = [affected({"id": str(each.id)}, data_harm=harm(), effect="Long words. " * 20) for each in people]
+    watched = watch_requests(running, reads_only=True)
+
+    async def size(customers):
+        await declare(api, unlisted_customers="not_affected", affected_customers=customers)
+        watched.taken()
+        answer = await api.get("/incidents", params={"limit": 1})
+        return len(answer.content), len(watched.taken())
+
+    few, many = await size(named[: PAGE + 1]), await size(named)
+    assert many[0] < 1.02 * few[0]
+    assert many[1] == few[1]
+
+
+async def test_the_board_knows_the_terms_of_customers_whom_a_list_does_not_name(running, api):
+    people = await registered(running, PAGE)
+    bound = {"agreement_id": "secnumcloud_2026", "effective_at": "2026-05-01T00:00:00Z"}
+    other = await customer(api, "Other", agreement=bound)
+    named = [affected({"id": str(each.id)}, data_harm=harm()) for each in people]
+    stated = {"impact": "I3", "criticality": "C3", "unlisted_customers": "not_affected", "aware_at": ago(minutes=5)}
+    with_other = await declare(api, **stated, affected_customers=[*named, affected(other)])
+    await declare(api, **stated, affected_customers=[*named, affected(other) | {"affected": "no"}])
+    board = await ok(api.get("/incidents/board"))
+    assert [each["id"] for each in board["items"] if each["other_priorities"]] == [with_other["id"]]

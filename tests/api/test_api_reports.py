@@ -30,8 +30,10 @@ from service.audit_log.export import ExportedLog, export_log
 from service.cli.main import cli
 from service.ports.accounts import Role
 from service.reports.issuing import ReportIssue
+from service.reports.reading import measure
 from service.settings.reports import ReportSettings
 from support import scenario
+from support.announcements import ahead, announce, bound, released
 from support.clocks import TurnedClock
 from support.commits import until_read
 from support.read_pdf import attached, faults_of_pdf_a_3, opened, run, squeezed, words_shown
@@ -358,8 +360,8 @@ async def test_a_customer_that_needed_no_notice_after_all_gets_a_correction(runn
     assert answer.exit_code == 0, answer.output
 
 
-async def the_export_says_the_same(running, report, folder):
-    """Export the log, load its entries into a database, and calculate the same numbers by SQL."""
+async def the_command_says_the_same(running, report, folder, documents):
+    """Export the log and let the command compute every document of the period again; returns the log."""
     keys = (running.trust_dir / "log.vkey").read_text()
     await export_log(running.parts.store.read, folder / "log", keys)
     log = ExportedLog(folder / "log")
@@ -367,8 +369,14 @@ async def the_export_says_the_same(running, report, folder):
     trusted = [*command, "--trust", str(running.trust_dir)]
     answer = await asyncio.to_thread(CliRunner().invoke, cli, trusted)
     assert answer.exit_code == 0, answer.output
-    assert answer.output.count("is the same as entry") == 5
+    assert answer.output.count("is the same as entry") == documents
     assert (folder / "report.json").read_bytes() == canonicalize(report)
+    return log
+
+
+async def the_export_says_the_same(running, report, folder):
+    """Export the log, load its entries into a database, and calculate the same numbers by SQL."""
+    log = await the_command_says_the_same(running, report, folder, documents=5)
     leaves = [leaf for tile in tiles_of(log.checkpoint.size, None) for leaf in parse_entry_bundle(log.tile(tile))]
     with closing(sqlite3.connect(":memory:")) as base:
         base.execute("CREATE TABLE entry (place INTEGER PRIMARY KEY, leaf TEXT)")
@@ -422,3 +430,79 @@ async def test_what_is_no_period_is_refused_and_a_month_to_come_is_not_there(api
         answer = await api.get(f"/reports/{path}")
         assert answer.status_code == status, path
         assert bool(answer.json().get("errors")) == (status == 422), path
+
+
+async def test_announcements_are_in_the_report_of_all_and_of_each_customer_in_every_format(running, api, tmp_path):
+    first, second = [await bound(api, name, f"soc@{name.lower()}.example") for name in ("Alpha", "Beta")]
+    # Its lead is 30 days, a limit: one in time, one too late, and one that nobody releases.
+    kept, late, _ = [await announce(api, "subcontractor_change", occurs_at=ahead(days=days)) for days in (40, 5, 6)]
+    told = [notice["id"] for made in (kept, late) for notice in await released(api, made)]
+
+    def all_placed(tx):
+        return all(
+            any(item.channel.value == "console" and item.state.value == "sent" for item in deliveries)
+            for deliveries in (tx.deliveries.of_notice(UUID(notice)) for notice in told)
+        )
+
+    await until(running, all_placed)
+    name = month()
+    await issue(running, name)
+    issued = await ok(api.get(f"/reports/monthly/{name}"))
+    assert issued["report"]["schema"] == "greffier.monthly_report/2"
+    (row,) = issued["report"]["figures"]["announcements"]
+    assert row == {
+        "kind": "subcontractor_change", "due": 6, "in_time": 2, "after_aim": 0, "late": 2, "missing": 2,
+        "share_permille": 333,
+    }  # fmt: skip
+    # Incidents go on to be counted alone.
+    assert [each["due"] for each in issued["report"]["figures"]["timeliness"]] == [0, 0, 0]
+    member = await caller(running, at_customer(Role.CUSTOMER_MEMBER, first["id"]))
+    mine = await ok(member.get(f"/reports/monthly/{name}"))
+    (own,) = mine["report"]["figures"]["announcements"]
+    assert own == row | {"due": 3, "in_time": 1, "late": 1, "missing": 1}
+    assert (await member.get(f"/reports/monthly/{name}", params={"customer_id": second["id"]})).status_code == 404
+    sheet = (await ok_bytes(member, f"/reports/monthly/{name}.csv")).decode("utf-8-sig")
+    rows = {
+        (each["row"], each["measure"]): each["value"]
+        for each in csv.DictReader(io.StringIO(sheet))
+        if each["table"] == "announcements"
+    }
+    assert rows["subcontractor_change", "late"] == "1"
+    book = await ok_bytes(api, f"/reports/monthly/{name}.xlsx", language="fr")
+    with zipfile.ZipFile(io.BytesIO(book)) as sheets:
+        texts = "".join(ET.fromstring(sheets.read("xl/sharedStrings.xml")).itertext())
+    assert "Annonces à temps" in texts
+    assert "Annonces dues" in texts
+    paper = await ok_bytes(api, f"/reports/monthly/{name}.pdf", language="de")
+    assert faults_of_pdf_a_3(paper) == []
+    assert squeezed("Rechtzeitige Ankündigungen") in words_shown(tmp_path, paper)
+    await member.aclose()
+    await the_command_says_the_same(running, issued["report"], tmp_path, documents=3)
+
+
+async def test_a_report_of_an_earlier_release_is_shown_and_corrected_as_it_was(running, api, tmp_path):
+    _, incidents = await served_incidents(running, api)
+    await bound(api, "Gamma", "soc@gamma.example")
+    await announce(api, "subcontractor_change", occurs_at=ahead(days=5))
+    await until(running, lambda tx: not tx.audit.pending(1))
+    name, context = month(), running.parts.context
+    period = parse_period(name, "Europe/Paris", timedelta(days=10))
+    task = ReportIssue(running.parts.store, ReportSettings(), clock=context.clock, identifiers=context.identifiers)
+    size = await running.parts.store.read(lambda tx: tx.log.size())
+    earlier = await measure(running.parts.store.read, period, period.cut_at, size, version=1)
+    await task._store_documents(earlier, {})
+    await until(running, lambda tx: not tx.audit.pending(1))
+    issued = await ok(api.get(f"/reports/monthly/{name}"))
+    assert (issued["state"], issued["report"]["schema"]) == ("issued", "greffier.monthly_report/1")
+    assert "announcements" not in issued["report"]["figures"]
+    await ok_bytes(api, f"/reports/monthly/{name}.xlsx")
+    # What was not counted then is no change of it.
+    now = await ok(api.get(f"/reports/monthly/{name}", params={"current": "true"}))
+    assert "announcements" not in {each["table"] for each in now["unissued_changes"]}
+    await ok(api.post(f"/incidents/{incidents[1]['id']}/interventions", json={}))
+    await issue(running, month_of(period.ends_at, "Europe/Paris"))
+    corrected = await ok(api.get(f"/reports/monthly/{name}"))
+    assert (corrected["sha256"], corrected["report"]) == (issued["sha256"], issued["report"])
+    (correction,) = corrected["corrections"]
+    assert {each["table"] for each in correction["changes"]} == {"service_levels", "incidents"}
+    await the_command_says_the_same(running, issued["report"], tmp_path, documents=5)

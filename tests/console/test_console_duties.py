@@ -1,6 +1,8 @@
 """Legal duties on pages: the provider's reports to authorities, a customer's statement, and its own deadlines."""
 
 import json
+import re
+from html import unescape
 
 from jsonschema import Draft202012Validator
 
@@ -9,7 +11,7 @@ from notifications.duties.significance import Question
 from notifications.use_cases.duties.provider_report import Origin
 from service.ports.accounts import Role
 from service.web.console.catalogues import CATALOGUES, text
-from support.dora_schema import SCHEMA
+from support.dora_schema import SCHEMA, STRICT_SCHEMA
 from support.page_forms import form_on
 from support.people import browser, person, visible_text
 from support.scenario import affected, ago, customer, declare, harm, ok, release
@@ -135,6 +137,19 @@ async def test_a_customer_states_what_it_is_and_reads_its_own_deadlines(running,
         assert file.headers["content-disposition"].startswith('attachment; filename="dora-1-')
         Draft202012Validator(SCHEMA).validate(json.loads(file.content))
         assert (await pages.get(f"/notices/{notice['id']}/dora/other.json")).status_code == 404
+        # The notice names no measures: the customer states whether there were any, and its drafts say so.
+        assert text("own_duties.measures_open", "en") in page
+        moments = {"aware_at": "2026-06-01T10:00", "classified_at": "2026-06-01T11:00"}
+        for answer in ("yes", "no"):
+            stated = (await pages.get(own, params=moments | {"temporary_measures": answer})).text
+            assert text("own_duties.measures_open", "en") not in visible_text(stated)
+            (link,) = (unescape(found) for found in re.findall(r'href="([^"]+)"', stated) if "final_report" in found)
+            report = json.loads((await pages.get(link)).content)
+            Draft202012Validator(STRICT_SCHEMA).validate(report)
+            assert report["impactAssessment"]["serviceImpact"]["isTemporaryActionsMeasuresForRecovery"] is (
+                answer == "yes"
+            )
+            assert report["incident"]["classificationDateTime"] == "2026-06-01T09:00:00Z"
 
 
 async def test_what_holds_in_every_sector_is_read_first_and_the_rest_is_folded(running, api):

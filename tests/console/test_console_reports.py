@@ -6,9 +6,12 @@ from uuid import UUID
 
 import pytest
 
+from notifications.delivery.delivery import DeliveryState
 from notifications.reporting.period import month_of
 from service.ports.accounts import Role
 from support import scenario
+from support.announcements import ahead, announce, bound, released
+from support.commits import until
 from support.page_forms import form_on
 from support.people import browser, person, visible_text
 
@@ -60,3 +63,36 @@ async def test_a_customer_finds_its_reports_and_no_number_before_one_is_issued(r
         assert re.search(rf"<h1>{title}</h1>", page.text)
         assert (await client.get(f"/reports/{month()}")).status_code == 404
         assert (await client.get(f"/reports/{month()[:4]}")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("language", "table", "kind"),
+    [
+        ("fr", "Annonces à temps", "Changement de sous-traitants"),
+        ("en", "Announcements in time", "Change of subcontractors"),
+        ("de", "Rechtzeitige Ankündigungen", "Wechsel von Unterauftragnehmern"),
+    ],
+)
+async def test_the_month_counts_announcements_by_kind_in_the_readers_language(running, api, language, table, kind):
+    await bound(api, "Alpha", "soc@alpha.example")
+    # The limit of its lead is over, and nobody released it.
+    await announce(api, "subcontractor_change", occurs_at=ahead(days=5))
+    others = [await announce(api), await announce(api, "capacity")]
+    told = [UUID(notice["id"]) for made in others for notice in await released(api, made)]
+
+    def placed_and_in_the_log(tx):
+        deliveries = [tx.deliveries.of_notice(notice) for notice in told]
+        placed = all(any(each.state is DeliveryState.SENT for each in found) for found in deliveries)
+        return placed and not tx.audit.pending(1)
+
+    await until(running.parts.store, lambda: running.parts.store.read(placed_and_in_the_log))
+    reader = await person(running, "Reader", (Role.APPROVER, None), language=language)
+    async with browser(running, reader) as client:
+        page = (await client.get(f"/reports/{month()}")).text
+    # Once as a table, once as a chart.
+    assert page.count(f">{table}<") >= 2
+    (row,) = [line for line in page.splitlines() if line.startswith('<tr class="late"') and kind in line]
+    assert re.findall(r">([0-9]+)<", row) == ["1", "0", "0", "0", "1"]
+    # Under the bars are numbers, and beside the chart the titles that they stand for.
+    assert re.findall(r'class="chart-label"[^>]*>([^<]+)<', page)[-3:] == ["1", "2", "3"]
+    assert f">3. {kind}" in page

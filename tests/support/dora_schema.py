@@ -2,9 +2,12 @@
 
 It is written from the list of fields and not copied. It checks names, nesting, types, formats, coded values that the
 drafts use, what is required, and that nothing else is there. It does not have the coded values of fields that a
-provider never fills.
+provider never fills. ``SCHEMA`` also has the conditions of version 1.3.0, which states them under ``dependencies``: a
+validator of draft 2020-12 ignores them there, others do not. ``STRICT_SCHEMA`` also requires what is required in every
+copy that a reporting tool has changed.
 """
 
+from copy import deepcopy
 from itertools import pairwise
 
 from notifications.duties.dora_report import report_fields
@@ -46,6 +49,32 @@ _REQUIRED = {
     ("incident", "classificationTypes", "0"): ["classificationCriterion"],
 }
 
+#: What only the changed copies require.
+_STRICTLY_REQUIRED = {
+    ("incident",): ["financialEntityCode", "detectionDateTime", "classificationDateTime"],
+    ("impactAssessment", "serviceImpact"): ["isTemporaryActionsMeasuresForRecovery"],
+}
+_SUBMITTING = {
+    "oneOf": [
+        {"required": ["name", "code"], "not": {"required": ["LEI"]}},
+        {"required": ["name", "LEI"], "not": {"required": ["code"]}},
+    ]
+}
+_LATER_REPORT = {
+    "required": ["incident", "impactAssessment"],
+    "properties": {
+        "incident": {
+            "required": ["incidentType", "financialEntityCode", "incidentDescription"],
+            "properties": {"incidentType": {"required": ["incidentClassification"]}},
+        },
+        "impactAssessment": {"required": ["affectedAssets", "isAffectedInfrastructureComponents", "serviceImpact"]},
+    },
+}
+
+
+def _stated(name, *values):
+    return {"required": [name], "properties": {name: {"enum": list(values)}}}
+
 
 def _leaf(field):
     shape = dict(_TYPES[field.type])
@@ -77,7 +106,24 @@ def _built():
         at["properties"][parts[-1]] = _leaf(field)
     for entity in (root["properties"]["submittingEntity"], root["properties"]["affectedEntity"]["items"]):
         entity["properties"]["entityType"] = {"enum": ["SUBMITTING_ENTITY", "AFFECTED_ENTITY"]}
+        entity["allOf"] = [
+            {"if": _stated("entityType", "SUBMITTING_ENTITY"), "then": _SUBMITTING},
+            {"if": _stated("entityType", "AFFECTED_ENTITY"), "then": {"required": ["affectedEntityType"]}},
+        ]
+    later = _stated("incidentSubmission", "intermediate_report", "final_report")
+    root["allOf"] = [{"if": later, "then": _LATER_REPORT}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root}
 
 
+def _strict(schema):
+    stricter = deepcopy(schema)
+    for path, names in _STRICTLY_REQUIRED.items():
+        at = stricter
+        for part in path:
+            at = at["properties"][part]
+        at["required"] = sorted({*at["required"], *names})
+    return stricter
+
+
 SCHEMA = _built()
+STRICT_SCHEMA = _strict(SCHEMA)

@@ -54,6 +54,7 @@ ROWS = {
     f"GET {_V}/incidents/{{incident_id}}/facts":         "++ ++ -- -- -- ++ -- ++",
     f"PATCH {_V}/incidents/{{incident_id}}/facts":       "++ -- -- -- -- -- -- ++",
     f"PUT {_V}/incidents/{{incident_id}}/affected-customers/{{customer_id}}": "++ -- -- -- -- -- -- ++",
+    f"GET {_V}/incidents/{{incident_id}}/affected-customers": "++ ++ -- -- -- ++ -- ++",
     f"PATCH {_V}/incidents/{{incident_id}}/affected-customers": "++ -- -- -- -- -- -- ++",
     f"GET {_V}/incidents/{{incident_id}}/people":        "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/interventions": "++ ++ -- -- -- ++ -- ++",

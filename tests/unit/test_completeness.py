@@ -268,3 +268,16 @@ def test_the_command_tells_a_missed_limit_from_a_missed_aim(capsys) -> None:
     said = capsys.readouterr().out
     assert "late:" in said
     assert "limit" in said
+
+
+def test_the_table_names_an_incident_by_its_ticket_and_without_one_by_its_id(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    incident = "019a3c5e-7b1f-7c3a-9d52-3f6f0c1b2a4d"
+    numbered = ("incident.declared", _T, {"incident": incident}, {"ticket": "INC-2026-000007"})
+    decided = ("decision.recorded", _T, _BOTH | {"incident": incident}, {"verdict": "pending"})
+    print_report(_made(_log(_REGISTERED, numbered, decided)), ReportSource((), {}), {_CUSTOMER: "Valmont"})
+    table = capsys.readouterr().out
+    assert "INC-2026-000007" in table
+    assert incident not in table
+    print_report(_made(_log(_REGISTERED, _DECLARED, _decided("pending"))), ReportSource((), {}), {})
+    assert _INCIDENT in capsys.readouterr().out

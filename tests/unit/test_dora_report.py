@@ -1,29 +1,39 @@
 """The DORA template as JSON: valid, filled with what a provider knows, and nothing made up."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 
 from notifications.customer.legal_profile import Entity
 from notifications.duties import bundled_law
-from notifications.duties.dora_report import ContactPerson, Submission, dora_report, report_fields
-from notifications.incident import Cause, Intent
-from support.dora_schema import SCHEMA
+from notifications.duties.dora_report import ContactPerson, OwnStatements, Submission, dora_report, report_fields
+from notifications.incident import LANGUAGES, Answer, Cause, Intent
+from support.dora_schema import SCHEMA, STRICT_SCHEMA
 from support.notice_samples import AWARE_AT, SAMPLES, breach_facts, compose, plain_facts
 
 SECTORS = bundled_law().sectors
 BANK = Entity("FR", None, frozenset({"credit_institution", "nis2_essential"}), "969500TJ5KRTCJQWXH05")
 CONTACT = ContactPerson("Anne Roux", "anne@customer.example", "+33 1 23 45 67 89")
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+STRICT_VALIDATOR = Draft202012Validator(STRICT_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+BRUSSELS_WINTER = timezone(timedelta(hours=1))
+MOMENTS = {
+    "aware_at": datetime(2026, 3, 2, 10, 15, tzinfo=BRUSSELS_WINTER),
+    "classified_at": datetime(2026, 3, 2, 10, 30, tzinfo=UTC),
+}
 
 
-def draft(facts=None, entity=BANK, submission=Submission.INITIAL, document=None):
+def draft(facts=None, entity=BANK, submission=Submission.INITIAL, document=None, **stated):
     document = document or json.loads(compose(facts or plain_facts()).document)
-    return dora_report(document, entity, SECTORS, CONTACT, submission)
+    return dora_report(document, entity, SECTORS, CONTACT, submission, OwnStatements(**stated))
+
+
+def without_measures():
+    return json.loads(compose(plain_facts()).document) | {"measures_taken": None}
 
 
 def fields_of(content):
@@ -46,6 +56,18 @@ def fields_of(content):
 def test_every_draft_of_every_notice_is_valid(sample, entity, submission):
     document = json.loads(SAMPLES[sample]().document)
     VALIDATOR.validate(draft(entity=entity, submission=submission, document=document).content)
+
+
+@pytest.mark.parametrize("answer", [Answer.YES, Answer.NO])
+@pytest.mark.parametrize("submission", Submission)
+@pytest.mark.parametrize("sample", list(SAMPLES))
+def test_with_what_the_customer_states_every_draft_meets_the_stricter_copies(sample, submission, answer):
+    document = json.loads(SAMPLES[sample]().document)
+    content = draft(document=document, submission=submission, temporary_measures=answer, **MOMENTS).content
+    STRICT_VALIDATOR.validate(content)
+    assert content["incident"]["detectionDateTime"] == "2026-03-02T09:15:00Z"
+    assert content["incident"]["classificationDateTime"] == "2026-03-02T10:30:00Z"
+    VALIDATOR.validate(content)
 
 
 @given(
@@ -107,6 +129,37 @@ def test_what_is_not_known_is_left_empty_and_not_made_up():
     assert {"2.1", "2.2", "2.3", "3.2", "3.3", "3.15", "3.16", "3.25", "3.35"} <= named
     assert "incidentOccurrenceDateTime" not in report.content["incident"]
     assert "affectedClients" not in report.content["impactAssessment"]["affectedAssets"]
+
+
+@pytest.mark.parametrize("submission", [Submission.INTERMEDIATE, Submission.FINAL])
+@pytest.mark.parametrize(("answer", "value"), [(Answer.YES, True), (Answer.NO, False), (Answer.UNKNOWN, None)])
+def test_without_measures_in_the_notice_only_the_customer_says_whether_there_were_any(submission, answer, value):
+    document = without_measures()
+    document["times"] |= {"started_at": "2026-03-02T06:30:00Z", "ended_at": "2026-03-02T08:00:00Z"}
+    report = draft(document=document, submission=submission, temporary_measures=answer, **MOMENTS)
+    VALIDATOR.validate(report.content)
+    service = report.content["impactAssessment"]["serviceImpact"]
+    assert service.get("isTemporaryActionsMeasuresForRecovery") is value
+    assert service["serviceRestorationDateTime"] == "2026-03-02T08:00:00Z", "what is known is not lost"
+    assert "descriptionOfTemporaryActionsMeasuresForRecovery" not in service
+    notes = {each.number: each.note for each in report.empty}
+    assert ("3.33" in notes) is (value is None)
+    if value is None:
+        assert set(notes["3.33"].as_mapping()) == set(LANGUAGES)
+        with pytest.raises(ValidationError, match="isTemporaryActionsMeasuresForRecovery"):
+            STRICT_VALIDATOR.validate(report.content)
+
+
+def test_the_customers_word_counts_more_than_the_measures_of_the_notice():
+    def service(answer):
+        return draft(submission=Submission.FINAL, temporary_measures=answer).content["impactAssessment"][
+            "serviceImpact"
+        ]
+
+    assert service(Answer.UNKNOWN) == service(Answer.YES)
+    assert service(Answer.YES)["descriptionOfTemporaryActionsMeasuresForRecovery"] == "Le contrôleur est remplacé."
+    assert service(Answer.NO)["isTemporaryActionsMeasuresForRecovery"] is False
+    assert "descriptionOfTemporaryActionsMeasuresForRecovery" not in service(Answer.NO)
 
 
 def test_a_malicious_act_names_its_technique():

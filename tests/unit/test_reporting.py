@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -14,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifications.audit.entry import AuditEntry, leaf_bytes, parse_leaf
+from notifications.audit.merkle import leaf_hash, root_of
 from notifications.canonical_json import canonicalize, timestamp_text
 from notifications.errors import InvalidInputError
+from notifications.evidence.completeness import completeness_report
 from notifications.reporting.corrections import corrections_of, figures_of
 from notifications.reporting.figures import nearest_rank
-from notifications.reporting.measuring import PeriodReader
+from notifications.reporting.measuring import REPORT_VERSION, PeriodReader
 from notifications.reporting.period import month_of, parse_period
 from notifications.reporting.recomputing import recomputed_reports
 from notifications.reporting.report import customer_reports, report_json, report_of
@@ -40,7 +43,7 @@ class Log:
     def __init__(self):
         self.leaves, self._ids = [], count(1)
 
-    def add(self, kind, at, subjects=None, **detail):
+    def add(self, kind, at, subjects=None, /, **detail):
         entry = AuditEntry(UUID(int=next(self._ids)), kind, at, "system:test", subjects or {}, detail)
         self.leaves.append(leaf_bytes(entry))
 
@@ -103,9 +106,24 @@ class Log:
             channel=channel,
         )
 
-    def measured(self, period=PERIOD, as_of=None, size=None):
+    def announce(self, number, at, what="declared", **more):
+        stated = {"ticket": f"ANN-2026-{number:06d}", "kind": "planned_work", "version": 1, "customers": 1}
+        self.add(f"announcement.{what}", at, {"announcement": announcement_id(number)}, **stated | more)
+
+    def owe(self, number, customer, at, due_at, binding="hard", **more):
+        subjects = {"announcement": announcement_id(number), "customer": customer}
+        due = None if due_at is None else timestamp_text(due_at)
+        stated = {"concern": "concerned", "kind": "planned_work", "version": 1, "due_at": due, "binding": binding}
+        self.add("announcement.decided", at, subjects, **{"channels": ["console"], "cancelled": False} | stated | more)
+
+    def tell(self, number, customer, at):
+        subjects = {"announcement": announcement_id(number), "customer": customer}
+        subjects |= {"notice": f"{number}-{customer[:8]}", "delivery": f"{number}-{customer[:8]}"}
+        self.add("delivery.attempted", at, subjects, event="ContentConsignment", channel="console")
+
+    def measured(self, period=PERIOD, as_of=None, size=None, version=REPORT_VERSION):
         size = len(self.leaves) if size is None else size
-        reader = PeriodReader(period)
+        reader = PeriodReader(period, version)
         for index, leaf in enumerate(self.leaves[:size]):
             reader.take(index, parse_leaf(leaf))
         return reader.measured(as_of or period.cut_at, size)
@@ -116,6 +134,10 @@ class Log:
 
 def incident_id(number):
     return str(UUID(int=10_000 + number))
+
+
+def announcement_id(number):
+    return str(UUID(int=20_000 + number))
 
 
 def level(report, priority, agreement=AGREEMENTS[1]):
@@ -393,6 +415,7 @@ def issue(log, content, *, customer=None, number=1, size=None):
         "report.issued" if number == 1 else "report.corrected",
         PERIOD.cut_at,
         {} if customer is None else {"customer": customer},
+        report=json.loads(content).get("schema", "greffier.monthly_report/2"),
         period=PERIOD.name,
         number=number,
         time_zone=PERIOD.time_zone,
@@ -421,6 +444,91 @@ def test_an_issued_report_is_computed_again_from_the_log_and_another_one_is_foun
     assert [each.is_same for each in found] == [True, True, False, False]
     assert found[1].content == content
     assert recomputed_reports(lambda: iter(log.leaves), "2026-04") == []
+
+
+def announced(log, **options):
+    return {row["kind"]: row for row in log.report(**options)["figures"]["announcements"]}
+
+
+def test_announcements_are_counted_by_kind_and_by_what_became_of_each_customer():
+    log, due = Log(), OPENED + timedelta(days=5)
+    after, a_day = due + minutes(1), timedelta(days=1)
+    log.announce(1, OPENED)
+    log.owe(1, CUSTOMERS[0], OPENED, due)
+    log.tell(1, CUSTOMERS[0], due)
+    log.owe(1, CUSTOMERS[1], OPENED, due)
+    log.tell(1, CUSTOMERS[1], after)
+    log.owe(1, CUSTOMERS[2], OPENED, due)
+    log.announce(2, OPENED, kind="loss_of_qualification")
+    log.owe(2, CUSTOMERS[0], OPENED, due, "soft", kind="loss_of_qualification")
+    log.tell(2, CUSTOMERS[0], after)
+    log.owe(2, CUSTOMERS[1], OPENED, due, "no_number", kind="loss_of_qualification")
+    log.tell(2, CUSTOMERS[1], after)
+    # Not owed, not due before the cut, an exercise, and the month before.
+    log.owe(2, CUSTOMERS[2], OPENED, None, None, concern="not_concerned", kind="loss_of_qualification")
+    for number, at, due_at, more in (
+        (3, OPENED, PERIOD.cut_at + a_day, {}),
+        (4, OPENED, due, {"exercise": True}),
+        (5, PERIOD.starts_at - a_day, due, {}),
+    ):
+        log.announce(number, at, **more)
+        for customer in CUSTOMERS[:2]:
+            log.owe(number, customer, at, due_at, **more)
+    counted = {"due": 3, "in_time": 1, "after_aim": 0, "late": 1, "missing": 1, "share_permille": 333}
+    aimed = {"due": 2, "in_time": 0, "after_aim": 2, "late": 0, "missing": 0, "share_permille": 0}
+    assert announced(log) == {
+        "planned_work": {"kind": "planned_work"} | counted,
+        "loss_of_qualification": {"kind": "loss_of_qualification"} | aimed,
+    }
+    # Once their time is over without a notice, the two that were awaited are missing.
+    assert announced(log, as_of=PERIOD.cut_at + 2 * a_day)["planned_work"]["missing"] == 3
+    whole, own = log.report(), customer_reports(log.measured())
+    assert [item["customer"] for item in whole["customers"]] == sorted(CUSTOMERS) == list(own)
+    for item in whole["customers"]:
+        assert report_json(own[item["customer"]])["figures"] == item["figures"]
+    (mine,) = report_json(own[CUSTOMERS[2]])["figures"]["announcements"]
+    assert (mine["kind"], mine["due"], mine["missing"]) == ("planned_work", 1, 1)
+    places = [(each.table, each.customer, each.row, each.measure) for each in figures_of(whole)]
+    assert len(places) == len(set(places))
+
+
+def test_the_account_of_the_audit_and_the_report_count_the_same():
+    log = Log()
+    log.announce(1, OPENED)
+    for number, customer in enumerate(CUSTOMERS):
+        log.owe(1, customer, OPENED, OPENED + minutes(10))
+        log.tell(1, customer, OPENED + minutes(9 + number))
+    root = root_of([leaf_hash(leaf) for leaf in log.leaves])
+    account = completeness_report(log.leaves, len(log.leaves), root, PERIOD.cut_at)
+    found = Counter(line.status.value for line in account.announcements.lines)
+    (row,) = announced(log).values()
+    assert found == {"told": row["in_time"], "late": row["late"]}
+
+
+def test_what_was_issued_before_announcements_were_counted_stays_and_is_corrected_in_its_own_form():
+    log = Log()
+    log.declare(1, OPENED)
+    log.decide(1, CUSTOMERS[0], OPENED, OPENED + minutes(60), due_kind="contractual")
+    log.announce(1, OPENED)
+    log.owe(1, CUSTOMERS[1], OPENED, OPENED + minutes(60))
+    before = log.measured(version=1)
+    stated = report_json(report_of(before))
+    assert stated["schema"] == "greffier.monthly_report/1"
+    assert "announcements" not in stated["figures"]
+    assert list(customer_reports(before)) == [CUSTOMERS[0]]
+    size = len(log.leaves)
+    issue(log, canonicalize(stated))
+    log.serve(1, CUSTOMERS[0], OPENED + minutes(10))
+    corrected = report_json(report_of(log.measured(version=1)))
+    assert {each.figure.table for each in corrections_of(stated, corrected)} <= {
+        "timeliness", "statistics", "from_awareness", "from_detection",
+    }  # fmt: skip
+    issue(log, canonicalize(corrected), number=2)
+    # The same period in today's form is another document of the same entries.
+    issue(log, canonicalize(log.report(size=size)), number=3, size=size)
+    found = recomputed_reports(lambda: iter(log.leaves), PERIOD.name)
+    assert [each.is_same for each in found] == [True, True, True]
+    assert found[0].content != found[2].content
 
 
 def test_an_entry_that_states_no_basis_is_refused():

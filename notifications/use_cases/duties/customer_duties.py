@@ -15,7 +15,14 @@ from uuid import UUID
 from notifications.customer.legal_profile import LegalProfile, entity_of
 from notifications.customer.records import ContactRole
 from notifications.duties import Clock, Moments, Owner, Start, clocks
-from notifications.duties.dora_report import ContactPerson, DoraReport, Submission, dora_report
+from notifications.duties.dora_report import (
+    NOTHING_STATED,
+    ContactPerson,
+    DoraReport,
+    OwnStatements,
+    Submission,
+    dora_report,
+)
 from notifications.duties.records import CustomerSubmission, submissions_in_force
 from notifications.errors import NotFoundError
 from notifications.incident import PersonalDataBreach
@@ -100,9 +107,16 @@ def customer_duties(
     return CustomerDuties(document, profile, tuple(own), tuple(recorded))
 
 
-def customer_dora_report(tx: Transaction, notice_id: UUID, submission: Submission, duties: LegalDuties) -> DoraReport:
+def customer_dora_report(
+    tx: Transaction,
+    notice_id: UUID,
+    submission: Submission,
+    duties: LegalDuties,
+    stated: OwnStatements = NOTHING_STATED,
+) -> DoraReport:
     """Return the draft of a DORA report from a sealed notice; raises NotFoundError.
 
+    ``stated`` is only used for this draft and not stored.
     The description of an exercise has the mark of an exercise: the template has no field for it.
     The person in charge is the customer's security contact, else its first one, else the provider's contact point.
     """
@@ -120,7 +134,7 @@ def customer_dora_report(tx: Transaction, notice_id: UUID, submission: Submissio
         else ContactPerson(point["name"], point["email"], point["phone"])
     )
     entity = entity_of(tx.duties.legal_profile(customer_id))
-    return dora_report(document, entity, duties.law.sectors, person, submission)
+    return dora_report(document, entity, duties.law.sectors, person, submission, stated)
 
 
 def _document(tx: Transaction, notice_id: UUID) -> dict[str, Any]:

@@ -58,6 +58,11 @@ class TermsOfCustomers:
         for held_by_many in self._of_terms.values():
             held_by_many.sort(key=lambda held: held[1] or _NO_END, reverse=True)
 
+    @property
+    def uniform(self) -> bool:
+        """Whether the reference agreement with all its products binds everybody, so that nothing can differ."""
+        return not self._of_terms
+
     def other(self, facts: IncidentFacts, reference: Classification) -> tuple[OtherClassification, ...]:
         """Return what differs from the reference for a customer that the incident affects or may affect.
 

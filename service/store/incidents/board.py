@@ -28,7 +28,14 @@ from service.store.sql.paging import (
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled
 
-_INCIDENT_COLUMNS = ", ".join(str(column) for column in INCIDENT)
+#: The columns of an incident. Of long facts the excerpt is read in their place, and not they.
+_INCIDENT_COLUMNS = ", ".join(
+    [
+        *(str(column) for column in INCIDENT[:-1]),
+        f"coalesce(facts_excerpts.facts, {INCIDENT[-1]})",
+        "facts_excerpts.customers",
+    ]
+)
 _OVERVIEW_COLUMNS = ", ".join(str(column) for column in OVERVIEWS.columns)
 #: What the words of a list are sought in.
 _KINDS = [kind_facet("incident"), kind_facet("effect")]
@@ -154,13 +161,19 @@ def _listed(chosen: str) -> str:
         f"SELECT chosen.due_key, incidents.position, {_INCIDENT_COLUMNS}, {_OVERVIEW_COLUMNS} FROM ({chosen}) AS chosen"  # noqa: S608
         " JOIN incidents ON incidents.id = chosen.chosen_id JOIN incident_facts"
         " ON incident_facts.incident_id = incidents.id AND incident_facts.version = incidents.version"
+        " LEFT JOIN facts_excerpts ON facts_excerpts.incident_id = incidents.id"
         " LEFT JOIN incident_overviews ON incident_overviews.incident_id = incidents.id"
     )
 
 
 def _listed_of_row(*row: Any) -> ListedIncident:
-    incident, overview = row[: len(INCIDENT)], row[len(INCIDENT) :]
-    return ListedIncident(incident_of_row(*incident), None if overview[0] is None else OVERVIEWS.record(overview))
+    columns = len(INCIDENT)
+    incident, customers, overview = incident_of_row(*row[:columns]), row[columns], row[columns + 1 :]
+    return ListedIncident(
+        incident,
+        len(incident.facts.affected_customers) if customers is None else customers,
+        None if overview[0] is None else OVERVIEWS.record(overview),
+    )
 
 
 def _of_incidents(count: int, column: str = "incident_id") -> str:

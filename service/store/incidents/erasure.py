@@ -16,6 +16,7 @@ from notifications.customer.erasure import ErasedRows, Erasure, ErasureOrder
 from notifications.errors import NotFoundError
 from notifications.incident import IncidentFacts, LocalizedText
 from notifications.mail_address import normal_address
+from service.store.incidents.incidents import put_excerpt
 from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import JsonCodec, to_microseconds
 from service.store.sql.flat import FlatTable
@@ -158,6 +159,10 @@ _REPORT_PDFS = (
 )
 _DROP_OPENING = "DELETE FROM audit_openings WHERE position = ? AND name = ?"
 _FACTS = "SELECT incident_id, version, facts FROM incident_facts WHERE facts LIKE ?"
+_FACTS_IN_FORCE = (
+    "SELECT f.facts FROM incident_facts f JOIN incidents i ON i.id = f.incident_id AND i.version = f.version"
+    " WHERE f.incident_id = ?"
+)
 _BLANK_FACTS = "UPDATE incident_facts SET facts = ? WHERE incident_id = ? AND version = ?"
 _DRAFTS = "SELECT position, items FROM report_drafts"
 _BLANK_DRAFT = "UPDATE report_drafts SET items = ? WHERE position = ?"
@@ -295,6 +300,9 @@ class ErasureRecords(Records):
                 facts = replace(facts, title=_unnamed(facts.title, name), summary=_unnamed(facts.summary, name))
             blanked = _FACTS_CODEC.encode(replace(facts, affected_customers=others, announcement=announced))
             self._session.execute(_BLANK_FACTS, (blanked, incident_id, version))
+        for incident_id in dict.fromkeys(row[0] for row in rows):
+            for (text,) in self._session.all(_FACTS_IN_FORCE, (incident_id,)):
+                put_excerpt(self._session, incident_id, _FACTS_CODEC.decode(text))
         return len(rows)
 
     def _blank_duties(self, words: Sequence[str], name: str) -> int:

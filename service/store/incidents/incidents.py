@@ -7,9 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, exists, literal_column, select
 
+from notifications.classification import excerpt_of
 from notifications.errors import required
 from notifications.incident import Incident, IncidentFacts, IncidentState
 from notifications.ports import IncidentOverview, Page
+from service.ports.board import LISTED_CUSTOMERS_MAX
 from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import (
     JsonCodec,
@@ -21,8 +23,9 @@ from service.store.sql.encoding import (
 from service.store.sql.flat import FlatTable
 from service.store.sql.paging import LAST, Shape, extent_values, paged, shapes_of, start_of, within_extents
 from service.store.sql.records import Records
+from service.store.sql.session import Session
 from service.store.sql.statements import compiled, compiled_text, insert_of, limited
-from service.store.tables import IncidentFactsRow, IncidentOverviewRow, IncidentRow, table
+from service.store.tables import FactsExcerptRow, IncidentFactsRow, IncidentOverviewRow, IncidentRow, table
 
 _FACTS: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
 #: Every notice of an incident reads the same facts, so they are decoded once. The text is the cache key, because a
@@ -47,6 +50,11 @@ IN_FORCE = table(IncidentRow).join(
 )
 
 _INSERT_INCIDENT, _INSERT_FACTS = insert_of(IncidentRow), insert_of(IncidentFactsRow)
+_PUT_EXCERPT = (
+    f"{insert_of(FactsExcerptRow)} ON CONFLICT (incident_id) DO UPDATE"
+    " SET customers = excluded.customers, facts = excluded.facts"
+)
+_DROP_EXCERPT = "DELETE FROM facts_excerpts WHERE incident_id = ?"
 _INCIDENT_BY_ID = compiled(select(*INCIDENT).select_from(IN_FORCE).where(_incidents.id == bindparam("id")), "id")
 _INCIDENT_BY_TICKET = compiled(
     select(*INCIDENT).select_from(IN_FORCE).where(_incidents.ticket == bindparam("ticket")), "ticket"
@@ -103,6 +111,15 @@ def _subject(facts: IncidentFacts) -> str:
     return INCIDENTS if facts.announcement is None else ANNOUNCEMENT
 
 
+def put_excerpt(session: Session, incident_id: bytes, facts: IncidentFacts) -> None:
+    """Store the excerpt of the facts in force, if they name more customers than a list does; else drop it."""
+    if len(facts.affected_customers) > LISTED_CUSTOMERS_MAX:
+        excerpt = _FACTS.encode(excerpt_of(facts, LISTED_CUSTOMERS_MAX))
+        session.execute(_PUT_EXCERPT, (incident_id, len(facts.affected_customers), excerpt))
+    else:
+        session.execute(_DROP_EXCERPT, (incident_id,))
+
+
 def incident_of_row(*row: Any) -> Incident:
     """Return the incident of a row, in the order of ``INCIDENT``."""
     id_bytes, ticket, state, version, opened_at, updated_at, opened_by, closed_at, exercise, facts = row
@@ -153,6 +170,7 @@ class IncidentRecords(Records):
         self._changed("incidents")
 
     def _index(self, incident: Incident) -> None:
+        put_excerpt(self._session, incident.id.bytes, incident.facts)
         if incident.facts.announcement is None:
             SearchDocuments(self._session).put_incident(incident)
 

@@ -41,6 +41,7 @@ from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     AnnouncedCustomerRow,
     DecisionRow,
+    FactsExcerptRow,
     IncidentDraftRow,
     IncidentFactsRow,
     IncidentOverviewRow,
@@ -124,6 +125,7 @@ __all__ = [
     "ErasureRow",
     "EscalationRow",
     "ExternalIdentityRow",
+    "FactsExcerptRow",
     "FeedbackRow",
     "GrantRow",
     "InboxItemRow",

@@ -47,6 +47,16 @@ class IncidentFactsRow(SQLModel, table=True):
     facts: str = columns.text()
 
 
+class FactsExcerptRow(SQLModel, table=True):
+    """The excerpt for lists of the facts in force; only of an incident that names more customers than a list does."""
+
+    __tablename__ = "facts_excerpts"
+    incident_id: bytes = columns.identifier("incidents.id", primary_key=True)
+    #: number of customers that the facts name
+    customers: int = columns.integer()
+    facts: str = columns.text()
+
+
 class IncidentOverviewRow(SQLModel, table=True):
     """``notifications.ports.IncidentOverview``. Services and regions are JSON lists."""
 

@@ -1,7 +1,7 @@
 """The board: incidents with their deadlines, what is missing, and the next thing to do for each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Literal, get_args
 from uuid import UUID
@@ -142,13 +142,19 @@ def read_board(
     listed, following = tx.board.page(access.page(limit, cursor), filters, by_due=by_due)
     figures = tx.board.figures([item.incident.id for item in listed])
     terms = terms_of_customers(tx, access, agreements)
-    items = [_item(each, figures[each.incident.id], agreements, now, terms) for each in listed]
+    items = _items(tx, listed, figures, agreements, now, terms)
     return Board(items, most_urgent(tx, access, agreements, terms), following)
 
 
 def terms_of_customers(tx: AccessTransaction, access: Access, agreements: Agreements) -> TermsOfCustomers | None:
-    """Return what bound the customers, at the provider; None for others, who read no list over all customers."""
-    return TermsOfCustomers(tx.customers.bindings(), agreements) if access.scope.at_provider else None
+    """Return what bound the customers, at the provider; None where nothing differs from the reference agreement.
+
+    None also for others, who read no list over all customers.
+    """
+    if not access.scope.at_provider:
+        return None
+    terms = TermsOfCustomers(tx.customers.bindings(), agreements)
+    return None if terms.uniform else terms
 
 
 def most_urgent(
@@ -157,8 +163,28 @@ def most_urgent(
     """Return the incident with the nearest deadline of all; None where nothing is due."""
     nearest, _ = tx.board.page(access.page(1, None), IncidentFilters(state="active"), by_due=True)
     figures = tx.board.figures([each.incident.id for each in nearest])
-    items = (_item(each, figures[each.incident.id], agreements, access.clock.now(), terms) for each in nearest)
+    items = _items(tx, nearest, figures, agreements, access.clock.now(), terms)
     return next((item for item in items if item.figures.due_at is not None), None)
+
+
+def _items(
+    tx: AccessTransaction,
+    listed: Sequence[ListedIncident],
+    figures: Mapping[UUID, IncidentFigures],
+    agreements: Agreements,
+    now: datetime,
+    terms: TermsOfCustomers | None,
+) -> list[BoardItem]:
+    whole = listed if terms is None else [_in_full(tx, each) for each in listed]
+    return [_item(each, figures[each.incident.id], agreements, now, terms) for each in whole]
+
+
+def _in_full(tx: AccessTransaction, listed: ListedIncident) -> ListedIncident:
+    """Return a listed incident with every customer that its facts name: each may have terms of its own."""
+    incident = listed.incident
+    if listed.customers == len(incident.facts.affected_customers):
+        return listed
+    return replace(listed, incident=tx.incidents.require(incident.id))
 
 
 def _item(

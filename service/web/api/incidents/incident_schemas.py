@@ -27,6 +27,7 @@ from notifications.incident import (
 )
 from notifications.use_cases.audit_context import as_json
 from notifications.use_cases.incidents.record_incident import IncidentResult
+from service.ports.board import LISTED_CUSTOMERS_MAX
 from service.web.api.fields import Code, Language, Line, LineText, Moment, Out, ProseText, Schema, localized
 from service.web.api.incidents.assessment_schemas import ClassificationOut
 
@@ -277,7 +278,12 @@ class IncidentOut(Out):
     updated_at: Moment
     closed_at: Moment | None
     opened_by: str
-    facts: dict[str, Any] = Field(description="As `FactsIn`.")
+    affected_customers_total: int = Field(
+        description="Customers that the facts name. `GET …/{incident_id}/affected-customers` lists them in pages."
+    )
+    facts: dict[str, Any] = Field(
+        description=f"As `FactsIn`. A list of incidents names at most {LISTED_CUSTOMERS_MAX} customers of each."
+    )
     classification: ClassificationOut
     tally: Tally | None = Field(None, description="After a change: what it came to for the customers.")
 
@@ -294,6 +300,7 @@ def incident_out(incident: Incident, classification: ClassificationOut, tally: T
         updated_at=incident.updated_at,
         closed_at=incident.closed_at,
         opened_by=incident.opened_by,
+        affected_customers_total=len(incident.facts.affected_customers),
         facts=facts_json(incident.facts),
         classification=classification,
         tally=tally,

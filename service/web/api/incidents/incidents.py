@@ -15,6 +15,8 @@ from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.change_incident import change_facts, close_incident, reopen_incident
 from notifications.use_cases.incidents.record_incident import IncidentResult, record_incident
+from service.ports.board import LISTED_CUSTOMERS_MAX, ListedIncident
+from service.ports.store import AccessTransaction
 from service.web.api.context import ApiContext
 from service.web.api.fields import Out
 from service.web.api.incidents.assessment_schemas import (
@@ -68,6 +70,14 @@ class IncidentPage(Out):
 def _read_out(context: ApiContext, incident: Incident) -> IncidentOut:
     agreement = context.agreements.reference
     return incident_out(incident, classification_out(classify(incident.facts, agreement), agreement))
+
+
+def _listed_out(context: ApiContext, listed: ListedIncident) -> IncidentOut:
+    out = _read_out(context, listed.incident)
+    # The excerpt also has later customers on whom the classification rests.
+    first = out.facts["affected_customers"][:LISTED_CUSTOMERS_MAX]
+    facts = out.facts | {"affected_customers": first}
+    return out.model_copy(update={"facts": facts, "affected_customers_total": listed.customers})
 
 
 def incident_answer(context: ApiContext, result: IncidentResult, status: int = 200) -> Answer:
@@ -127,15 +137,13 @@ async def list_incidents(
     filters = filters_of(
         access, state=state, nature=nature, priority=priority, mine=mine, service=service, region=region, text=q
     )
-    listed, following = await access.read(
-        lambda tx: tx.board.page(access.page(limit, cursor), filters, by_due=order == "due")
-    )
-    incidents = [item.incident for item in listed]
-    return json_response(
-        IncidentPage.model_construct(
-            items=[_read_out(context, item) for item in incidents], next_cursor=access.next_cursor(following)
-        )
-    )
+
+    def work(tx: AccessTransaction) -> IncidentPage:
+        listed, following = tx.board.page(access.page(limit, cursor), filters, by_due=order == "due")
+        items = [_listed_out(context, each) for each in listed]
+        return IncidentPage.model_construct(items=items, next_cursor=access.next_cursor(following))
+
+    return json_response(await access.read(work))
 
 
 @router.get("/{incident_id}", response_model=IncidentOut, summary="Read an incident")

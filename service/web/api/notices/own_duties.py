@@ -8,9 +8,10 @@ from fastapi import Path, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from notifications.duties.dora_report import Submission
+from notifications.duties.dora_report import OwnStatements, Submission
 from notifications.duties.records import CustomerSubmission
 from notifications.errors import Fault, InvalidInputError
+from notifications.incident import Answer as YesNo
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.duties.customer_duties import (
@@ -42,7 +43,13 @@ AwareAt = Annotated[CountedMoment | None, Query(description="When the customer i
 ClassifiedAt = Annotated[
     CountedMoment | None, Query(description="When the customer classified the incident as major (DORA).")
 ]
-
+TemporaryMeasures = Annotated[
+    YesNo,
+    Query(
+        description="Whether temporary measures for recovery were taken or are planned (field 3.33), in the customer's"
+        " own words. `unknown`: yes if the notice names measures, else the field is left out."
+    ),
+]
 
 Submitted = Annotated[
     list[str],
@@ -117,6 +124,7 @@ class EmptyFieldOut(Out):
     number: str
     path: str
     title: dict[str, str]
+    note: dict[str, str] | None = Field(description="Why to fill it, where that is not plain from its title.")
 
 
 class DoraReportOut(Out):
@@ -157,16 +165,32 @@ async def own_duties(
 
 @router.get("/{notice_id}/dora-report", response_model=DoraReportOut, summary="The draft of a DORA report")
 async def read_dora_report(
-    context: Context, access: MayReadNotices, notice_id: UUID, submission: Submission = Submission.INITIAL
+    context: Context,
+    access: MayReadNotices,
+    notice_id: UUID,
+    submission: Submission = Submission.INITIAL,
+    aware_at: AwareAt = None,
+    classified_at: ClassifiedAt = None,
+    temporary_measures: TemporaryMeasures = YesNo.UNKNOWN,
 ) -> Response:
-    """Return the DORA template (2025/302) as JSON, filled with what the notice says, and the fields left empty."""
+    """Return the DORA template (2025/302) as JSON, filled with what the notice says, and the fields left empty.
+
+    What the customer states of itself fills 2.2, 2.3 and 3.33.
+    """
+    stated = OwnStatements(aware_at, classified_at, temporary_measures)
 
     def work(tx: Transaction) -> DoraReportOut:
-        made = customer_dora_report(tx, notice_id, submission, context.agreements.duties)
+        made = customer_dora_report(tx, notice_id, submission, context.agreements.duties, stated)
         return DoraReportOut(
             report=dict(made.content),
             empty=[
-                EmptyFieldOut(number=each.number, path=each.path, title=each.title.as_mapping()) for each in made.empty
+                EmptyFieldOut(
+                    number=each.number,
+                    path=each.path,
+                    title=each.title.as_mapping(),
+                    note=None if each.note is None else each.note.as_mapping(),
+                )
+                for each in made.empty
             ],
         )
 

@@ -54,7 +54,7 @@ def json_of(shown: ShownReport) -> Response:
 
 async def xlsx_of(context: ApiContext, shown: ShownReport, language: str) -> Response:
     """Return a report as a workbook."""
-    words = table_words(language, context.agreements.by_id, shown)
+    words = table_words(language, context.agreements, shown)
     content = await asyncio.to_thread(
         xlsx_bytes,
         tables_of(shown, words),
@@ -86,7 +86,7 @@ async def _laid_out(context: ApiContext, shown: ShownReport, language: str) -> b
         raise PdfUnavailableError(ADVICE)
     from service.reports.report_pdf import report_pdf  # noqa: PLC0415 - its imports are in the optional extra
 
-    words = table_words(language, context.agreements.by_id, shown)
+    words = table_words(language, context.agreements, shown)
     return await asyncio.to_thread(
         report_pdf,
         charts_of(shown, words, language),

@@ -66,7 +66,9 @@ class ReportOut(Out):
     issued_at: Moment | None
     entry_id: UUID | None = Field(description="The entry `report.issued` of the log, which has `sha256`.")
     sha256: str = Field(description="SHA-256 of the canonical JSON of `report` (RFC 8785).")
-    report: dict[str, Any] = Field(description="`greffier.monthly_report/1` or `greffier.yearly_statistics/1`.")
+    report: dict[str, Any] = Field(
+        description="`greffier.monthly_report/2` or `greffier.yearly_statistics/2`; `/1` if issued before."
+    )
     corrections: list[CorrectionOut]
     unissued_changes: list[ChangeOut] = Field(
         description="With `current`: what the log says now otherwise than what was issued last."

@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -10,8 +11,9 @@ from starlette.responses import Response
 
 from notifications.customer.legal_profile import entity_of
 from notifications.duties import ClockState, depends_on_more, is_countable
-from notifications.duties.dora_report import Submission
+from notifications.duties.dora_report import OwnStatements, Submission
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
+from notifications.incident import Answer
 from notifications.notice import Notice
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.duties.customer_duties import (
@@ -25,6 +27,7 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
 from service.web.api.context import ApiContext
+from service.web.api.notices.own_duties import AwareAt, ClassifiedAt, TemporaryMeasures
 from service.web.api.requests import Context
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, write_once
@@ -46,9 +49,18 @@ async def own_duties_page(
     notice_id: UUID,
     aware_at: str = "",
     classified_at: str = "",
+    temporary_measures: TemporaryMeasures = Answer.UNKNOWN,
 ) -> Response:
-    """Show the customer's clocks. The moments that it states here count only on this page and are not stored."""
-    return await _shown(request, context, access, notice_id, aware_at=aware_at, classified_at=classified_at)
+    """Show the customer's clocks. What it states here counts only on this page and in its drafts, and is not stored."""
+    return await _shown(
+        request,
+        context,
+        access,
+        notice_id,
+        aware_at=aware_at,
+        classified_at=classified_at,
+        temporary_measures=temporary_measures,
+    )
 
 
 @router.post("/notices/{notice_id}/duties")
@@ -87,6 +99,7 @@ async def _shown(
     *,
     aware_at: str = "",
     classified_at: str = "",
+    temporary_measures: Answer = Answer.UNKNOWN,
     form: Form | None = None,
     refused: set[str] | None = None,
     status: int = 200,
@@ -129,6 +142,10 @@ async def _shown(
         "own": [each for each in standing if not depends_on_more(each.clock.duty, entity)],
         "perhaps": [each for each in standing if depends_on_more(each.clock.duty, entity)],
         "dora": DORA_REPORTS,
+        "dora_stated": _query(stated["aware_at"], stated["classified_at"], temporary_measures),
+        "asks_dora": any(each.clock.duty.id in DORA_REPORTS for each in standing),
+        "asks_measures": found.document["measures_taken"] is None,
+        "temporary_measures": temporary_measures,
         "time_zone": access.caller.time_zone or found.document["customer"]["time_zone"],
         "spoken": language,
         "typed": {"aware_at": aware_at, "classified_at": classified_at},
@@ -141,14 +158,23 @@ async def _shown(
 
 
 @router.get("/notices/{notice_id}/dora/{kind}.json")
-async def dora_file(context: Context, access: MayReadNotices, notice_id: UUID, kind: str) -> Response:
+async def dora_file(
+    context: Context,
+    access: MayReadNotices,
+    notice_id: UUID,
+    kind: str,
+    aware_at: AwareAt = None,
+    classified_at: ClassifiedAt = None,
+    temporary_measures: TemporaryMeasures = Answer.UNKNOWN,
+) -> Response:
     """Return the draft of a DORA report as a file."""
     if kind not in {each.value for each in Submission}:
         raise NotFoundError("report", kind)
 
     def work(tx: AccessTransaction) -> tuple[str, dict[str, Any]]:
         notice = tx.notices.require(notice_id)
-        made = customer_dora_report(tx, notice_id, Submission(kind), context.agreements.duties)
+        stated = OwnStatements(aware_at, classified_at, temporary_measures)
+        made = customer_dora_report(tx, notice_id, Submission(kind), context.agreements.duties, stated)
         prefix = "exercise-" if notice.exercise else ""
         return f"{prefix}dora-{notice.sequence}-{kind}.json", dict(made.content)
 
@@ -156,6 +182,15 @@ async def dora_file(context: Context, access: MayReadNotices, notice_id: UUID, k
     body = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(body.encode(), media_type="application/json", headers=headers)
+
+
+def _query(aware_at: datetime | None, classified_at: datetime | None, temporary_measures: Answer) -> str:
+    """Return the customer's statements as a query of the link to its drafts; empty if it states none."""
+    moments = {"aware_at": aware_at, "classified_at": classified_at}
+    stated = {name: moment.isoformat() for name, moment in moments.items() if moment is not None}
+    if temporary_measures is not Answer.UNKNOWN:
+        stated["temporary_measures"] = temporary_measures.value
+    return f"?{urlencode(stated)}" if stated else ""
 
 
 def _uuid(text: str) -> UUID:

@@ -16,8 +16,9 @@ from service.notice_pdf.installation import is_installed
 from service.ports.store import AccessTransaction
 from service.reports.charts import ReportChart, charts_of
 from service.reports.finding import find_report
+from service.reports.report_table import condensed
 from service.reports.shown_report import ReportState, ShownReport
-from service.reports.tables import condensed, tables_of
+from service.reports.tables import tables_of
 from service.reports.wording import about_lines, cell_text, table_words
 from service.web.api.reports.report_files import wanted_customer
 from service.web.api.requests import Context, MayReadReports
@@ -90,7 +91,7 @@ async def report_page(
     index = await _entry_index(access, shown)
     ids = await _customer_ids(access, shown)
     language = reader_language(request, access.caller)
-    words = table_words(language, context.agreements.by_id, shown)
+    words = table_words(language, context.agreements, shown)
     zone = str(shown.stated["time_zone"])
     tables = [condensed(table) for table in tables_of(shown, words)]
     values: dict[str, Any] = {
