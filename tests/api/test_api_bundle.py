@@ -1,6 +1,5 @@
 """The evidence bundle as its readers get it: whole, the same bytes again, of one customer alone, for tools not ours."""
 
-import asyncio
 import base64
 import io
 import json
@@ -27,6 +26,7 @@ from service.cli.verify import load_trust
 from support import scenario
 from support.announcements import ahead, announce, bound, released
 from support.commands import run_beside
+from support.commits import until
 from support.postgresql_server import database_settings
 from support.scenario import affected, all_sent, harm, ok
 
@@ -77,19 +77,9 @@ async def shared(running, api):
     )
     await scenario.release(api, incident)
     notices = await scenario.notices(api, incident)
-    await until(running, lambda: all_sent(api, notices))
+    await until(running.parts.store, lambda: all_sent(api, notices))
     await sequenced(running)
     return incident, own, foreign
-
-
-async def until(running, look):
-    """Look after every commit until there is what is looked for."""
-    changed = asyncio.Event()
-    running.parts.store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(30):
-        while not await look():
-            await changed.wait()
-            changed.clear()
 
 
 async def bundle(client, path, **params):
@@ -215,7 +205,7 @@ async def test_an_announcement_by_its_own_id(running, api, caller, shared):
     made = await announce(api, "subcontractor_change", customers=[own["id"]], occurs_at=ahead(days=90))
     other = await announce(api, "capacity", customers=[foreign["id"]])
     (notice,), _ = await released(api, made), await released(api, other)
-    await until(running, lambda: all_sent(api, [notice]))
+    await until(running.parts.store, lambda: all_sent(api, [notice]))
     await sequenced(running)
     content = await bundle(api, "/audit/bundle", announcement_id=made["id"])
     assert list(passed(content, running)) == list(BUNDLE_STEPS)

@@ -33,6 +33,7 @@ from service.reports.issuing import ReportIssue
 from service.settings.reports import ReportSettings
 from support import scenario
 from support.clocks import TurnedClock
+from support.commits import until_read
 from support.read_pdf import attached, faults_of_pdf_a_3, opened, run, squeezed, words_shown
 from support.scenario import affected, ago, harm, ok
 from support.world import account, at_customer
@@ -44,25 +45,15 @@ def month():
     return month_of(datetime.now(UTC), "Europe/Paris")
 
 
-async def until(running, look):
-    """Look after every commit until there is what is looked for."""
-    changed = asyncio.Event()
-    running.parts.store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(60):
-        while not await running.parts.store.read(look):
-            await changed.wait()
-            changed.clear()
-
-
 async def issue(running, name):
     """Issue what is due when the report of a month is, once everything is in the tree."""
-    await until(running, lambda tx: not tx.audit.pending(1))
+    await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
     clock = TurnedClock()
     clock.ahead = parse_period(name, "Europe/Paris", timedelta(days=10)).cut_at + timedelta(hours=2) - clock.now()
     identifiers = running.parts.context.identifiers
     task = ReportIssue(running.parts.store, ReportSettings(), clock=clock, identifiers=identifiers)
     await task.look()
-    await until(running, lambda tx: not tx.audit.pending(1))
+    await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
 
 
 async def caller(running, *grants):
@@ -92,7 +83,7 @@ async def served_incidents(running, api):
             any(item.state.value == "sent" for item in tx.deliveries.of_notice(UUID(notice))) for notice in served
         )
 
-    await until(running, all_placed)
+    await until_read(running.parts.store, all_placed)
     return owners, incidents
 
 
@@ -231,7 +222,7 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
     nothing, *same = await asyncio.gather(*asked)
     assert same == [nothing, nothing]
     await it_is_signed_and_dated(running, nothing, tmp_path)
-    await until(running, lambda tx: not tx.audit.pending(1))
+    await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
     entries = (await ok(api.get("/audit/entries", params={"type": "report.pdf_made", "limit": 200})))["items"]
     made = [each["leaf"] for each in entries]
     assert [leaf["detail"]["pdf_sha256"] for leaf in made] == [
@@ -244,7 +235,7 @@ async def test_a_month_is_provisional_then_issued_then_corrected_beside_and_each
 
     # What is found later changes nothing of it: the present numbers say it, and the next report issues it.
     await ok(api.post(f"/incidents/{incidents[1]['id']}/interventions", json={}))
-    await until(running, lambda tx: not tx.audit.pending(1))
+    await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
     again = await ok(api.get(f"/reports/monthly/{name}"))
     assert (again["sha256"], again["corrections"]) == (issued["sha256"], [])
     now = await ok(api.get(f"/reports/monthly/{name}", params={"current": "true"}))

@@ -1,6 +1,5 @@
 """The page of who was told: late, missing and overridden first, each line with its proof, for those who may."""
 
-import asyncio
 import html
 import json
 import re
@@ -13,6 +12,7 @@ from notifications.delivery.delivery import DeliveryState
 from notifications.wording import words
 from service.ports.accounts import Role
 from support import scenario
+from support.commits import until_read
 from support.people import browser, person, visible_text
 from support.scenario import affected, ok
 
@@ -39,19 +39,9 @@ async def incidents(running, api):
     path = f"/notices/{drafts[owners[0]['id']]['id']}/release-override"
     await ok(api.post(path, json={"reason": "Nobody else."}, headers={"If-Match": '"1"'}))
     served = [*await scenario.notices(api, first), drafts[owners[0]["id"]]]
-    await until(running, lambda tx: all(told(tx, notice) for notice in served))
-    await until(running, lambda tx: not tx.audit.pending(1))
+    await until_read(running.parts.store, lambda tx: all(told(tx, notice) for notice in served))
+    await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
     return first, late, owners
-
-
-async def until(running, look):
-    """Look after every commit until there is what is looked for."""
-    changed = asyncio.Event()
-    running.parts.store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(30):
-        while not await running.parts.store.read(look):
-            await changed.wait()
-            changed.clear()
 
 
 def section(page, name):
@@ -144,7 +134,7 @@ async def test_a_period_that_is_none_is_told(wrong, running):
 
 async def test_what_an_auditor_reads_is_in_the_log(running, api, incidents):
     async def reads():
-        await until(running, lambda tx: not tx.audit.pending(1))
+        await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
         entries = await running.parts.store.read(lambda tx: tx.audit.entries(0, 10_000))
         leaves = [json.loads(entry.leaf) for entry in entries]
         return [leaf["detail"]["operation"] for leaf in leaves if leaf["type"] == "record.read"]

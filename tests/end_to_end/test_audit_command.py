@@ -12,6 +12,7 @@ from service.cli.demo.environment import embedded_service
 from support import scenario
 from support.clocks import SteppedClock
 from support.commands import run as greffier
+from support.commits import until_read
 from support.scenario import affected, ok, release
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality": "C1"}
@@ -20,16 +21,6 @@ GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality"
 def sent(tx, notice):
     deliveries = tx.deliveries.of_notice(notice)
     return deliveries and all(item.state is DeliveryState.SENT for item in deliveries)
-
-
-async def until(store, condition):
-    """Wait for a condition that commits bring about."""
-    changed = asyncio.Event()
-    store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(60):
-        while not await store.read(condition):
-            await changed.wait()
-            changed.clear()
 
 
 @pytest.fixture
@@ -43,9 +34,9 @@ async def told(data_folder, service_log, tmp_path):
             body = scenario.facts(**GRAVE, aware_at=clock.now().isoformat(), affected_customers=[affected(owners[0])])
             released = await release(api, await ok(api.post("/incidents", json=body)))
             keys = [UUID(notice["id"]) for notice in released]
-            await until(running.parts.store, lambda tx: all(sent(tx, key) for key in keys))
+            await until_read(running.parts.store, lambda tx: all(sent(tx, key) for key in keys))
             await ok(api.post("/incidents", json=body | {"affected_customers": [affected(owners[1])]}))
-            await until(running.parts.store, lambda tx: not tx.audit.pending(1))
+            await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
             folder = tmp_path / "log"
             exported = await asyncio.to_thread(greffier, "log", "export", folder, "--data", data_folder)
             assert exported.returncode == 0, exported.stderr
@@ -88,7 +79,7 @@ async def test_an_emergency_release_is_listed_until_somebody_else_reviewed_it(da
             incident = await ok(api.post("/incidents", json=body))
             path, match = f"/incidents/{incident['id']}/release-override", {"If-Match": '"1"'}
             await ok(api.post(path, json={"reason": "night, nobody else awake"}, headers=match))
-            await until(running.parts.store, lambda tx: not tx.audit.pending(1))
+            await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
         said = await asyncio.to_thread(greffier, "audit", "--data", data_folder)
     assert said.returncode == 1
     assert "overridden:" in said.stdout

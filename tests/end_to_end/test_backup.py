@@ -16,6 +16,7 @@ from notifications.errors import LogUnavailableError
 from service.cli.demo.environment import embedded_service
 from support.clocks import SteppedClock
 from support.commands import run, run_beside
+from support.commits import until_read
 from support.scenario import affected, customer, declare, ok, release
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
@@ -41,16 +42,6 @@ def states(tx, notice):
     return {item.channel.value: item.state.value for item in tx.deliveries.of_notice(UUID(notice["id"]))}
 
 
-async def until(store, reached):
-    """Wait until what the store says satisfies a condition; woken by commits."""
-    changed = asyncio.Event()
-    store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(30):
-        while not await store.read(reached):
-            await changed.wait()
-            changed.clear()
-
-
 def restored(data, backup, folder, *, head):
     """Put a folder together as the documentation says: what was kept apart, the database, the published head."""
     folder.mkdir()
@@ -71,7 +62,7 @@ async def test_a_backup_restored_elsewhere_goes_on_and_what_was_queued_goes_out(
         incident = await declare(api, affected_customers=[affected(hospital)], **SERIOUS)
         (notice,) = await release(api, incident)
         # Sealed, placed in the console, and all of it under a checkpoint.
-        await until(
+        await until_read(
             running.parts.store,
             lambda tx: not tx.audit.pending(1) and states(tx, notice) == {"email": "queued", "console": "sent"},
         )
@@ -85,7 +76,7 @@ async def test_a_backup_restored_elsewhere_goes_on_and_what_was_queued_goes_out(
         assert running.parts.sequencer.health() is None
         assert (await ok(api.get(f"/notices/{notice['id']}")))["state"] == "sealed"
         await ok(api.post("/channels/email/resume"))
-        await until(running.parts.store, lambda tx: states(tx, notice)["email"] == "sent")
+        await until_read(running.parts.store, lambda tx: states(tx, notice)["email"] == "sent")
         (mail,) = (mail for mail in running.sink.messages if mail.recipients == ("rssi@valmont.example",))
         (folder / "served.eml").write_bytes(mail.content)
     code, out, err = await greffier("verify", folder / "served.eml", "--trust", data_folder / "trust")
@@ -112,7 +103,7 @@ async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_s
         assert not busy.done()
         backed_up.set()
         await busy
-        await until(
+        await until_read(
             running.parts.store,
             # What is released and not sealed yet has nothing queued.
             lambda tx: (
@@ -147,7 +138,7 @@ async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_s
 async def backup(data_folder, tmp_path):
     async with embedded_service(data_folder, log__batch_seconds=0) as running, client(running) as api:
         await customer(api)
-        await until(running.parts.store, lambda tx: not tx.audit.pending(1))
+        await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
     folder = tmp_path / "backup"
     code, _, err = await greffier("backup", folder, "--data", data_folder)
     assert code == 0, err

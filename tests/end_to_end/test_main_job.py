@@ -1,6 +1,5 @@
 """From declaration to a mail that its reader verifies: the whole job, seen from outside."""
 
-import asyncio
 import base64
 import json
 import subprocess
@@ -17,6 +16,7 @@ from notifications.audit.proof import parse_proof
 from notifications.evidence.verification import MAIL_STEPS, NoticeFiles, verify_notice_files, verify_notice_mail
 from service.cli.verify import load_trust
 from support import scenario
+from support.commits import until
 from support.scenario import affected, harm, ok
 
 SECRET = "Klinik Geheim"
@@ -48,18 +48,6 @@ async def delivered(running, api, items, count):
     return received
 
 
-async def until(running, look):
-    """Look after every commit until there is something to see; returns it."""
-    changed = asyncio.Event()
-    running.parts.store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(30):
-        while True:
-            changed.clear()
-            if found := await look():
-                return found
-            await changed.wait()
-
-
 async def settled(running, api, notice):
     """Wait until every delivery of a notice has its evidence; returns them."""
 
@@ -67,7 +55,7 @@ async def settled(running, api, notice):
         items = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
         return items if all(item["state"] == "sent" for item in items) else []
 
-    return await until(running, look)
+    return await until(running.parts.store, look)
 
 
 async def test_each_contact_gets_its_own_genuine_mail(running, api, tmp_path):
@@ -313,6 +301,6 @@ async def test_a_decision_not_to_notify_is_recorded_with_its_reasons(running, ap
         entries = await ok(api.get("/audit/entries", params={"incident_id": incident["id"], "limit": 200}))
         return [item["leaf"]["detail"] for item in entries["items"] if item["leaf"]["type"] == "decision.recorded"]
 
-    recorded = await until(running, look)
+    recorded = await until(running.parts.store, look)
     assert recorded[-1]["verdict"] == "do_not_notify"
     assert recorded[-1]["reasons"]

@@ -19,6 +19,7 @@ from service.cli.verify import load_trust
 from service.crypto.timestamping import EmbeddedTimestampAuthority
 from support import scenario
 from support.clocks import TurnedClock
+from support.commits import until
 from support.processes import greffier
 from support.scenario import ok
 
@@ -32,23 +33,11 @@ async def client_of(running):
         yield api
 
 
-async def until(running, look):
-    """Look after every commit until there is something to see; returns it."""
-    changed = asyncio.Event()
-    running.parts.store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(30):
-        while True:
-            changed.clear()
-            if found := await look():
-                return found
-            await changed.wait()
-
-
 async def held(running, api, notice):
     async def look():
         return (await ok(api.get(f"/notices/{notice['id']}")))["hold_reason"]
 
-    return await until(running, look)
+    return await until(running.parts.store, look)
 
 
 async def ready(running):
@@ -89,7 +78,7 @@ async def test_without_a_usable_key_a_notice_waits_says_why_and_goes_once_it_is_
             types = [item["leaf"]["type"] for item in entries["items"]]
             return types if "notice.sealed" in types else []
 
-        assert "notice.held" in await until(running, look)
+        assert "notice.held" in await until(running.parts.store, look)
 
 
 async def test_with_an_expired_certificate_nothing_goes_out(data_folder, service_log):
@@ -126,7 +115,7 @@ async def test_without_a_relay_mails_wait_and_the_console_has_the_notice(data_fo
             tried = items and all(item["attempts"] for item in items)
             return {item["channel"]: item for item in items} if tried else {}
 
-        deliveries = await until(running, look)
+        deliveries = await until(running.parts.store, look)
         assert deliveries["console"]["state"] == "sent"
         assert deliveries["email"]["state"] == "queued"
         assert deliveries["email"]["next_attempt_at"] is not None
@@ -157,7 +146,7 @@ async def test_a_timestamp_authority_that_is_down_delays_nothing(data_folder, se
             entries = await ok(api.get("/audit/entries", params={"notice_id": notice["id"], "limit": 200}))
             return [item for item in entries["items"] if item["leaf"]["type"] == "notice.timestamped"]
 
-        assert await until(running, look)
+        assert await until(running.parts.store, look)
 
 
 def free_port():
@@ -174,7 +163,7 @@ async def test_a_relay_that_is_down_is_tried_again_under_the_same_message_id(dat
             items = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
             return [item for item in items if item["channel"] == "email" and item["attempts"]]
 
-        (delivery,) = await until(running, look)
+        (delivery,) = await until(running.parts.store, look)
         assert delivery["state"] == "queued"
         assert delivery["evidence"][0]["event"] == "RelayToNonERDSFailure"
         async with MailSink(port=port) as late:
@@ -191,7 +180,7 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
         async def some():
             return (await ok(api.get("/audit/entries")))["size"] >= 3
 
-        await until(running, some)
+        await until(running.parts.store, some)
     backup = tmp_path / "backup"
     backup.mkdir()
     for file in data_folder.glob("greffier.sqlite3*"):
@@ -203,7 +192,7 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
         async def more():
             return (await ok(api.get("/audit/entries")))["size"] > size
 
-        await until(running, more)
+        await until(running.parts.store, more)
     for file in data_folder.glob("greffier.sqlite3*"):
         file.unlink()
     for file in backup.iterdir():

@@ -18,6 +18,7 @@ from notifications.audit.tiles import Tile, parse_entry_bundle, tile_path
 from service.cli.demo.environment import embedded_service
 from support import scenario
 from support.commands import run
+from support.commits import until
 from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
@@ -28,17 +29,6 @@ async def grown(api, count):
     await asyncio.gather(*(scenario.customer(api, f"Client {number}") for number in range(count)))
 
 
-async def until(client, look):
-    """Look again after each commit; returns what is there at last."""
-    changed = asyncio.Event()
-    client.running.parts.store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(30):
-        while (found := await look()) is None:
-            await changed.wait()
-            changed.clear()
-    return found
-
-
 async def checkpoint_of(client, more_than=0):
     """Return the latest checkpoint as it is served, once it covers more than so many entries."""
 
@@ -47,7 +37,7 @@ async def checkpoint_of(client, more_than=0):
         assert answer.status_code == 200, answer.text
         return answer if parse_checkpoint_note(answer.content).size > more_than else None
 
-    return await until(client, look)
+    return await until(client.running.parts.store, look)
 
 
 async def stamped_sizes(served, at_least):
@@ -59,7 +49,7 @@ async def stamped_sizes(served, at_least):
         sizes = [int(line) for line in answer.text.splitlines()]
         return sizes if len(sizes) >= at_least else None
 
-    return await until(served, look)
+    return await until(served.running.parts.store, look)
 
 
 def verify_with_openssl(folder, token, content, data_folder):

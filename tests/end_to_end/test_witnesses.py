@@ -22,6 +22,7 @@ from service.store import open_store
 from support import scenario
 from support.clocks import TurnedClock
 from support.commands import run as command
+from support.commits import until
 from support.processes import greffier
 from support.scenario import ok
 
@@ -77,17 +78,6 @@ async def service(folder, **settings):
             yield SimpleNamespace(parts=running.parts, client=client, api=api)
 
 
-async def until(running, look):
-    """Look after every commit until what is looked for is there; returns it."""
-    changed = asyncio.Event()
-    running.parts.store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(30):
-        while (found := await look()) is None:
-            await changed.wait()
-            changed.clear()
-    return found
-
-
 async def cosigned(running, keys, *, beyond=0):
     """Return the served checkpoint once all of the witnesses cosigned it, and it covers more than so many entries."""
 
@@ -101,7 +91,7 @@ async def cosigned(running, keys, *, beyond=0):
             return None
         return note
 
-    return await until(running, look)
+    return await until(running.parts.store, look)
 
 
 async def figures(running, *wanted):
@@ -186,7 +176,9 @@ async def test_a_fork_is_refused_by_the_witnesses_and_by_the_service_and_alarms(
         async with service(tmp_path / "fork") as running:
             for number in range(3):
                 await scenario.customer(running.api, f"Instead {number}")
-            await until(running, lambda: _grown(running, 1 + max(head.size for head in cosigned_last.values())))
+            await until(
+                running.parts.store, lambda: _grown(running, 1 + max(head.size for head in cosigned_last.values()))
+            )
         store = open_store(tmp_path / "fork" / "greffier.sqlite3", migrate=False)
         size, note, proofs = await store.read(
             lambda tx: (

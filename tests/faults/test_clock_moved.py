@@ -13,6 +13,7 @@ from service.cli.demo.environment import embedded_service
 from service.system.logging import SystemClock
 from support import scenario
 from support.clocks import TurnedClock
+from support.commits import until
 from support.scenario import ok
 from support.smtp_server import SmtpServer
 
@@ -25,16 +26,6 @@ async def service_at(data_folder, relay, clock):
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
             yield running, api
-
-
-async def until(running, look):
-    changed = asyncio.Event()
-    running.parts.store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(30):
-        while not (found := await look()):
-            changed.clear()
-            await changed.wait()
-    return found
 
 
 async def mail_of(api, notice):
@@ -64,7 +55,7 @@ async def test_set_ahead_beyond_every_lease_what_is_under_way_is_sent_once(data_
         async def sent():
             return (mail := await mail_of(api, notice))["state"] == "sent" and mail
 
-        mail = await until(running, sent)
+        mail = await until(running.parts.store, sent)
         assert mail["attempts"] == 1
         assert len(relay.messages) == 1
 
@@ -89,7 +80,7 @@ async def test_a_retry_that_is_due_as_soon_as_it_is_recorded_goes_out(data_folde
         async def sent():
             return (mail := await mail_of(api, notice))["state"] == "sent" and mail
 
-        assert (await until(running, sent))["attempts"] == 2
+        assert (await until(running.parts.store, sent))["attempts"] == 2
         assert begun == [1]
 
 
@@ -111,7 +102,7 @@ async def test_set_back_a_retry_comes_when_it_was_due_and_nothing_goes_out_twice
             async def tried():
                 return (mail := await mail_of(api, notice))["attempts"] == 1 and mail
 
-            mail = await until(running, tried)
+            mail = await until(running.parts.store, tried)
             behind = timedelta(hours=6)
             # Not due by a clock that stands still.
             assert await running.parts.worker.delivery.deliver_due() == 0
@@ -121,7 +112,7 @@ async def test_set_back_a_retry_comes_when_it_was_due_and_nothing_goes_out_twice
             async def sent():
                 return (found := await mail_of(api, notice))["state"] == "sent" and found
 
-            found = await until(running, sent)
+            found = await until(running.parts.store, sent)
             assert found["attempts"] == 2
             assert found["message_id"] == mail["message_id"]
     (message,) = relay.messages

@@ -19,3 +19,8 @@ async def until(store, asked, seconds=60):
         return found
     finally:
         store.on_commit.remove(committed)
+
+
+async def until_read(store, condition, seconds=60):
+    """Wait until a condition on the store's own transaction holds; returns what it returned."""
+    return await until(store, lambda: store.read(condition), seconds)

@@ -33,6 +33,8 @@ from notifications.canonical_json import canonicalize, timestamp_text
 from notifications.errors import VerificationError
 from notifications.evidence.verification import NoticeFiles, verify_notice_files, verify_notice_mail
 from notifications.mail.mail import Envelope, assemble_mail, prepare_body, with_note
+from notifications.mail.parts import base64_lines
+from notifications.mail.signed_mail import parse_signed_mail
 from notifications.notice.seal import SealedNotice, SealedRendering
 from service.cli.verify import load_trust
 from service.crypto.cms_signer import CmsSigner
@@ -341,3 +343,12 @@ def assemble_notice_mail(*, sealed, language, envelope, sign, time_zone=None, no
     """Return the mail that serves a sealed notice to one contact; ``note`` is a text of the mail beside the notice."""
     prepared = prepare_body(sealed, language, time_zone)
     return assemble_mail(prepared if note is None else with_note(prepared, note), envelope, sign)
+
+
+def resigned(office, mail, change):
+    """Return the mail with its signed part changed and signed anew: what only the provider could do."""
+    parsed = parse_signed_mail(mail)
+    signed = change(parsed.signed)
+    assert signed != parsed.signed
+    signature = office.signer.sign_detached(signed)
+    return mail.replace(parsed.signed, signed).replace(base64_lines(parsed.signature), base64_lines(signature))

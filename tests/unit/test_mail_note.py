@@ -10,11 +10,11 @@ import pytest
 
 from notifications.canonical_json import timestamp_text
 from notifications.evidence.verification import MAIL_AGREES, MAIL_SIGNATURE
-from notifications.mail.parts import NOTE_NAME, base64_lines
+from notifications.mail.parts import NOTE_NAME
 from notifications.mail.signed_copy import STRUCTURE
 from notifications.mail.signed_mail import parse_signed_mail
 from notifications.wording.acknowledging import invitation
-from support.sealed_sample import Office, assemble_notice_mail, refused, steps_of_mail
+from support.sealed_sample import Office, assemble_notice_mail, refused, resigned, steps_of_mail
 
 LINK = "https://greffier.example/acknowledge/" + "Az09_-" * 10
 AT = timestamp_text(datetime(2026, 4, 1, 9, 30, tzinfo=UTC))
@@ -51,15 +51,6 @@ def mail_of(office, sealed, text):
 @pytest.fixture(scope="module")
 def mail(office, sealed):
     return mail_of(office, sealed, note())
-
-
-def resigned(office, mail, change):
-    """Return the mail with its signed part changed and signed anew: what only the provider could do."""
-    parsed = parse_signed_mail(mail)
-    signed = change(parsed.signed)
-    assert signed != parsed.signed
-    signature = office.signer.sign_detached(signed)
-    return mail.replace(parsed.signed, signed).replace(base64_lines(parsed.signature), base64_lines(signature))
 
 
 def note_part(mail):

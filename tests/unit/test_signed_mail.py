@@ -9,7 +9,7 @@ from notifications.evidence.verification import MAIL_AGREES
 from notifications.mail.parts import PROTECTED_HEADERS, base64_lines
 from notifications.mail.signed_copy import STRUCTURE
 from notifications.mail.signed_mail import parse_signed_mail
-from support.sealed_sample import Office, body_start, refused, steps_of_mail
+from support.sealed_sample import Office, body_start, refused, resigned, steps_of_mail
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +25,6 @@ def sealed(office):
 @pytest.fixture(scope="module")
 def mail(office, sealed):
     return office.mail(sealed)
-
-
-def resigned(office, mail, change):
-    """Return the mail with its signed part changed and signed anew: what only the provider could do."""
-    parsed = parse_signed_mail(mail)
-    signed = change(parsed.signed)
-    assert signed != parsed.signed
-    signature = office.signer.sign_detached(signed)
-    return mail.replace(parsed.signed, signed).replace(base64_lines(parsed.signature), base64_lines(signature))
 
 
 @pytest.mark.parametrize("name", PROTECTED_HEADERS)

@@ -35,7 +35,7 @@ from notifications.evidence.verification import (
 from notifications.mail.parts import base64_lines
 from notifications.mail.signed_mail import parse_signed_mail
 from service.crypto.key_files import load_chain, load_log_key, load_private_key
-from support.sealed_sample import Office, files_of, refused, steps_of_files, steps_of_mail, write_signer
+from support.sealed_sample import Office, files_of, refused, resigned, steps_of_files, steps_of_mail, write_signer
 
 MAIL, TLS_CLIENT = ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.CLIENT_AUTH
 ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
@@ -64,15 +64,6 @@ def sealed(office):
 @pytest.fixture(scope="module")
 def mail(office, sealed):
     return office.mail(sealed)
-
-
-def resigned(office, mail, change):
-    """Return the mail with its signed part changed and signed anew: what only the provider could do."""
-    parsed = parse_signed_mail(mail)
-    signed = change(parsed.signed)
-    assert signed != parsed.signed
-    signature = office.signer.sign_detached(signed)
-    return mail.replace(parsed.signed, signed).replace(base64_lines(parsed.signature), base64_lines(signature))
 
 
 class TestGenuine:

@@ -246,13 +246,14 @@ async def _expected_mails(api: httpx2.AsyncClient, notices: Sequence[dict[str, A
 
 async def _show_deliveries(api: httpx2.AsyncClient, console: Console, notices: Sequence[dict[str, Any]]) -> None:
     table = Table(box=None, header_style="bold")
-    for heading in ("notice", "channel", "state", "evidence (ETSI EN 319 522)", "answer"):
+    for heading in ("customer", "channel", "state", "evidence (ETSI EN 319 522)", "answer"):
         table.add_column(heading)
     for notice in notices:
+        customer = await _get(api, f"/customers/{notice['customer_id']}")
         for delivery in (await _get(api, f"/notices/{notice['id']}/deliveries"))["items"]:
             for attempt in delivery["evidence"]:
                 table.add_row(
-                    f"{notice['id'][:8]} #{notice['sequence']}",
+                    customer["name"],
                     delivery["channel"],
                     delivery["state"],
                     attempt["event"],

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.permissions import Permission
-from service.monitoring.attention import AttentionKind, attention_list
+from service.monitoring.attention import attention_list
+from service.monitoring.attention_item import AttentionKind
 from service.monitoring.raised_alerts import raised_alerts, see_alert
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out

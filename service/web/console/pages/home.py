@@ -12,7 +12,8 @@ from starlette.responses import Response
 from notifications.ports import Page
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
-from service.monitoring.attention import AttentionItem, attention_list
+from service.monitoring.attention import attention_list
+from service.monitoring.attention_item import AttentionItem
 from service.ports.store import AccessTransaction
 from service.web.api.incidents.board import most_urgent
 from service.web.console.failures import PageRoute
