@@ -444,7 +444,7 @@ async def test_announcements_are_in_the_report_of_all_and_of_each_customer_in_ev
             for deliveries in (tx.deliveries.of_notice(UUID(notice)) for notice in told)
         )
 
-    await until(running, all_placed)
+    await until_read(running.parts.store, all_placed)
     name = month()
     await issue(running, name)
     issued = await ok(api.get(f"/reports/monthly/{name}"))
@@ -484,14 +484,14 @@ async def test_a_report_of_an_earlier_release_is_shown_and_corrected_as_it_was(r
     _, incidents = await served_incidents(running, api)
     await bound(api, "Gamma", "soc@gamma.example")
     await announce(api, "subcontractor_change", occurs_at=ahead(days=5))
-    await until(running, lambda tx: not tx.audit.pending(1))
+    await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
     name, context = month(), running.parts.context
     period = parse_period(name, "Europe/Paris", timedelta(days=10))
     task = ReportIssue(running.parts.store, ReportSettings(), clock=context.clock, identifiers=context.identifiers)
     size = await running.parts.store.read(lambda tx: tx.log.size())
     earlier = await measure(running.parts.store.read, period, period.cut_at, size, version=1)
     await task._store_documents(earlier, {})
-    await until(running, lambda tx: not tx.audit.pending(1))
+    await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
     issued = await ok(api.get(f"/reports/monthly/{name}"))
     assert (issued["state"], issued["report"]["schema"]) == ("issued", "greffier.monthly_report/1")
     assert "announcements" not in issued["report"]["figures"]
