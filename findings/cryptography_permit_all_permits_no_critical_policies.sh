@@ -10,7 +10,7 @@
 #   no more words, makes the chain hold. Then nothing applies it: a chain without the policy that its authority demands
 #   holds too. openssl verify -policy_check takes the first two chains and refuses the third.
 # The product: notifications/crypto/cms.py (_policies_too, _verify_policies) names the three extensions and applies them as RFC
-#   5280, 6.1, says; tests/unit/test_verification.py compares fifteen chains with openssl.
+#   5280, 6.1, says; tests/unit/test_verification.py compares nineteen chains with openssl.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

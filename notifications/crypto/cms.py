@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -43,8 +43,6 @@ _ABOUT_POLICIES = (x509.CertificatePolicies, x509.PolicyConstraints, x509.Inhibi
 _ANY_POLICY = CertificatePoliciesOID.ANY_POLICY
 #: What the library says of a limit that it cannot compare.
 _UNSUPPORTED_LIMIT = "unsupported directoryName constraint"
-
-_ExtensionT = TypeVar("_ExtensionT", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +102,12 @@ def verify_detached(content: bytes, signature: bytes, step: str) -> VerifiedSign
 
 def _addresses(certificate: x509.Certificate) -> list[str]:
     names = _extension(certificate, x509.SubjectAlternativeName)
-    return [] if names is None else names.get_values_for_type(x509.RFC822Name)
+    found: list[str] = [] if names is None else names.get_values_for_type(x509.RFC822Name)
+    return found
 
 
-def _extension(certificate: x509.Certificate, kind: type[_ExtensionT]) -> _ExtensionT | None:
+def _extension(certificate: x509.Certificate, kind: type[Any]) -> Any:
+    """Return an extension of a kind, None if the certificate has none."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
@@ -205,7 +205,7 @@ def _verify_policies(chain: Sequence[x509.Certificate]) -> None:
         inhibited = _extension(certificate, x509.InhibitAnyPolicy)
         if inhibited is not None:
             until_no_any = min(until_no_any, inhibited.skip_certs)
-    if not until_demanded and common is not None and not common:
+    if not until_demanded and common == set():
         raise ValueError("an authority demands a certificate policy, and the chain has none throughout")
 
 

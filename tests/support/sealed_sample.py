@@ -66,13 +66,15 @@ def write_signer(
     authority=False,
     digital_signature=True,
     intermediates=(),
+    upper_states=(),
     authority_states=(),
     leaf_states=(),
 ):
     """Write a key and a chain issued by the office's CA, with the given properties; return a signer that uses them.
 
     ``intermediates`` has the purposes of each authority between, the upper first; without purposes it is for all.
-    ``authority_states`` has further extensions of the lowest one, ``leaf_states`` those of the signer.
+    ``authority_states`` has further extensions of the lowest one, ``upper_states`` of the one above it, ``leaf_states``
+    those of the signer.
     """
     key = key or ec.generate_private_key(ec.SECP256R1())
     ca_key = load_private_key(office.files.ca_key, None)
@@ -81,7 +83,7 @@ def write_signer(
     for number, purposes in enumerate(intermediates):
         between = ec.generate_private_key(ec.SECP256R1())
         limits = [x509.ExtendedKeyUsage(purposes)] if purposes else []
-        limits += authority_states if number == len(intermediates) - 1 else ()
+        limits += {1: authority_states, 2: upper_states}.get(len(intermediates) - number, ())
         issuer = _certificate(office, between, f"between {number}", issuer, ca_key, limits, days, authority=True)
         chain, ca_key = [issuer, *chain], between
     names = [x509.SubjectAlternativeName([x509.RFC822Name(address)])] if address else []

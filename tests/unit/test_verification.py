@@ -166,6 +166,29 @@ class TestGenuine:
         if held:
             assert len(steps_of_files(files, trust)) == 6
         else:
+            reason = refused(CERTIFICATE, steps_of_files, files, trust)
+            assert reason.endswith(": an authority demands a certificate policy, and the chain has none throughout")
+
+    @pytest.mark.parametrize(
+        ("skipped", "below", "held"),
+        [
+            (0, policies("1.2.3"), False),
+            (1, policies("1.2.3"), False),
+            (1, policies(ANY), False),
+            (2, policies(ANY), True),
+        ],
+    )
+    def test_any_policy_counts_for_as_many_certificates_as_an_upper_authority_says(
+        self, office, tmp_path, skipped, below, held
+    ):
+        upper = [policies("1.2.3"), x509.PolicyConstraints(0, None), x509.InhibitAnyPolicy(skipped)]
+        states = {"upper_states": upper, "authority_states": [below], "leaf_states": [policies(ANY)]}
+        signer, trust = below_an_authority(office, tmp_path, (MAIL,), (MAIL,), **states)
+        assert openssl_finds_policies(tmp_path) is held
+        files = files_of(office.seal(signer=signer))
+        if held:
+            assert len(steps_of_files(files, trust)) == 6
+        else:
             assert "demands a certificate policy" in refused(CERTIFICATE, steps_of_files, files, trust)
 
     def test_an_authority_that_is_limited_to_mail_of_a_domain(self, office, tmp_path):
@@ -200,20 +223,20 @@ class TestGenuine:
         assert len(steps_of_mail(carried, office.trust)) == 9
 
 
-def below_an_authority(office, folder, limits, **states):
-    """Return a signer below an authority with the given purposes, and the trust in the root above that authority."""
-    signer = write_signer(office, folder, intermediates=[(), limits], **states)
+def below_an_authority(office, folder, *limits, **states):
+    """Return a signer below authorities with the given purposes, and the trust in the root above them."""
+    signer = write_signer(office, folder, intermediates=[(), *limits], **states)
     *_, upper = load_chain(folder / "signer.pem")
     return signer, replace(office.trust, ca=(upper,))
 
 
 def openssl_finds_policies(folder):
     """Return whether openssl takes the chain in the folder under its root, with any policy where one is demanded."""
-    leaf, authority, root = load_chain(folder / "signer.pem")
-    for name, certificate in (("leaf", leaf), ("authority", authority), ("root", root)):
-        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    leaf, *authorities, root = load_chain(folder / "signer.pem")
+    for name, certificates in (("leaf", [leaf]), ("authorities", authorities), ("root", [root])):
+        (folder / f"{name}.pem").write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in certificates))
     command = f"openssl verify -partial_chain -policy_check -policy {ANY} -purpose smimesign"
-    files = "-trusted root.pem -untrusted authority.pem leaf.pem"
+    files = "-trusted root.pem -untrusted authorities.pem leaf.pem"
     ran = subprocess.run([*command.split(), *files.split()], cwd=folder, capture_output=True, check=False)
     return ran.returncode == 0
 
