@@ -8,7 +8,12 @@ from uuid import UUID
 
 import structlog
 
-from notifications.errors import LogUnavailableError, TimestampUnavailableError
+from notifications.errors import (
+    LogUnavailableError,
+    StoreUnavailableError,
+    TimestampUnavailableError,
+    VersionMismatchError,
+)
 from notifications.use_cases.notices.seal_notice import commit_seals, hold_notice, obtain_timestamp, prove_notices
 from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from service.delivery.worker_settings import StopDeadline, WorkerSettings
@@ -49,14 +54,18 @@ class SealingLoop:
         return sum(await _each(batches, self._seal))
 
     async def _seal(self, notice_ids: Sequence[UUID]) -> int:
-        """Seal notices together; after a failure one by one, so that only the faulty one fails."""
+        """Seal notices together; after a failure one by one, so that only the faulty one fails, and says why."""
         try:
             return await self._seal_together(notice_ids)
         except Exception as error:
             if len(notice_ids) == 1:
+                # Without this, who released it would see nothing of the failure.
+                if not isinstance(error, StoreUnavailableError | VersionMismatchError):
+                    reason = f"it cannot be composed, signed or stored: {type(error).__name__}: {error}"
+                    await hold_notice(notice_ids[0], reason, self._sealing)
                 raise
             _log.warning("notices.sealed_singly", notices=len(notice_ids), reason=str(error))
-        return sum(await _each([[notice_id] for notice_id in notice_ids], self._seal_together))
+        return sum(await _each([[notice_id] for notice_id in notice_ids], self._seal))
 
     async def _seal_together(self, notice_ids: Sequence[UUID]) -> int:
         self._sealing_now.update(notice_ids)

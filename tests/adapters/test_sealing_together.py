@@ -8,7 +8,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.agreement import bundled_agreements
 from notifications.audit.entry import parse_leaf
-from notifications.errors import LogUnavailableError, SealingUnavailableError, TimestampUnavailableError
+from notifications.errors import (
+    LogUnavailableError,
+    SealingUnavailableError,
+    StoreUnavailableError,
+    TimestampUnavailableError,
+)
 from notifications.incident import Cause, Intent
 from notifications.notice import NoticeState
 from notifications.use_cases.audit_context import AuditContext
@@ -188,10 +193,21 @@ async def test_a_fault_of_one_notice_concerns_that_one_alone(sealing):
     with pytest.raises(ValueError, match="nobody expected this"):
         await sealing.loop.seal_released()
     assert set(await sealing.sealed(notices)) == set(notices) - {"Customer 003"}
+    held = await sealing.store.read(lambda tx: tx.notices.get(notices["Customer 003"]))
+    assert held.hold_reason == "it cannot be composed, signed or stored: ValueError: nobody expected this"
     # It was given back, so that it is tried again at once.
     sealing.signer.fails.clear()
     assert await sealing.loop.seal_released() == 1
     assert set(await sealing.sealed(notices)) == set(notices)
+
+
+async def test_a_store_that_is_away_for_a_moment_holds_no_notice(sealing):
+    notices = await sealing.release(2)
+    sealing.signer.fails["Customer 001"] = StoreUnavailableError("the store is away")
+    with pytest.raises(StoreUnavailableError):
+        await sealing.loop.seal_released()
+    left = await sealing.store.read(lambda tx: tx.notices.get(notices["Customer 001"]))
+    assert (left.state, left.hold_reason) == (NoticeState.RELEASED, None)
 
 
 async def test_a_notice_without_a_usable_key_is_held_and_the_others_go(sealing):

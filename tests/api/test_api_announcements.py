@@ -173,6 +173,34 @@ async def test_the_dpa_that_binds_a_customer_can_set_the_stricter_time(running, 
         assert ("DPA 13" in preview) == (name != "First text")
 
 
+async def test_an_agreement_that_is_recorded_late_stops_no_announcement(running, api):
+    one = await bound(api, "Second", "b@two.example")
+    to_cancel = await announce(api, "unplanned_maintenance")
+    to_release = await announce(api, "unplanned_maintenance")
+    told = await announce(api, "unplanned_maintenance")
+    await released(api, told)
+    await running.sink.wait_for(1)
+    # It bound the customer before they were declared, and does not have their kind.
+    late = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": "2026-06-01T00:00:00+02:00"}
+    await ok(api.post(f"/customers/{one['id']}/agreements", json=late))
+    refused = await api.post("/announcements", json=announced("unplanned_maintenance"))
+    assert [fault["field"] for fault in refused.json()["errors"]] == ["kind"]
+    # What was reviewed by the earlier agreement can be read, and is sent as it was.
+    (draft,) = by_name(to_release["concerned"])["Second"]["notices"]
+    preview = await ok(api.get(f"/notices/{draft['id']}/preview"))
+    assert preview["document"]["agreement"]["id"] == "secnumcloud_2026"
+    await released(api, to_release)
+    await running.sink.wait_for(2)
+    # Who was notified is told that it does not take place; who was not needs no notice.
+    cancelled = await ok(act_on(api, to_cancel, "cancel"))
+    withdrawn = await ok(api.get("/notices", params={"incident_id": cancelled["id"]}))
+    assert [notice["state"] for notice in withdrawn["items"]] == ["withdrawn"]
+    told = await ok(act_on(api, told, "cancel"))
+    assert [notice["state"] for notice in by_name(told["concerned"])["Second"]["notices"]] == ["sealed", "draft"]
+    await released(api, told)
+    assert len(await running.sink.wait_for(3)) == 3
+
+
 async def test_a_missing_item_names_the_clauses_that_ask_for_it(api):
     await bound(api, "Third text", "b@new.example", "secnumcloud_iaas_3_0", dpa_id="dpa_2026_01_09")
     refused = await api.post("/announcements", json=announced("subcontractor_change", items={}))
