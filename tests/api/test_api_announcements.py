@@ -67,6 +67,17 @@ async def test_the_whole_log_is_clean_when_announcements_are_in_it(running, api)
     assert any("announcement" in leaf["subjects"] for leaf in await leaves(running))
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+async def test_a_moment_that_not_every_zone_has_is_a_fault_of_its_field(api, moment):
+    one = await bound(api, "Second", "b@two.example")
+    for field in ("occurs_at", "ends_at"):
+        refused = await api.post("/announcements", json=announced("non_european_law_protection", **{field: moment}))
+        assert (refused.status_code, [fault["field"] for fault in refused.json()["errors"]]) == (422, [field])
+    agreed = {"agreement_id": "secnumcloud_2026", "effective_at": moment}
+    refused = await api.post(f"/customers/{one['id']}/agreements", json=agreed)
+    assert (refused.status_code, [fault["field"] for fault in refused.json()["errors"]]) == (422, ["effective_at"])
+
+
 async def test_a_missing_item_is_a_fault_by_field_and_text(api):
     await bound(api, "Second", "b@two.example")
     items = announced()["items"]
