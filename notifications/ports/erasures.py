@@ -35,7 +35,7 @@ class ErasureRepository(Protocol):
         """Return what blocks it, and how often: what the customer is owed, ``later_notices`` and ``returned_notices``.
 
         The former are sealed notices of the same announcement after the one that the order rests on. The latter is that
-        one, if the mail with which its days began came back.
+        one, if the mail with which its days began was returned.
         """
         ...
 

@@ -61,7 +61,7 @@ _IN_THE_WAY = (
             "WHERE o.customer_id = ? AND l.state = 'sealed'"
         ),
     ),
-    # The mail with which its days began came back; what reached the customer since then, if anything did, was later.
+    # The mail with which its days began was returned; what reached the customer since then, if anything did, was later.
     (
         "returned_notices",
         (
