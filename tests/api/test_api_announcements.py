@@ -329,3 +329,29 @@ async def test_a_draft_that_a_page_keeps_of_an_announcement_is_none_of_the_api(r
         assert (await pages.put(path, json={"facts": {}}, headers=match)).status_code == 404
         assert (await pages.delete(path, headers=match)).status_code == 404
         assert await kept() == before
+
+
+async def test_a_cancellation_follows_the_notice_that_it_cancels_also_where_that_one_was_held(running, api):
+    for number in range(3):
+        await bound(api, f"Customer {number}", f"n{number}@two.example")
+    key = running.data / "keys" / "signing.pem"
+    key.rename(key.with_suffix(".away"))
+    made = await announce(api)
+    await released(api, made)
+    listed = {"incident_id": made["id"]}
+
+    async def held():
+        notices = (await ok(api.get("/notices", params=listed)))["items"]
+        return all(each["hold_reason"] for each in notices)
+
+    await until(running.parts.store, held)
+    # The cancellation is due at once, and what it cancels is due in weeks.
+    await released(api, await ok(act_on(api, made, "cancel")))
+    await until(running.parts.store, held)
+    key.with_suffix(".away").rename(key)
+    # All are tried again together, at the latest when something else is released.
+    await released(api, await announce(api))
+    await running.sink.wait_for(9)
+    for notice in (await ok(api.get("/notices", params=listed)))["items"]:
+        document = json.loads((await api.get(f"/notices/{notice['id']}/document")).content)
+        assert (document["supersedes"] or {}).get("sequence") == (1 if notice["sequence"] == 2 else None)
