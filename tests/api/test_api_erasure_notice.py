@@ -348,12 +348,17 @@ async def test_a_notice_that_came_back_holds_the_erasure_until_the_order_is_give
             begun = (await ok(api.get(asked)))["noticed_at"]
             # The server gives up after days, as servers do, and another contact gets the mail.
             clock.turn(days=5)
-            (mail,) = running.sink.messages
+            (mail,) = [each for each in running.sink.messages if each.recipients == ("a@leaving.example",)]
             async with aiosmtplib.SMTP(
                 hostname="127.0.0.1", port=running.parts.bounces.port, start_tls=False
             ) as server:
                 await server.sendmail("", [mail.sender], failed("a@leaving.example"))
-            await running.sink.wait_for(2)
+
+            async def both():
+                items = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
+                return sorted(each["state"] for each in items if each["channel"] == "email") == ["failed", "sent"]
+
+            await until(running.parts.store, both)
             clock.turn(days=18)
 
             async def held():

@@ -73,7 +73,7 @@ _RELEASED = limited(
     select(*NOTICE).where(text("notices.state = 'released'")).order_by(_notices.due_at, _notices.position)
 )
 _earlier = table(NoticeRow).alias("earlier")
-#: An earlier notice of the same subject to the same customer is about to be sealed. One that is held delays no later one.
+#: An earlier notice of the same subject to the same customer is about to be sealed. One that is held delays none.
 _FOLLOWS = (
     select(_earlier.c.id)
     .where(
