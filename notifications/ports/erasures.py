@@ -32,9 +32,10 @@ class ErasureRepository(Protocol):
         ...
 
     def obstacles(self, customer_id: UUID) -> dict[str, int]:
-        """Return what blocks it, and how often: what the customer is owed, and ``later_notices``.
+        """Return what blocks it, and how often: what the customer is owed, ``later_notices`` and ``returned_notices``.
 
-        These are sealed notices of the same announcement after the one that the order rests on.
+        The former are sealed notices of the same announcement after the one that the order rests on. The latter is that
+        one, if the mail with which its days began was returned.
         """
         ...
 

@@ -153,7 +153,10 @@ def _moment(text: str) -> datetime:
         raise InvalidInputError(Fault("as_of", f"{text} is not a time in ISO 8601")) from None
     if moment.tzinfo is None:
         raise InvalidInputError(Fault("as_of", f"{text} is a time without an offset"))
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInputError(Fault("as_of", f"{text} is outside the years 1 to 9999 in UTC")) from None
 
 
 def _verified(note: bytes, keys: list[VerifierKey], policy: Policy | None) -> Checkpoint:

@@ -73,6 +73,9 @@ def bundle_command(
         raise InvalidInputError(Fault("customer", "is required for a bundle for a customer"))
     if not output.parent.is_dir():
         raise InvalidInputError(Fault("output", f"the folder {output.parent} does not exist"))
+    if output.exists() and not output.is_file():
+        # A rename would take the place of a device for every program of this machine.
+        raise InvalidInputError(Fault("output", f"{output} is no ordinary file"))
     settings = prepared_settings(data)
     wanted = BundleRequest(None, notice, customer, starts_at, ends_at)
     plan = asyncio.run(_make(settings, incident, announcement, wanted, chosen, language, output))
@@ -164,4 +167,7 @@ def _moment(text: str) -> datetime | None:
     if moment.tzinfo is None and len(text) > len("2026-01-01"):
         raise InvalidInputError(Fault("period", f"{text} is a time without an offset"))
     # A date begins at midnight UTC.
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInputError(Fault("period", f"{text} is outside the years 1 to 9999 in UTC")) from None

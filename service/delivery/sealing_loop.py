@@ -8,7 +8,13 @@ from uuid import UUID
 
 import structlog
 
-from notifications.errors import LogUnavailableError, TimestampUnavailableError
+from notifications.errors import (
+    LogUnavailableError,
+    StoreUnavailableError,
+    TimestampUnavailableError,
+    VersionMismatchError,
+)
+from notifications.notice import Notice
 from notifications.use_cases.notices.seal_notice import commit_seals, hold_notice, obtain_timestamp, prove_notices
 from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from service.delivery.worker_settings import StopDeadline, WorkerSettings
@@ -43,20 +49,31 @@ class SealingLoop:
         released = await self._sealing.unit_of_work.write(
             lambda tx: list(tx.notices.lease_released(now, until, limit)), concurrently=True
         )
-        together = self._settings.sealing_together
-        ids = [notice.id for notice in released]
-        batches = [ids[start : start + together] for start in range(0, len(ids), together)]
-        return sum(await _each(batches, self._seal))
+        together, sealed = self._settings.sealing_together, 0
+        failures: list[Exception] = []
+        for ids in _in_sequence(released):
+            batches = [ids[start : start + together] for start in range(0, len(ids), together)]
+            try:
+                sealed += sum(await _each(batches, self._seal))
+            except Exception as error:  # noqa: BLE001 - raised below; it delays no later notice
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return sealed
 
     async def _seal(self, notice_ids: Sequence[UUID]) -> int:
-        """Seal notices together; after a failure one by one, so that only the faulty one fails."""
+        """Seal notices together; after a failure one by one, so that only the faulty one fails, and says why."""
         try:
             return await self._seal_together(notice_ids)
         except Exception as error:
             if len(notice_ids) == 1:
+                # Without this, who released it would see nothing of the failure.
+                if not isinstance(error, StoreUnavailableError | VersionMismatchError):
+                    reason = f"it cannot be composed, signed or stored: {type(error).__name__}: {error}"
+                    await hold_notice(notice_ids[0], reason, self._sealing)
                 raise
             _log.warning("notices.sealed_singly", notices=len(notice_ids), reason=str(error))
-        return sum(await _each([[notice_id] for notice_id in notice_ids], self._seal_together))
+        return sum(await _each([[notice_id] for notice_id in notice_ids], self._seal))
 
     async def _seal_together(self, notice_ids: Sequence[UUID]) -> int:
         self._sealing_now.update(notice_ids)
@@ -136,6 +153,21 @@ class SealingLoop:
         if self._undated != (reason, pending):
             await self._sealing.unit_of_work.write(lambda tx: tx.notices.set_timestamp_refusal(reason))
             self._undated = reason, pending
+
+
+def _in_sequence(notices: Sequence[Notice]) -> list[list[UUID]]:
+    """Return the notices in groups: one that follows another to the same customer is in a later group.
+
+    It names the document that it follows, so that one must be sealed before it is composed.
+    """
+    sequences: dict[tuple[UUID, UUID], list[int]] = {}
+    for notice in notices:
+        sequences.setdefault((notice.incident_id, notice.customer_id), []).append(notice.sequence)
+    groups: dict[int, list[UUID]] = {}
+    for notice in notices:
+        others = sequences[notice.incident_id, notice.customer_id]
+        groups.setdefault(sum(other < notice.sequence for other in others), []).append(notice.id)
+    return [groups[number] for number in sorted(groups)]
 
 
 async def _each(items: Sequence[ItemT], act: Callable[[ItemT], Coroutine[Any, Any, ResultT]]) -> list[ResultT]:

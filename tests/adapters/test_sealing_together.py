@@ -1,6 +1,8 @@
 """Notices sealed together: few statements, the same bytes as one by one, and a fault of one concerns that one alone."""
 
+import json
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.agreement import bundled_agreements
 from notifications.audit.entry import parse_leaf
-from notifications.errors import LogUnavailableError, SealingUnavailableError, TimestampUnavailableError
+from notifications.errors import (
+    LogUnavailableError,
+    SealingUnavailableError,
+    StoreUnavailableError,
+    TimestampUnavailableError,
+)
 from notifications.incident import Cause, Intent
 from notifications.notice import NoticeState
 from notifications.use_cases.audit_context import AuditContext
@@ -188,10 +195,44 @@ async def test_a_fault_of_one_notice_concerns_that_one_alone(sealing):
     with pytest.raises(ValueError, match="nobody expected this"):
         await sealing.loop.seal_released()
     assert set(await sealing.sealed(notices)) == set(notices) - {"Customer 003"}
+    held = await sealing.store.read(lambda tx: tx.notices.get(notices["Customer 003"]))
+    assert held.hold_reason == "it cannot be composed, signed or stored: ValueError: nobody expected this"
     # It was given back, so that it is tried again at once.
     sealing.signer.fails.clear()
     assert await sealing.loop.seal_released() == 1
     assert set(await sealing.sealed(notices)) == set(notices)
+
+
+async def test_a_notice_waits_for_the_one_that_it_follows_unless_that_one_is_held(sealing):
+    (first_id,) = (await sealing.release(1)).values()
+    later_id, until = SystemIdentifiers().new_id(), NOW + timedelta(minutes=5)
+
+    def lease(tx):
+        leased = {notice.id for notice in tx.notices.lease_released(NOW, until, 10)}
+        tx.notices.release_leases(leased)
+        return leased
+
+    def work(tx):
+        first = tx.notices.get(first_id)
+        tx.notices.add([replace(first, id=later_id, sequence=2, due_at=first.due_at - timedelta(hours=1), version=1)])
+        alone = lease(tx)
+        tx.notices.save(replace(first, hold_reason="the key is away", version=first.version + 1), first.version)
+        return alone, lease(tx)
+
+    assert await sealing.store.write(work) == ({first_id}, {first_id, later_id})
+    # Held ones are tried again, and then in their sequence.
+    assert await sealing.loop.seal_released() == 2
+    later = await sealing.store.read(lambda tx: tx.notices.seal(later_id))
+    assert json.loads(later.document)["supersedes"]["sequence"] == 1
+
+
+async def test_a_store_that_is_away_for_a_moment_holds_no_notice(sealing):
+    notices = await sealing.release(2)
+    sealing.signer.fails["Customer 001"] = StoreUnavailableError("the store is away")
+    with pytest.raises(StoreUnavailableError):
+        await sealing.loop.seal_released()
+    left = await sealing.store.read(lambda tx: tx.notices.get(notices["Customer 001"]))
+    assert (left.state, left.hold_reason) == (NoticeState.RELEASED, None)
 
 
 async def test_a_notice_without_a_usable_key_is_held_and_the_others_go(sealing):

@@ -67,6 +67,17 @@ async def test_the_whole_log_is_clean_when_announcements_are_in_it(running, api)
     assert any("announcement" in leaf["subjects"] for leaf in await leaves(running))
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+async def test_a_moment_that_not_every_zone_has_is_a_fault_of_its_field(api, moment):
+    one = await bound(api, "Second", "b@two.example")
+    for field in ("occurs_at", "ends_at"):
+        refused = await api.post("/announcements", json=announced("non_european_law_protection", **{field: moment}))
+        assert (refused.status_code, [fault["field"] for fault in refused.json()["errors"]]) == (422, [field])
+    agreed = {"agreement_id": "secnumcloud_2026", "effective_at": moment}
+    refused = await api.post(f"/customers/{one['id']}/agreements", json=agreed)
+    assert (refused.status_code, [fault["field"] for fault in refused.json()["errors"]]) == (422, ["effective_at"])
+
+
 async def test_a_missing_item_is_a_fault_by_field_and_text(api):
     await bound(api, "Second", "b@two.example")
     items = announced()["items"]
@@ -171,6 +182,41 @@ async def test_the_dpa_that_binds_a_customer_can_set_the_stricter_time(running, 
     for name, each in by_name(made["concerned"]).items():
         preview = json.dumps(await ok(api.get(f"/notices/{each['notices'][0]['id']}/preview")))
         assert ("DPA 13" in preview) == (name != "First text")
+
+
+async def test_an_agreement_that_is_recorded_late_stops_no_announcement(running, api):
+    one = await bound(api, "Second", "b@two.example")
+
+    async def mailed(count):
+        async def sent():
+            return [each.recipients for each in running.sink.messages].count(("b@two.example",)) == count
+
+        await until(running.parts.store, sent)
+
+    to_cancel = await announce(api, "unplanned_maintenance")
+    to_release = await announce(api, "unplanned_maintenance")
+    told = await announce(api, "unplanned_maintenance")
+    await released(api, told)
+    await mailed(1)
+    # It bound the customer before they were declared, and does not have their kind.
+    late = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": "2026-06-01T00:00:00+02:00"}
+    await ok(api.post(f"/customers/{one['id']}/agreements", json=late))
+    refused = await api.post("/announcements", json=announced("unplanned_maintenance"))
+    assert [fault["field"] for fault in refused.json()["errors"]] == ["kind"]
+    # What was reviewed by the earlier agreement can be read, and is sent as it was.
+    (draft,) = by_name(to_release["concerned"])["Second"]["notices"]
+    preview = await ok(api.get(f"/notices/{draft['id']}/preview"))
+    assert preview["document"]["agreement"]["id"] == "secnumcloud_2026"
+    await released(api, to_release)
+    await mailed(2)
+    # Who was notified is told that it does not take place; who was not needs no notice.
+    cancelled = await ok(act_on(api, to_cancel, "cancel"))
+    withdrawn = await ok(api.get("/notices", params={"incident_id": cancelled["id"]}))
+    assert [notice["state"] for notice in withdrawn["items"]] == ["withdrawn"]
+    told = await ok(act_on(api, told, "cancel"))
+    assert [notice["state"] for notice in by_name(told["concerned"])["Second"]["notices"]] == ["sealed", "draft"]
+    await released(api, told)
+    await mailed(3)
 
 
 async def test_a_missing_item_names_the_clauses_that_ask_for_it(api):
@@ -290,3 +336,29 @@ async def test_a_draft_that_a_page_keeps_of_an_announcement_is_none_of_the_api(r
         assert (await pages.put(path, json={"facts": {}}, headers=match)).status_code == 404
         assert (await pages.delete(path, headers=match)).status_code == 404
         assert await kept() == before
+
+
+async def test_a_cancellation_follows_the_notice_that_it_cancels_also_where_that_one_was_held(running, api):
+    for number in range(3):
+        await bound(api, f"Customer {number}", f"n{number}@two.example")
+    key = running.data / "keys" / "signing.pem"
+    key.rename(key.with_suffix(".away"))
+    made = await announce(api)
+    await released(api, made)
+    listed = {"incident_id": made["id"]}
+
+    async def held():
+        notices = (await ok(api.get("/notices", params=listed)))["items"]
+        return all(each["hold_reason"] for each in notices)
+
+    await until(running.parts.store, held)
+    # The cancellation is due at once, and what it cancels is due in weeks.
+    await released(api, await ok(act_on(api, made, "cancel")))
+    await until(running.parts.store, held)
+    key.with_suffix(".away").rename(key)
+    # All are tried again together, at the latest when something else is released.
+    await released(api, await announce(api))
+    await running.sink.wait_for(9)
+    for notice in (await ok(api.get("/notices", params=listed)))["items"]:
+        document = json.loads((await api.get(f"/notices/{notice['id']}/document")).content)
+        assert (document["supersedes"] or {}).get("sequence") == (1 if notice["sequence"] == 2 else None)

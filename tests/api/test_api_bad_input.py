@@ -50,6 +50,8 @@ FAULTY_FACTS = [
     ("unknown cause", {"cause": "gremlins"}, "cause"),
     ("a moment before the year 1", {"detected_at": "0001-01-01T00:00:00+14:00"}, "detected_at"),
     ("a moment after the year 9999", {"detected_at": "9999-12-31T23:59:59-14:00"}, "detected_at"),
+    ("a moment that other zones do not have", {"next_update_by": "9999-12-31T23:59:59Z"}, "next_update_by"),
+    ("a moment before those of other zones", {"started_at": "0001-01-01T00:00:00Z"}, "started_at"),
     ("unknown impact", {"impact": "I9"}, "impact"),
     ("unknown criticality", {"criticality": "C0"}, "criticality"),
     ("bad TLP", {"tlp": "TLP:PURPLE"}, "tlp"),

@@ -188,10 +188,16 @@ async def test_the_command_makes_it_beside_the_service_and_another_command_verif
         assert ran.returncode == 0, ran.stdout
         assert ran.stdout.decode().splitlines()[-1].startswith("GENUINE: ")
     for words in (["--incident", "INC-1999-000001"], [], ["--period", "yesterday"], ["--for", "customer"],
-                  ["--period", "2020-01-01/2019-01-01"], ["--notice", own["id"]]):  # fmt: skip
+                  ["--period", "2020-01-01/2019-01-01"], ["--period", "/9999-12-31T23:59:59-12:00"],
+                  ["--notice", own["id"]]):  # fmt: skip
         ran = await greffier("bundle", "--data", running.data, *words, "-o", running.data / "none.zip")
         assert (ran.returncode, ran.stdout, ran.stderr.count(b"\n")) == (2, b"", 1), words
     assert not [item for item in running.data.iterdir() if "none.zip" in item.name]
+    # What is no ordinary file stays what it was: a rename over /dev/null would break every program of the machine.
+    os.mkfifo(running.data / "pipe")
+    ran = await greffier("bundle", "--data", running.data, "--customer", own["id"], "-o", running.data / "pipe")
+    assert (ran.returncode, ran.stderr.count(b"\n")) == (2, 1)
+    assert (running.data / "pipe").is_fifo()
     await sequenced(running)
     wanted = {"type": "bundle.made", "actor": f"operator:{os.getuid()}"}
     made = [item["leaf"] for item in (await ok(api.get("/audit/entries", params=wanted)))["items"]]

@@ -12,6 +12,7 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import end_pauses, paused_channels
 from service.cli.demo.environment import embedded_service
 from support.clocks import SteppedClock
+from support.commits import until
 from support.scenario import affected, customer, declare, ok, release
 
 
@@ -110,6 +111,36 @@ async def placed(running, notice):
                 return
             await changed.wait()
             changed.clear()
+
+
+async def test_who_is_no_contact_any_more_gets_no_mail_that_waited_and_the_next_contact_gets_it(running, api):
+    own = await customer(api, contacts=(("left@valmont.example", "fr"),))
+    second = {"name": "B", "email": "next@valmont.example", "language": "fr", "order": 2, "fallback": True}
+    await ok(api.post(f"/customers/{own['id']}/contacts", json=second | {"address_confirmed": True}))
+    await ok(api.post("/channels/email/pause", json={"reason": "the relay is down"}))
+    grave = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
+    (notice,) = await release(api, await declare(api, **grave, affected_customers=[affected(own)]))
+
+    async def mailed():
+        items = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
+        return [item for item in items if item["channel"] == "email"]
+
+    await until(running.parts.store, mailed)
+    first = (await ok(api.get(f"/customers/{own['id']}/contacts")))["items"][0]
+    changed = {name: first[name] for name in ("name", "email", "language", "order")} | {"active": False}
+    match = {"If-Match": f'"{first["version"]}"'}
+    await ok(api.put(f"/customers/{own['id']}/contacts/{first['id']}", json=changed, headers=match))
+    await ok(api.post("/channels/email/resume"))
+
+    async def settled():
+        states = [item["state"] for item in await mailed()]
+        return len(states) == 2 and "queued" not in states and states
+
+    assert await until(running.parts.store, settled) == ["failed", "sent"]
+    got = [message.recipients for message in running.sink.messages if "valmont" in message.recipients[0]]
+    assert got == [("next@valmont.example",)]
+    failed = (await mailed())[0]
+    assert failed["last_error"].startswith("the contact is not active any more")
 
 
 async def test_a_pause_ends_by_itself_and_says_so(data_folder, service_log):

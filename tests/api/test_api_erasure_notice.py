@@ -8,6 +8,7 @@ import zipfile
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+import aiosmtplib
 import httpx2
 import pytest
 
@@ -23,6 +24,7 @@ from support.clocks import TurnedClock
 from support.commits import until
 from support.people import browser, person, visible_text
 from support.postgresql_server import database_settings
+from support.returned_samples import failed
 from support.scenario import affected, ago, customer, declare, ok
 from support.scenario import release as release_incident
 
@@ -325,6 +327,55 @@ async def test_a_later_notice_holds_the_erasure_until_the_order_is_given_again(t
     await running.parts.erasing.look()
     assert (await api.get(f"/customers/{own['id']}")).status_code == 200
     assert await entries(running, "customer.erased") == []
+
+
+async def test_a_notice_that_came_back_holds_the_erasure_until_the_order_is_given_again(data_folder, service_log):
+    clock = TurnedClock()
+    returns = {
+        "bounces__domain": "bounces.demo-cloud.example", "bounces__listen_port": 0, "bounces__listen_protocol": "smtp",
+    }  # fmt: skip
+    async with embedded_service(data_folder, clock=clock, log__batch_seconds=0.01, **returns) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
+            own = await bound(api, "Leaving", "a@leaving.example")
+            second = {"name": "B", "email": "b@leaving.example", "language": "en", "order": 2, "fallback": True}
+            await ok(api.post(f"/customers/{own['id']}/contacts", json=second | {"address_confirmed": True}))
+            _, notice = await ended(api, own, occurs_at=ahead(days=22))
+            await accepted(running, api, notice)
+            await ok(order(api, own, notice["id"]))
+            await running.parts.erasing.look()
+            asked = f"/customers/{own['id']}/erasure"
+            begun = (await ok(api.get(asked)))["noticed_at"]
+            # The server gives up after days, as servers do, and another contact gets the mail.
+            clock.turn(days=5)
+            (mail,) = [each for each in running.sink.messages if each.recipients == ("a@leaving.example",)]
+            async with aiosmtplib.SMTP(
+                hostname="127.0.0.1", port=running.parts.bounces.port, start_tls=False
+            ) as server:
+                await server.sendmail("", [mail.sender], failed("a@leaving.example"))
+
+            async def both():
+                items = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
+                return sorted(each["state"] for each in items if each["channel"] == "email") == ["failed", "sent"]
+
+            await until(running.parts.store, both)
+            clock.turn(days=18)
+
+            async def held():
+                return (await ok(api.get(asked)))["in_the_way"] == {"returned_notices": 1}
+
+            await until(running.parts.store, held)
+            await running.parts.erasing.look()
+            assert (await api.get(f"/customers/{own['id']}")).status_code == 200
+            # Given again, its days begin with the mail that stands.
+            await api.post(f"{asked}/withdraw", json={"reason": "R"})
+            await ok(order(api, own, notice["id"]))
+            await running.parts.erasing.look()
+            shown = await ok(api.get(asked))
+            since = datetime.fromisoformat(shown["noticed_at"])
+            assert since >= datetime.fromisoformat(begun) + timedelta(days=5)
+            assert datetime.fromisoformat(shown["not_before"]) >= since + timedelta(days=21)
+            assert shown["in_the_way"] == {}
 
 
 async def test_an_order_on_a_notice_so_old_that_the_end_has_passed_is_refused(turned):

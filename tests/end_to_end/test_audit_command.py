@@ -124,6 +124,7 @@ async def test_an_entry_that_is_left_out_or_changed_is_found(told):
         ["--data", "a", "--log", "b"],
         ["--data", "nowhere"],
         ["--as-of", "noon"],
+        ["--data", "nowhere", "--as-of", "0001-01-01T00:00:00+14:00"],
         ["--bundle", "nowhere.zip"],
         ["--bundle", "nowhere.zip", "--trust", "nowhere"],
         ["--bundle", "a", "--log", "b"],

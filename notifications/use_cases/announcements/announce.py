@@ -11,7 +11,7 @@ from notifications.agreement import Agreement, DeadlineBinding
 from notifications.agreement.commitments import NoticeKind as AgreedKind
 from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
-from notifications.customer.records import binding_in_force
+from notifications.customer.records import AgreementBinding, binding_in_force
 from notifications.decision import DueKind
 from notifications.decision.announced import AnnouncedDue, Concern, announced_due, concern, item_faults, kind_of
 from notifications.errors import Fault, InvalidInputError, StateConflictError, VersionMismatchError
@@ -108,11 +108,12 @@ def cancel_announcement(
 ) -> Announced:
     """Cancel an open announcement: customers that were notified get a final notice, other drafts are withdrawn.
 
-    Raises as ``change_announcement``.
+    Raises as ``open_announcement``.
     """
     before = open_announcement(tx, announcement_id, expected_version)
     facts = replace(before.facts, announcement=replace(_announced(before), cancelled=True, elapsed=False))
-    cases = _decided(tx, facts, _announced(before), agreements, told=_told(tx, announcement_id))
+    # Nothing is refused: what the agreements ask for now cannot keep an announcement open.
+    cases = _cases(tx, facts, _announced(before), agreements, _told(tx, announcement_id))
     closed = replace(_next(act, before, facts), state=IncidentState.CLOSED, closed_at=act.now)
     return _applied(tx, act, "announcement.cancelled", closed, cases)
 
@@ -181,14 +182,24 @@ def announced_terms(
 ) -> tuple[Agreement, AgreedKind]:
     """Return what bound a customer when the announcement was declared, and the kind of notice in it.
 
-    Raises LookupError if nothing bound it, or if what bound it has no such kind.
+    An agreement can be recorded late, with effect from before the declaration, and have no such kind. Then what was
+    known before counts: by that the notice was decided. Raises LookupError if the customer never had this kind.
     """
-    binding = binding_in_force(case.bindings, facts.aware_at)
+    known = sorted(case.bindings, key=lambda binding: binding.recorded_at)
+    while known:
+        terms, kind = _terms_and_kind(known, facts, announced, agreements)
+        if terms is not None and kind is not None:
+            return terms, kind
+        known.pop()
+    raise LookupError(f"no agreement of customer {case.customer.id} has the kind of notice {announced.kind}")
+
+
+def _terms_and_kind(
+    bindings: Sequence[AgreementBinding], facts: IncidentFacts, announced: Announcement, agreements: Agreements
+) -> tuple[Agreement | None, AgreedKind | None]:
+    binding = binding_in_force(bindings, facts.aware_at)
     terms = None if binding is None else agreements.terms(binding, facts.aware_at)
-    kind = None if terms is None else kind_of(terms, announced.kind)
-    if terms is None or kind is None:
-        raise LookupError(f"no agreement of customer {case.customer.id} has the kind of notice {announced.kind}")
-    return terms, kind
+    return terms, None if terms is None else kind_of(terms, announced.kind)
 
 
 def _announced(announcement: Incident) -> Announcement:
@@ -248,7 +259,7 @@ def _decided(
     tx: Transaction, facts: IncidentFacts, announced: Announcement, agreements: Agreements, *, told: frozenset[UUID]
 ) -> list[_Case]:
     """Return what each customer's agreement makes of it; raises InvalidInputError for items, or if nobody is."""
-    cases = [_case(each, facts, announced, agreements, told) for each in customer_cases(tx)]
+    cases = _cases(tx, facts, announced, agreements, told)
     concerned = [each for each in cases if each.concern.is_told and each.terms is not None and each.kind is not None]
     if not concerned:
         raise InvalidInputError(Fault("kind", "concerns no customer: nobody chosen has an agreement with this kind"))
@@ -259,16 +270,21 @@ def _decided(
     return cases
 
 
+def _cases(
+    tx: Transaction, facts: IncidentFacts, announced: Announcement, agreements: Agreements, told: frozenset[UUID]
+) -> list[_Case]:
+    return [_case(each, facts, announced, agreements, told) for each in customer_cases(tx)]
+
+
 def _case(
     case: CustomerCase, facts: IncidentFacts, announced: Announcement, agreements: Agreements, told: frozenset[UUID]
 ) -> _Case:
-    binding = binding_in_force(case.bindings, facts.aware_at)
-    terms = None if binding is None else agreements.terms(binding, facts.aware_at)
+    terms, kind = _terms_and_kind(case.bindings, facts, announced, agreements)
     result = concern(facts, announced, case.customer, terms)
-    kind = None if terms is None else kind_of(terms, announced.kind)
     if not result.is_told and case.customer.id in told:
         # A notified customer gets the follow-ups too, also where it is no longer concerned.
         result = Concern.TOLD_BEFORE
+        terms, kind = announced_terms(case, facts, announced, agreements)
     due = None
     if result.is_told and terms is not None and kind is not None:
         due = announced_due(terms, kind, announced.occurs_at, facts.aware_at)

@@ -161,7 +161,7 @@ def unexpectedly_failed(begun: AttemptBegun, error: Exception) -> AttemptMade:
 
 
 def _unusable(due: DueDelivery, delivering: DeliveryDependencies) -> Outcome | None:
-    """Return the outcome if the channel or the endpoint cannot be used, else None; raises LookupError."""
+    """Return the outcome if the channel, the contact or the endpoint cannot be used, else None; raises LookupError."""
     channel, endpoint = due.delivery.channel, due.endpoint
     is_webhook = channel is ChannelKind.WEBHOOK
     if (delivering.webhook is None) if is_webhook else (channel not in delivering.channels):
@@ -170,6 +170,8 @@ def _unusable(due: DueDelivery, delivering: DeliveryDependencies) -> Outcome | N
     agreeing = due.contact if endpoint is None else endpoint
     if due.notice.exercise and agreeing is not None and not agreeing.takes_exercises:
         return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, "takes part in no exercise any more")
+    if due.contact is not None and not due.contact.active:
+        return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, "the contact is not active any more")
     if not is_webhook:
         return None
     if endpoint is None or not endpoint.customer_id == due.notice.customer_id == due.delivery.customer_id:

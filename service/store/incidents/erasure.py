@@ -62,6 +62,16 @@ _IN_THE_WAY = (
             "WHERE o.customer_id = ? AND l.state = 'sealed'"
         ),
     ),
+    # The mail with which its days began was returned; what reached the customer since then, if anything did, was later.
+    (
+        "returned_notices",
+        (
+            "SELECT count(*) FROM erasure_orders o WHERE o.customer_id = ? AND o.notice_id IS NOT NULL "
+            "AND o.noticed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.notice_id = o.notice_id "
+            "AND d.channel = 'email' AND d.state = 'sent' AND d.sent_at <= o.noticed_at) AND NOT EXISTS "
+            "(SELECT 1 FROM letter_tasks t WHERE t.notice_id = o.notice_id AND t.served_on IS NOT NULL)"
+        ),
+    ),
 )
 
 _NOTICES = "(SELECT id FROM notices WHERE customer_id = ?)"

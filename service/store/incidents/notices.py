@@ -72,10 +72,24 @@ _STATING = compiled_text(
 _RELEASED = limited(
     select(*NOTICE).where(text("notices.state = 'released'")).order_by(_notices.due_at, _notices.position)
 )
+_earlier = table(NoticeRow).alias("earlier")
+#: An earlier notice of the same subject to the same customer is about to be sealed. One that is held delays none.
+_FOLLOWS = (
+    select(_earlier.c.id)
+    .where(
+        _earlier.c.incident_id == _notices.incident_id,
+        _earlier.c.customer_id == _notices.customer_id,
+        _earlier.c.sequence < _notices.sequence,
+        text("earlier.state = 'released'"),
+        _earlier.c.hold_reason.is_(None),
+    )
+    .exists()
+)
 _LEASABLE = limited(
     select(*NOTICE)
     .where(text("notices.state = 'released'"))
     .where(_notices.leased_until.is_(None) | (_notices.leased_until <= bindparam("now")))
+    .where((_notices.sequence == literal_column("1")) | ~_FOLLOWS)
     .order_by(_notices.due_at, _notices.position),
     "now",
 )
@@ -260,7 +274,7 @@ class NoticeRecords(Records):
         return [notice_of_row(*row) for row in self._session.all(_RELEASED, (limit,))]
 
     def lease_released(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
-        """Take notices that are released, not sealed yet and not leased."""
+        """Take notices that are released, not sealed yet and not leased, none before one that it follows."""
         statement = self._session.skip_locked(_LEASABLE, "notices")
         notices = [notice_of_row(*row) for row in self._session.all(statement, (to_microseconds(now), limit))]
         until = to_microseconds(lease_until)

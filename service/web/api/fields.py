@@ -69,7 +69,7 @@ Prose = Annotated[
 #: a moment with its offset; a time without offset is refused, because it is ambiguous
 Moment = Annotated[AwareDatetime, AfterValidator(_utc), PlainSerializer(timestamp_text, return_type=str)]
 
-#: a moment that legal limits are counted from: every limit, in every time zone, is a moment again
+#: a moment that limits are counted from, or that people read in their time zone: the result is a moment again
 CountedMoment = Annotated[Moment, AfterValidator(_countable)]
 
 #: IANA name of a time zone

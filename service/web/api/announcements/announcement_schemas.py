@@ -21,7 +21,7 @@ from notifications.incident import (
 from notifications.notice import Notice, NoticeState
 from notifications.ports import AnnouncedCustomer, Consent, Transaction
 from service.web.api.context import ApiContext
-from service.web.api.fields import Code, LineText, Moment, Out, ProseText, Schema, localized
+from service.web.api.fields import Code, CountedMoment, LineText, Moment, Out, ProseText, Schema, localized
 from service.web.api.notices.notice_schemas import NoticeOut, notice_out
 
 _EXAMPLE: JsonDict = {
@@ -51,8 +51,10 @@ class AnnouncementIn(Schema):
     items: dict[Code, ProseText] = Field(
         default_factory=dict, max_length=50, description="Text of each item of the kind, by its id."
     )
-    occurs_at: Moment = Field(description="When it begins, takes effect, or happened. Lead times are counted from it.")
-    ends_at: Moment | None = None
+    occurs_at: CountedMoment = Field(
+        description="When it begins, takes effect, or happened. Lead times are counted from it."
+    )
+    ends_at: CountedMoment | None = None
     customers: list[UUID] = Field(default_factory=list, max_length=10_000, description="Empty: every customer.")
     products: list[Code] = Field(default_factory=list, max_length=50, description="Empty: every product.")
     services: list[Code] = Field(default_factory=list, max_length=1_000, description="Empty: every service.")

@@ -25,7 +25,7 @@ from notifications.mail.enveloped import certificate_expires_at, certificate_pem
 from notifications.mail.mail_form import mail_form
 from notifications.mail_address import a_label_address
 from notifications.use_cases.customers.customer_entries import ContactDraft, CustomerDraft
-from service.web.api.fields import Code, Language, Line, Moment, Out, Schema, TimeZone
+from service.web.api.fields import Code, CountedMoment, Language, Line, Moment, Out, Schema, TimeZone
 from service.web.api.incidents.assessment_schemas import DecisionOut
 
 #: A local part that is valid and its own normal form, whatever follows it.
@@ -98,7 +98,7 @@ class ProfileIn(Schema):
         description="Null: the default levels. Empty: only what cannot be waived. Else every match is notified.",
         examples=[[{"impacts": ["I1"]}, {"data_harm": ["confidentiality", "integrity"]}]],
     )
-    effective_at: Moment | None = Field(
+    effective_at: CountedMoment | None = Field(
         default=None,
         description="From when it applies (to incidents the provider becomes aware of from then on); now if null.",
     )
@@ -108,7 +108,7 @@ class AgreementIn(Schema):
     """What binds the customer from a moment on: an agreement version, a DPA version and the products ordered."""
 
     agreement_id: Code = Field(examples=["secnumcloud_iaas_3_0"])
-    effective_at: Moment = Field(examples=["2025-02-01T00:00:00+01:00"])
+    effective_at: CountedMoment = Field(examples=["2025-02-01T00:00:00+01:00"])
     dpa_id: Code | None = Field(
         default=None,
         description=(

@@ -28,7 +28,18 @@ from notifications.incident import (
 from notifications.use_cases.audit_context import as_json
 from notifications.use_cases.incidents.record_incident import IncidentResult
 from service.ports.board import LISTED_CUSTOMERS_MAX
-from service.web.api.fields import Code, Language, Line, LineText, Moment, Out, ProseText, Schema, localized
+from service.web.api.fields import (
+    Code,
+    CountedMoment,
+    Language,
+    Line,
+    LineText,
+    Moment,
+    Out,
+    ProseText,
+    Schema,
+    localized,
+)
 from service.web.api.incidents.assessment_schemas import ClassificationOut
 
 Count = Annotated[int, Field(ge=0, le=10_000_000_000)]
@@ -124,10 +135,10 @@ class FactsIn(Schema):
 
     title: LineText = Field(description="One line, as text or by language (`fr`, `en`, `de`).")
     summary: ProseText = Field(description="What happened, in words every notified customer may read.")
-    aware_at: Moment = Field(description="When the provider became aware: every legal clock starts here.")
-    detected_at: Moment | None = None
-    started_at: Moment | None = None
-    ended_at: Moment | None = None
+    aware_at: CountedMoment = Field(description="When the provider became aware: every legal clock starts here.")
+    detected_at: CountedMoment | None = None
+    started_at: CountedMoment | None = None
+    ended_at: CountedMoment | None = None
     inside_perimeter: Answer = Field(Answer.UNKNOWN, description="Inside the service's perimeter.")
     intent: Intent = Intent.UNKNOWN
     cause: Cause = Cause.UNKNOWN
@@ -159,7 +170,7 @@ class FactsIn(Schema):
     measures_taken: ProseText | None = None
     recommendations: ProseText | None = None
     not_known_yet: ProseText | None = None
-    next_update_by: Moment | None = None
+    next_update_by: CountedMoment | None = None
 
     def to_domain(self, default_language: str) -> IncidentFacts:
         """Return the domain record; raises InvalidInputError if a text has no language."""
