@@ -56,7 +56,8 @@ class NoticeRepository(Protocol):
     def lease_released(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
         """Lease notices that are released, not sealed yet and not leased, earliest ``due_at`` first.
 
-        A notice whose lease expired may be leased again.
+        A notice that follows another to the same customer is leased once that one is sealed or held, because its
+        document names it. A notice whose lease expired may be leased again.
         """
         ...
 

@@ -76,8 +76,9 @@ def rotate_master_command(data: Path) -> None:
 
 
 def _settings(data: Path) -> Settings:
+    settings = prepared_settings(data)
     configure_logging(sys.stderr)
-    return prepared_settings(data)
+    return settings
 
 
 def _print_replacement(prepared: PreparedRotation, words: str) -> None:

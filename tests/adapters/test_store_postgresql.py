@@ -156,14 +156,15 @@ class TestSeveralProcesses:
 
     async def test_nobody_leases_what_another_has(self, pair):
         customer, incident = make_customer(), make_incident()
+        others = [make_customer() for _ in range(40)]
         notices = [make_notice(incident, customer, sequence=number) for number in range(1, 41)]
-        released = [
-            make_notice(incident, customer, sequence=100 + number, state=NoticeState.RELEASED) for number in range(40)
-        ]
+        # Of one customer's, each would wait for the one before.
+        released = [make_notice(incident, other, state=NoticeState.RELEASED) for other in others]
         deliveries = [make_delivery(notice) for notice in notices]
 
         def fill(tx):
-            tx.customers.add(customer, SALT)
+            for each in (customer, *others):
+                tx.customers.add(each, SALT)
             tx.incidents.add(incident)
             tx.notices.add(notices + released)
             for notice in notices:

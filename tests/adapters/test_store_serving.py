@@ -184,9 +184,10 @@ class TestQueue:
 
     async def test_released_notices_are_leased_too(self, store, house):
         customer, incident, _, _ = house
+        other = make_customer()
         later = make_notice(incident, customer, sequence=2, state=NoticeState.RELEASED)
-        sooner = make_notice(incident, customer, sequence=3, state=NoticeState.RELEASED, due_at=after(minutes=1))
-        await store.write(lambda tx: tx.notices.add([later, sooner]))
+        sooner = make_notice(incident, other, state=NoticeState.RELEASED, due_at=after(minutes=1))
+        await store.write(lambda tx: (tx.customers.add(other, SALT), tx.notices.add([later, sooner])))
 
         async def leased(now=NOW, limit=9):
             return list(await store.write(lambda tx: tx.notices.lease_released(now, after(minutes=5), limit)))
@@ -197,6 +198,29 @@ class TestQueue:
         await store.write(lambda tx: tx.notices.release_leases([later.id]))
         assert await leased() == [later]
         assert await leased(after(minutes=5)) == [sooner, later]
+
+    async def test_a_notice_is_leased_after_the_one_that_it_follows(self, store, house):
+        customer, incident, _, _ = house
+        first = make_notice(incident, customer, sequence=2, state=NoticeState.RELEASED)
+        follower = make_notice(incident, customer, sequence=3, state=NoticeState.RELEASED, due_at=after(minutes=1))
+        await store.write(lambda tx: tx.notices.add([first, follower]))
+
+        async def leased(now=NOW):
+            return list(await store.write(lambda tx: tx.notices.lease_released(now, after(minutes=5), 9)))
+
+        async def saved(**changes):
+            changed = replace(first, **changes, version=first.version + 1)
+            await store.write(lambda tx: tx.notices.save(changed, first.version))
+            return changed
+
+        assert await leased() == [first]
+        assert await leased() == [], "the one that it follows is not sealed yet"
+        first = await saved(hold_reason="no key")
+        assert await leased() == [follower], "one that is held delays no later one"
+        first = await saved(hold_reason=None)
+        assert await leased(after(minutes=5)) == [first]
+        await saved(state=NoticeState.SEALED, sealed_at=NOW)
+        assert await leased(after(minutes=5)) == [follower]
 
 
 async def test_endpoints_and_secrets(store, house):

@@ -457,7 +457,12 @@ class MemoryNotices(MemoryRepository):
     def lease_released(self, now, lease_until, limit):
         self._writing()
         leases = self._records.notice_leases
-        found = [item for item in self.released(len(self._records.notices)) if leases.get(item.id, now) <= now]
+        released = self.released(len(self._records.notices))
+        found = [
+            item
+            for item in released
+            if leases.get(item.id, now) <= now and not any(_is_followed(each, item) for each in released)
+        ]
         for item in found[:limit]:
             leases[item.id] = lease_until
         return found[:limit]
@@ -802,3 +807,9 @@ class MemoryStore:
 
     async def close(self) -> None:
         pass
+
+
+def _is_followed(earlier, notice):
+    """Return whether a released notice is about to be sealed before another one to the same customer."""
+    about = (earlier.incident_id, earlier.customer_id) == (notice.incident_id, notice.customer_id)
+    return about and earlier.sequence < notice.sequence and earlier.hold_reason is None
