@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from notifications.agreement import DeadlineBinding
@@ -52,7 +52,7 @@ class ReportSource:
 def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
     """Print the report: every line; then lists of what needs attention, with the entries that show it."""
     console = Console()
-    table = Table("incident", "customer", "", "verdict", "due", "binding", "told", "entries", box=None, pad_edge=False)
+    table = _table("incident", "customer", "", "verdict", "due", "binding", "told", "entries")
     for line in made.lines:
         status = Text(line.status.value + (" (override)" if line.overridden else ""), _STYLES[line.status])
         table.add_row(
@@ -71,13 +71,17 @@ def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[s
         console.print(sentence, soft_wrap=True, highlight=False)
 
 
+def _table(subject: str, *others: str) -> Table:
+    """Return a table that cuts nothing off: a ticket stays in one line, all else is folded where room is short."""
+    columns = [Column(subject, no_wrap=True), *(Column(each, overflow="fold") for each in others)]
+    return Table(*columns, box=None, pad_edge=False)
+
+
 def _print_announcements(console: Console, made: NotificationReport, names: Mapping[str, str]) -> None:
     """Print what was announced and what became of it, a line for each customer and each notice, and the lists."""
     found = made.announcements
     _print_lists(console, [("announcements", said_of_announcements(found))])
-    table = Table(
-        "announcement", "customer", "", "why", "due", "binding", "clause", "told", "entries", box=None, pad_edge=False
-    )
+    table = _table("announcement", "customer", "", "why", "due", "binding", "clause", "told", "entries")
     for line in found.lines:
         table.add_row(
             Text(line.ticket or line.incident), Text(_named(line, names)),

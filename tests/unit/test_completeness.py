@@ -281,3 +281,15 @@ def test_the_table_names_an_incident_by_its_ticket_and_without_one_by_its_id(cap
     assert incident not in table
     print_report(_made(_log(_REGISTERED, _DECLARED, _decided("pending"))), ReportSource((), {}), {})
     assert _INCIDENT in capsys.readouterr().out
+
+
+def test_a_narrow_table_folds_and_cuts_nothing_off(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ticketed = ("incident.declared", _T, {"incident": _INCIDENT}, {"ticket": "INC-2026-000007"})
+    told = _log(_REGISTERED, ticketed, _decided("notify"), _attempted(_LATER))
+    name = "Centre hospitalier intercommunal de Valmont et du plateau de Lindenau"
+    print_report(_made(told), ReportSource((), {}), {_CUSTOMER: name})
+    table = capsys.readouterr().out
+    assert "INC-2026-000007" in table, "a ticket is in one line"
+    assert "…" not in table
+    assert all(word[:6] in table for word in name.split())
