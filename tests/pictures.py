@@ -21,13 +21,13 @@ import structlog
 
 from notifications.reporting.period import month_of
 from service.cli.demo.environment import embedded_service
-from service.system.http_server import bound_socket
 from service.system.logging import configure_logging
 from support.announcements import announce, bound, released
 from support.chromium import opened_page, started_chromium
 from support.page_tour import HARD_WORDS, LONG_NAME, LONG_TEXT, RIGHT_TO_LEFT, Stop, add_waiting_work, tour_of
 from support.people import browser
 from support.records import make_binding, make_contact, make_customer
+from support.reserved_port import reserved_port
 from support.scenario import change, ok
 from support.world import World, build_world
 
@@ -84,35 +84,34 @@ async def pictures(folder, customers, language, looks, only):
     """Write one picture for each page and look, a pair of width and colour scheme; ``only``: of names that match."""
     structlog.reset_defaults()
     configure_logging(io.StringIO())
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    limits = {"access__requests_burst": 1_000_000, "access__stranger_requests_burst": 1_000_000}
-    async with AsyncExitStack() as stack:
-        data = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "data"
-        running = await stack.enter_async_context(
-            embedded_service(data, port=port, provider__console_url=origin, **limits)
-        )
-        headers = {"Authorization": f"Bearer {running.token}"}
-        api = await stack.enter_async_context(
-            httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120)
-        )
-        world = await filled(running, api, customers)
-        chromium = await stack.enter_async_context(started_chromium())
-        stops = await tour_of(running, world, language)
-        analyst = next(stop.whom for stop in stops if stop.name == "analyst-home")
-        month = month_of(datetime.now(UTC), "Europe/Paris")
-        await _add_drafts(running, analyst)
-        stops += [
-            Stop("analyst-announcements-form", "/announcements/new?kind=planned_work", analyst),
-            Stop("analyst-reports-running", f"/reports/{month}", analyst),
-        ]
-        stops = [stop for stop in stops if re.search(only, stop.name)]
-        for width, scheme in looks:
-            place = folder / f"{language}-{customers}-{width}-{scheme}"
-            place.mkdir(parents=True, exist_ok=True)
-            look = {"viewport": WIDTHS[width], "color_scheme": scheme}
-            await _taken(chromium, origin, stops, place, look, language)
+    with reserved_port() as port:
+        origin = f"http://localhost:{port}"
+        limits = {"access__requests_burst": 1_000_000, "access__stranger_requests_burst": 1_000_000}
+        async with AsyncExitStack() as stack:
+            data = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "data"
+            running = await stack.enter_async_context(
+                embedded_service(data, port=port, provider__console_url=origin, **limits)
+            )
+            headers = {"Authorization": f"Bearer {running.token}"}
+            api = await stack.enter_async_context(
+                httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120)
+            )
+            world = await filled(running, api, customers)
+            chromium = await stack.enter_async_context(started_chromium())
+            stops = await tour_of(running, world, language)
+            analyst = next(stop.whom for stop in stops if stop.name == "analyst-home")
+            month = month_of(datetime.now(UTC), "Europe/Paris")
+            await _add_drafts(running, analyst)
+            stops += [
+                Stop("analyst-announcements-form", "/announcements/new?kind=planned_work", analyst),
+                Stop("analyst-reports-running", f"/reports/{month}", analyst),
+            ]
+            stops = [stop for stop in stops if re.search(only, stop.name)]
+            for width, scheme in looks:
+                place = folder / f"{language}-{customers}-{width}-{scheme}"
+                place.mkdir(parents=True, exist_ok=True)
+                look = {"viewport": WIDTHS[width], "color_scheme": scheme}
+                await _taken(chromium, origin, stops, place, look, language)
 
 
 async def _taken(chromium, origin, stops, place, look, language):

@@ -13,46 +13,41 @@ import pytest
 from service.auth.authentication import SESSION_COOKIE, csrf_token
 from service.auth.sign_in.sessions import PENDING_COOKIE
 from service.cli.demo.environment import embedded_service
-from service.system.http_server import bound_socket
 from support.clocks import TurnedClock
+from support.reserved_port import reserved_port
 
 SERVER = Path(__file__).parents[1] / "support" / "canaille_server.py"
-
-
-def free_port():
-    with bound_socket("127.0.0.1", 0) as listener:
-        return listener.getsockname()[1]
 
 
 @asynccontextmanager
 async def canaille(redirect_uri):
     """Run the provider in a process of its own; yields its issuer and what makes it change its key."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-W",
-        "ignore",
-        str(SERVER),
-        str(port),
-        redirect_uri,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    with reserved_port() as port:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-W",
+            "ignore",
+            str(SERVER),
+            str(port),
+            redirect_uri,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
 
-    async def said(word):
-        assert (await process.stdout.readline()).strip() == word
+        async def said(word):
+            assert (await process.stdout.readline()).strip() == word
 
-    async def rotate():
-        process.stdin.write(b"\n")
-        await said(b"rotated")
+        async def rotate():
+            process.stdin.write(b"\n")
+            await said(b"rotated")
 
-    try:
-        await said(b"ready")
-        yield f"http://127.0.0.1:{port}", rotate
-    finally:
-        process.kill()
-        await process.wait()
+        try:
+            await said(b"ready")
+            yield f"http://127.0.0.1:{port}", rotate
+        finally:
+            process.kill()
+            await process.wait()
 
 
 class Person:
@@ -101,27 +96,28 @@ class Person:
 
 @pytest.fixture
 async def flow(data_folder, service_log):
-    port, clock = free_port(), TurnedClock()
-    url = f"http://127.0.0.1:{port}"
-    async with (
-        canaille(f"{url}/sign-in/oidc/callback") as (issuer, rotate),
-        embedded_service(
-            data_folder,
-            port=port,
-            clock=clock,
-            provider__console_url=url,
-            log__batch_seconds=0.01,
-            oidc__issuer=issuer,
-            oidc__client_id="greffier",
-            oidc__client_secret="s3cret",
-            oidc__scopes="openid email profile groups",
-            oidc__role_claim="groups",
-            oidc__roles={"soc": "analyst"},
-            oidc__create_accounts=True,
-            oidc__trust_email=True,
-        ) as service,
-    ):
-        yield service, issuer, rotate, clock
+    clock = TurnedClock()
+    with reserved_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        async with (
+            canaille(f"{url}/sign-in/oidc/callback") as (issuer, rotate),
+            embedded_service(
+                data_folder,
+                port=port,
+                clock=clock,
+                provider__console_url=url,
+                log__batch_seconds=0.01,
+                oidc__issuer=issuer,
+                oidc__client_id="greffier",
+                oidc__client_secret="s3cret",
+                oidc__scopes="openid email profile groups",
+                oidc__role_claim="groups",
+                oidc__roles={"soc": "analyst"},
+                oidc__create_accounts=True,
+                oidc__trust_email=True,
+            ) as service,
+        ):
+            yield service, issuer, rotate, clock
 
 
 async def test_sign_in_at_a_real_provider_and_work_here(flow, service_log):

@@ -17,11 +17,11 @@ from playwright.async_api import expect
 from notifications.wording import words
 from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import AccountKind, Role
-from service.system.http_server import bound_socket
 from service.web.console.catalogues import text
 from support.chromium import opened_page
 from support.commands import run_beside
 from support.people import person
+from support.reserved_port import reserved_port
 from support.scenario import AGREEMENT_ID, ago, ok
 from support.world import account, at_provider
 
@@ -90,33 +90,32 @@ async def _customers(api, count, language):
 async def begun_day(prepared_folder, tmp_path, chromium, language, count, **options):
     """Start the service and open a browser for each person; no page may have complained at the end of the day."""
     shutil.copytree(prepared_folder, tmp_path / "data")
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    settings = {
-        "provider__console_url": origin, "provider__default_language": language, "log__batch_seconds": 0.01,
-        "access__requests_burst": 20_000,
-    }  # fmt: skip
-    async with (
-        embedded_service(tmp_path / "data", port=port, **settings) as service,
-        httpx2.AsyncClient(
-            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
-        ) as api,
-        AsyncExitStack() as stack,
-    ):
-        day = Day(service, api, origin, language, count, options.get("java_script_enabled", True))
-        first = await _customers(api, count, language)
-        for name, role, at in (
-            ("Ada", Role.ANALYST, None),
-            ("Bob", Role.APPROVER, None),
-            ("Cleo", Role.CUSTOMER_MEMBER, first["id"]),
-            ("Iris", Role.AUDITOR, None),
+    with reserved_port() as port:
+        origin = f"http://localhost:{port}"
+        settings = {
+            "provider__console_url": origin, "provider__default_language": language, "log__batch_seconds": 0.01,
+            "access__requests_burst": 20_000,
+        }  # fmt: skip
+        async with (
+            embedded_service(tmp_path / "data", port=port, **settings) as service,
+            httpx2.AsyncClient(
+                base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
+            ) as api,
+            AsyncExitStack() as stack,
         ):
-            whom = await person(service, name, (role, at), language=language)
-            opened = opened_page(chromium, origin, whom, locale=language, **options)
-            day.people[name] = await stack.enter_async_context(opened)
-        yield day
-        assert {name: page.complaints for name, page in day.people.items() if page.complaints} == {}
+            day = Day(service, api, origin, language, count, options.get("java_script_enabled", True))
+            first = await _customers(api, count, language)
+            for name, role, at in (
+                ("Ada", Role.ANALYST, None),
+                ("Bob", Role.APPROVER, None),
+                ("Cleo", Role.CUSTOMER_MEMBER, first["id"]),
+                ("Iris", Role.AUDITOR, None),
+            ):
+                whom = await person(service, name, (role, at), language=language)
+                opened = opened_page(chromium, origin, whom, locale=language, **options)
+                day.people[name] = await stack.enter_async_context(opened)
+            yield day
+            assert {name: page.complaints for name, page in day.people.items() if page.complaints} == {}
 
 
 async def alerted(day):

@@ -13,12 +13,12 @@ import pytest
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
 from service.ports.sessions import Session
-from service.system.http_server import bound_socket
 from support.chromium import opened_page
 from support.desk import Desk
 from support.page_forms import form_on
 from support.page_tour import Stop, tour_of
 from support.people import browser, person
+from support.reserved_port import reserved_port
 from support.scenario import ago, change, customer, declare, notices, ok, release
 from support.world import build_world
 
@@ -181,27 +181,26 @@ async def _drafted(running, author):
 
 async def test_markup_in_any_text_stays_text_on_every_page(prepared_folder, tmp_path, chromium):
     shutil.copytree(prepared_folder, tmp_path / "data")
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    settings = {
-        "provider__console_url": origin, "provider__default_language": "en", "log__batch_seconds": 0.01,
-        "access__stranger_requests_burst": 5000, "access__requests_burst": 20_000,
-    }  # fmt: skip
-    async with (
-        embedded_service(tmp_path / "data", port=port, **settings) as running,
-        httpx2.AsyncClient(
-            base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.token}"}, timeout=30
-        ) as api,
-    ):
-        world, others = await filled(running, api)
-        stops = await tour_of(running, world) + others
-        await _letters_are_dead(running, world, others[0].whom)
-        await _named_browsers(running, stops)
-        wrong, shown = await _looked_at(chromium, origin, stops)
-    assert wrong == []
-    # The test means something only for texts that are shown somewhere.
-    assert SHOWN_SOMEWHERE - shown == set()
+    with reserved_port() as port:
+        origin = f"http://localhost:{port}"
+        settings = {
+            "provider__console_url": origin, "provider__default_language": "en", "log__batch_seconds": 0.01,
+            "access__stranger_requests_burst": 5000, "access__requests_burst": 20_000,
+        }  # fmt: skip
+        async with (
+            embedded_service(tmp_path / "data", port=port, **settings) as running,
+            httpx2.AsyncClient(
+                base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.token}"}, timeout=30
+            ) as api,
+        ):
+            world, others = await filled(running, api)
+            stops = await tour_of(running, world) + others
+            await _letters_are_dead(running, world, others[0].whom)
+            await _named_browsers(running, stops)
+            wrong, shown = await _looked_at(chromium, origin, stops)
+        assert wrong == []
+        # The test means something only for texts that are shown somewhere.
+        assert SHOWN_SOMEWHERE - shown == set()
 
 
 async def _looked_at(chromium, origin, stops):

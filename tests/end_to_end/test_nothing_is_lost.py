@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import shutil
 import signal
-import socket
 from email import message_from_bytes
 from email.policy import default
 
@@ -21,6 +20,7 @@ from support import scenario
 from support.clocks import TurnedClock
 from support.commits import until
 from support.processes import greffier
+from support.reserved_port import reserved_port
 from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
@@ -149,28 +149,24 @@ async def test_a_timestamp_authority_that_is_down_delays_nothing(data_folder, se
         assert await until(running.parts.store, look)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
-
-
 async def test_a_relay_that_is_down_is_tried_again_under_the_same_message_id(data_folder, service_log):
-    clock, port = TurnedClock(), free_port()
-    async with embedded_service(data_folder, clock=clock, mail__port=port) as running, client_of(running) as api:
-        notice = await released(running, api)
+    clock = TurnedClock()
+    with reserved_port() as port:
+        async with embedded_service(data_folder, clock=clock, mail__port=port) as running, client_of(running) as api:
+            notice = await released(running, api)
 
-        async def look():
-            items = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
-            return [item for item in items if item["channel"] == "email" and item["attempts"]]
+            async def look():
+                items = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
+                return [item for item in items if item["channel"] == "email" and item["attempts"]]
 
-        (delivery,) = await until(running.parts.store, look)
-        assert delivery["state"] == "queued"
-        assert delivery["evidence"][0]["event"] == "RelayToNonERDSFailure"
-        async with MailSink(port=port) as late:
-            clock.turn(hours=2)
-            running.parts.worker.wake({"deliveries"})
-            (message,) = await late.wait_for(1)
-        assert message_from_bytes(message.content, policy=default)["Message-ID"] == delivery["message_id"]
+            (delivery,) = await until(running.parts.store, look)
+            assert delivery["state"] == "queued"
+            assert delivery["evidence"][0]["event"] == "RelayToNonERDSFailure"
+            async with MailSink(port=port) as late:
+                clock.turn(hours=2)
+                running.parts.worker.wake({"deliveries"})
+                (message,) = await late.wait_for(1)
+            assert message_from_bytes(message.content, policy=default)["Message-ID"] == delivery["message_id"]
 
 
 async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_folder, service_log, tmp_path):
@@ -219,29 +215,31 @@ async def test_killed_in_the_middle_of_a_dispatch_it_goes_on_where_the_store_say
     shutil.copytree(prepared_folder, data)
     token = (data / "api-token").read_text(encoding="ascii").strip()
     contacts = [(f"contact-{number}@valmont.example", "fr") for number in range(12)]
-    port = free_port()
-    async with MailSink() as sink:
-        async with serving(data, port, sink.port) as process:
-            headers = {"Authorization": f"Bearer {token}"}
-            async with httpx2.AsyncClient(
-                base_url=f"http://127.0.0.1:{port}/api/v1", headers=headers, timeout=120
-            ) as api:
-                await scenario.customer(api, contacts=contacts)
-                incident = await scenario.declare(api, **GRAVE)
-                await scenario.release(api, incident)
-            await sink.wait_for(after)
-            process.signal(signal.SIGKILL)
-            await process.end()
-        before = len(sink.messages)
-        async with serving(data, port, sink.port) as process:
-            async with asyncio.timeout(60):
-                while len({message.recipients for message in sink.messages}) < len(contacts):
-                    await sink.wait_for(len(sink.messages) + 1, timeout_seconds=60)
-            process.signal(signal.SIGTERM)
-            assert await process.end() == 0
-    ids = {}
-    for message in sink.messages:
-        ids.setdefault(message.recipients, set()).add(message_from_bytes(message.content, policy=default)["Message-ID"])
-    assert len(ids) == len(contacts)
-    assert all(len(of_one) == 1 for of_one in ids.values())
-    assert before >= after
+    with reserved_port() as port:
+        async with MailSink() as sink:
+            async with serving(data, port, sink.port) as process:
+                headers = {"Authorization": f"Bearer {token}"}
+                async with httpx2.AsyncClient(
+                    base_url=f"http://127.0.0.1:{port}/api/v1", headers=headers, timeout=120
+                ) as api:
+                    await scenario.customer(api, contacts=contacts)
+                    incident = await scenario.declare(api, **GRAVE)
+                    await scenario.release(api, incident)
+                await sink.wait_for(after)
+                process.signal(signal.SIGKILL)
+                await process.end()
+            before = len(sink.messages)
+            async with serving(data, port, sink.port) as process:
+                async with asyncio.timeout(60):
+                    while len({message.recipients for message in sink.messages}) < len(contacts):
+                        await sink.wait_for(len(sink.messages) + 1, timeout_seconds=60)
+                process.signal(signal.SIGTERM)
+                assert await process.end() == 0
+        ids = {}
+        for message in sink.messages:
+            ids.setdefault(message.recipients, set()).add(
+                message_from_bytes(message.content, policy=default)["Message-ID"]
+            )
+        assert len(ids) == len(contacts)
+        assert all(len(of_one) == 1 for of_one in ids.values())
+        assert before >= after

@@ -16,7 +16,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sqlite3
 import sys
 import tempfile
@@ -41,6 +40,7 @@ from service.settings import load_settings
 from service.store import migrate_store, open_store
 from support import scenario
 from support.postgresql_server import PostgresqlServer
+from support.reserved_port import reserved_port
 from support.smtp_server import CLOSE, SmtpServer
 from support.tls_authority import new_authority
 from support.webhook_server import answer, close_at_once, webhook_server
@@ -328,10 +328,14 @@ class Cell:
 
     async def run(self):
         started = time.monotonic()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
         authority = new_authority()
         (self.folder / "ca.pem").write_bytes(authority.pem())
+        with reserved_port() as self.port:
+            await self._all_rounds(authority)
+        self.findings.seconds = time.monotonic() - started
+        return self.findings
+
+    async def _all_rounds(self, authority):
         async with (
             Launcher() as launcher,
             webhook_server(authority.server_context(self.folder, "localhost")) as server,
@@ -349,8 +353,6 @@ class Cell:
                 await self._round()
             await self._drain()
             await self._audit()
-        self.findings.seconds = time.monotonic() - started
-        return self.findings
 
     # -- processes
 

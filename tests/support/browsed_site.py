@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import httpx2
 
 from service.cli.demo.environment import RunningService, embedded_service
-from service.system.http_server import bound_socket
 from support.chromium import new_page, opened_page
+from support.reserved_port import reserved_port
 
 
 @dataclass
@@ -33,17 +33,16 @@ class BrowsedSite:
 async def browsed_site(chromium, prepared_folder, place, **settings):
     """Start a service on a copy of the prepared folder in a place, for a browser that others use too."""
     shutil.copytree(prepared_folder, place / "data")
-    with bound_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
-    settings = {"log__batch_seconds": 0.01, "access__stranger_requests_burst": 5000} | settings
-    async with (
-        embedded_service(place / "data", port=port, provider__console_url=origin, **settings) as service,
-        httpx2.AsyncClient(
-            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
-        ) as api,
-    ):
-        yield BrowsedSite(service, api, origin, chromium)
-        # A page that stays open would look for its service as long as the browser runs.
-        for context in chromium.contexts:
-            await context.close()
+    with reserved_port() as port:
+        origin = f"http://localhost:{port}"
+        settings = {"log__batch_seconds": 0.01, "access__stranger_requests_burst": 5000} | settings
+        async with (
+            embedded_service(place / "data", port=port, provider__console_url=origin, **settings) as service,
+            httpx2.AsyncClient(
+                base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
+            ) as api,
+        ):
+            yield BrowsedSite(service, api, origin, chromium)
+            # A page that stays open would look for its service as long as the browser runs.
+            for context in chromium.contexts:
+                await context.close()
