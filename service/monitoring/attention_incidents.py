@@ -1,8 +1,8 @@
 """What waits about incidents and announcements: decisions, drafts, notices, deliveries, calls, letters, questions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from notifications.canonical_json import timestamp_text
@@ -14,7 +14,7 @@ from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
 from notifications.use_cases.incidents.apply_facts import public_fact_id
 from notifications.use_cases.notices.manage_calls import nearest_open_tasks
-from service.monitoring.attention_item import AttentionItem
+from service.monitoring.attention_item import AttentionItem, AttentionKind
 from service.monitoring.notice_findings import WITHOUT_INCIDENT
 from service.monitoring.service_findings import NO_REASON
 from service.ports.alerts import Alert
@@ -81,47 +81,21 @@ def waiting_notices(tx: Transaction, tickets: Tickets, now: datetime, limit: int
     drafts, more_drafts = tx.notices.page(Page(limit), state=NoticeState.DRAFT.value)
     held = [notice for notice in tx.notices.released(limit) if notice.hold_reason is not None]
     items = [
-        _notice_item("draft_unreleased", notice, tickets, now, f"{notice.kind.value} notice to review")
+        _due_with(notice, _about(notice, tickets, "draft_unreleased", f"{notice.kind.value} notice to review"), now)
         for notice in drafts
     ]
-    items += [_notice_item("notice_held", notice, tickets, now, notice.hold_reason or "") for notice in held]
+    items += [
+        _due_with(notice, _about(notice, tickets, "notice_held", notice.hold_reason or ""), now) for notice in held
+    ]
     return items, more_drafts is None and len(held) < limit
-
-
-def _notice_item(
-    kind: Literal["draft_unreleased", "notice_held"], notice: Notice, tickets: Tickets, now: datetime, what: str
-) -> AttentionItem:
-    return AttentionItem(
-        kind=kind,
-        due_at=notice.due_at,
-        overdue=notice.due_at < now,
-        incident_id=notice.incident_id,
-        ticket=tickets.of(notice.incident_id),
-        customer_id=notice.customer_id,
-        notice_id=notice.id,
-        binding=notice.binding.value,
-        what=what,
-    )
 
 
 def undated_notices(tx: Transaction, tickets: Tickets, limit: int) -> list[AttentionItem]:
     """Return sealed notices without their timestamp, with the authority's reason; they were sent without it."""
-    items = []
-    for undated in tx.notices.undated(limit):
-        notice = tx.notices.require(undated.notice_id)
-        items.append(
-            AttentionItem(
-                kind="notice_undated",
-                due_at=None,
-                overdue=False,
-                incident_id=notice.incident_id,
-                ticket=tickets.of(notice.incident_id),
-                customer_id=notice.customer_id,
-                notice_id=notice.id,
-                what=undated.reason or NO_REASON,
-            )
-        )
-    return items
+    return [
+        _about(tx.notices.require(undated.notice_id), tickets, "notice_undated", undated.reason or NO_REASON)
+        for undated in tx.notices.undated(limit)
+    ]
 
 
 def troubled_deliveries(tx: Transaction, tickets: Tickets, now: datetime, limit: int) -> list[AttentionItem]:
@@ -129,20 +103,9 @@ def troubled_deliveries(tx: Transaction, tickets: Tickets, now: datetime, limit:
     items = []
     for delivery in tx.deliveries.troubled(limit):
         notice = tx.notices.require(delivery.notice_id)
-        items.append(
-            AttentionItem(
-                kind="delivery_failed" if delivery.state is DeliveryState.FAILED else "delivery_failing",
-                due_at=notice.due_at,
-                overdue=notice.due_at < now,
-                incident_id=notice.incident_id,
-                ticket=tickets.of(notice.incident_id),
-                customer_id=delivery.customer_id,
-                notice_id=notice.id,
-                delivery_id=delivery.id,
-                binding=notice.binding.value,
-                what=f"{delivery.channel.value}: {delivery.last_error}",
-            )
-        )
+        kind: AttentionKind = "delivery_failed" if delivery.state is DeliveryState.FAILED else "delivery_failing"
+        item = _about(notice, tickets, kind, f"{delivery.channel.value}: {delivery.last_error}")
+        items.append(replace(_due_with(notice, item, now), delivery_id=delivery.id))
     return items
 
 
@@ -151,20 +114,9 @@ def due_calls(tx: AccessTransaction, tickets: Tickets, now: datetime, limit: int
     tasks, whole = nearest_open_tasks(tx, limit)
     items = []
     for task in tasks:
-        notice = tx.notices.require(task.notice_id)
-        items.append(
-            AttentionItem(
-                kind="call_due",
-                due_at=task.due_at,
-                overdue=task.due_at < now,
-                incident_id=notice.incident_id,
-                ticket=tickets.of(notice.incident_id),
-                customer_id=task.customer_id,
-                notice_id=notice.id,
-                call_task_id=task.id,
-                what=f"{task.reason.value}, {len(tx.escalations.call_records(task.id))} call(s) made",
-            )
-        )
+        what = f"{task.reason.value}, {len(tx.escalations.call_records(task.id))} call(s) made"
+        item = _about(tx.notices.require(task.notice_id), tickets, "call_due", what)
+        items.append(replace(item, due_at=task.due_at, overdue=task.due_at < now, call_task_id=task.id))
     return items, whole
 
 
@@ -172,41 +124,43 @@ def due_letters(tx: AccessTransaction, tickets: Tickets, now: datetime, limit: i
     """Return the registered letters that are not posted, or whose return slip is missing."""
     items = []
     for task in tx.announcements.open_letters(limit):
-        notice = tx.notices.require(task.notice_id)
         posted = task.posting_number is not None
-        items.append(
-            AttentionItem(
-                kind="letter_due",
-                due_at=None if posted else task.due_at,
-                overdue=not posted and task.due_at < now,
-                incident_id=notice.incident_id,
-                ticket=tickets.of(notice.incident_id),
-                customer_id=task.customer_id,
-                notice_id=notice.id,
-                what="the return slip is missing" if posted else "registered letter to post",
-            )
-        )
+        what = "the return slip is missing" if posted else "registered letter to post"
+        item = _about(tx.notices.require(task.notice_id), tickets, "letter_due", what)
+        items.append(item if posted else replace(item, due_at=task.due_at, overdue=task.due_at < now))
     return items
 
 
 def unanswered_questions(tx: AccessTransaction, tickets: Tickets, limit: int) -> list[AttentionItem]:
     """Return what customers asked and nobody answered; the text itself is on the page of the notice."""
-    items = []
-    for question in tx.questions.unanswered(limit):
-        notice = tx.notices.require(question.notice_id)
-        items.append(
-            AttentionItem(
-                kind="question_waiting",
-                due_at=None,
-                overdue=False,
-                incident_id=notice.incident_id,
-                ticket=tickets.of(notice.incident_id),
-                customer_id=question.customer_id,
-                notice_id=notice.id,
-                what=f"asked {timestamp_text(question.asked_at)}",
-            )
+    return [
+        _about(
+            tx.notices.require(question.notice_id),
+            tickets,
+            "question_waiting",
+            f"asked {timestamp_text(question.asked_at)}",
         )
-    return items
+        for question in tx.questions.unanswered(limit)
+    ]
+
+
+def _about(notice: Notice, tickets: Tickets, kind: AttentionKind, what: str) -> AttentionItem:
+    """Return an item about a notice, without a deadline."""
+    return AttentionItem(
+        kind=kind,
+        due_at=None,
+        overdue=False,
+        incident_id=notice.incident_id,
+        ticket=tickets.of(notice.incident_id),
+        customer_id=notice.customer_id,
+        notice_id=notice.id,
+        what=what,
+    )
+
+
+def _due_with(notice: Notice, item: AttentionItem, now: datetime) -> AttentionItem:
+    """Return the item with the deadline of its notice."""
+    return replace(item, due_at=notice.due_at, overdue=notice.due_at < now, binding=notice.binding.value)
 
 
 def unseen_alerts(
