@@ -1,8 +1,6 @@
 """Build the parts that every process needs: agreements, keys, store, log, signer, timestamp authority."""
 
-import asyncio
 import contextlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -13,14 +11,21 @@ from notifications.notice import Provider
 from notifications.ports import Clock, Identifiers, TimestampAuthority
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
-from notifications.use_cases.notices.sealing_dependencies import SealingDependencies, TimestampRequest
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.audit_log.shared_timestamps import SharedTimestamps
 from service.audit_log.witness.client import WitnessClient, heads_elsewhere
 from service.auth.authentication import Authenticator
 from service.bootstrap.agreements import load_agreements
 from service.bootstrap.duties import load_duties
-from service.bootstrap.signing import address_or, record_known_keys, timestamp_authority, witness_clients
+from service.bootstrap.signing import (
+    address_or,
+    at_once,
+    cms_signer,
+    record_known_keys,
+    timestamp_authority,
+    witness_clients,
+)
 from service.bootstrap.store import index_all_incidents, open_configured_store, start_leadership, verify_bindings
 from service.channels.webhook_https import WebhookHttps
 from service.crypto.cms_signer import CmsSigner
@@ -134,13 +139,7 @@ async def build_core(
     await sequencer.start()
     stack.push_async_callback(sequencer.stop)
     # 4.
-    signer = CmsSigner(
-        settings.signing.key_file or files.signing_key,
-        settings.signing.chain_file or files.signing_chain,
-        passphrases,
-        clock,
-        look_again_seconds=0.05,
-    )
+    signer = cms_signer(settings, files, passphrases, clock)
     authority = timestamp_authority(settings, files, passphrases, clock, stack)
     core = Core(
         settings=settings,
@@ -170,7 +169,7 @@ async def build_core(
             sender=settings.mail.sender or address_or(signer, settings.provider.contact_email),
             escalation=EscalationPolicy(**settings.escalation.model_dump()),
             pdf_maker=pdf_maker(signer, authority),
-            at_once=_at_once,
+            at_once=at_once,
             own_timestamps_max=settings.timestamps.one_each_up_to,
             checkpoint_timestamps=SharedTimestamps(
                 store, authority, clock, every_seconds=settings.timestamps.shared_every_seconds
@@ -189,8 +188,3 @@ async def build_core(
 def webhook_channel(settings: Settings, masters: list[bytes], clock: Clock) -> WebhookHttps:
     """Return the channel that posts to customers' own systems."""
     return WebhookHttps(settings.webhooks, SecretBox(masters), clock)
-
-
-async def _at_once(requests: Sequence[TimestampRequest]) -> list[bytes | None]:
-    """Make the requests for the timestamps of one batch of notices, whose number is limited."""
-    return await asyncio.gather(*(request() for request in requests))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -22,6 +23,7 @@ from service.audit_log.fsck_schedule import FsckSchedule, check_by_process
 from service.bootstrap.bounces import return_path_of
 from service.bootstrap.contact_checks import contact_checker
 from service.bootstrap.core import Core
+from service.bootstrap.signing_parts import SigningPartsOf
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp
 from service.crypto.secret_box import SecretBox
@@ -34,6 +36,7 @@ from service.delivery.announcement_ends import AnnouncementEnds
 from service.delivery.attached_pdf import AttachedPdf
 from service.delivery.destinations import DestinationLimits, Destinations
 from service.delivery.escalation import EscalationTask
+from service.delivery.signing_process import SigningProcess
 from service.delivery.transactional_mail import MailSender, ServiceMailer
 from service.delivery.webhook_disabled_mail import EndpointDisabled
 from service.delivery.worker import Worker
@@ -49,6 +52,7 @@ from service.reports.issuing import ReportIssue
 from service.settings import Settings
 from service.store import BackgroundUnitOfWork
 from service.system.leadership import while_leading
+from service.system.logging import SystemClock
 from service.system.signals import stopped
 
 _HANDING_BACK_SECONDS = 5.0
@@ -95,7 +99,7 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
     The stack stops the tasks: work in flight gets time to end, the rest is given back.
     """
     log, channels = core.settings.log, _channels(core.settings, stack)
-    worker, mailer = _worker(core, channels), _mailer(core, channels)
+    worker, mailer = _worker(core, channels, stack), _mailer(core, channels)
     cosigning, timestamper, fsck = _cosigning(core), _timestamper(core), _fsck(core)
     alerts, escalation, erasure = _alerts(core, cosigning, timestamper, fsck), _escalation(core), _erasure(core)
     checker = _contact_checker(core, stack, channels)
@@ -156,7 +160,7 @@ def _channels(settings: Settings, stack: contextlib.AsyncExitStack) -> Channels:
     return channels
 
 
-def _worker(core: Core, channels: Channels) -> Worker:
+def _worker(core: Core, channels: Channels, stack: contextlib.AsyncExitStack) -> Worker:
     settings = core.settings
     dependencies = DeliveryDependencies(
         # Hundreds of notices are composed in its reads: requests do not wait for them.
@@ -178,7 +182,21 @@ def _worker(core: Core, channels: Channels) -> Worker:
         stop_seconds=settings.limits.stop_seconds,
         mails_at_once=settings.mail.connections,
     )
-    return Worker(dependencies, pace, Destinations(_destination_limits(settings)))
+    process = _signing_process(core)
+    if process is not None:
+        stack.push_async_callback(process.aclose)
+    return Worker(dependencies, pace, Destinations(_destination_limits(settings)), process)
+
+
+def _signing_process(core: Core) -> SigningProcess | None:
+    """Return the process for large releases, not started; None without the setting, and on one processor.
+
+    On PostgreSQL as many processes work as the operator wants. A clock that is not the system's has no second process.
+    """
+    settings = core.settings
+    wanted = settings.limits.signing_process and settings.database.url is None and isinstance(core.clock, SystemClock)
+    several_processors = (os.cpu_count() or 1) > 1
+    return SigningProcess(SigningPartsOf.of(settings, core.sealing)) if wanted and several_processors else None
 
 
 def _destination_limits(settings: Settings) -> DestinationLimits:

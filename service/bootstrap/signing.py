@@ -1,10 +1,12 @@
 """Build the parts for sealing: signer, timestamp authority, witnesses, and the log's record of the keys in use."""
 
+import asyncio
 import contextlib
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from notifications.audit.entry import parse_leaf
 from notifications.errors import Fault, InvalidInputError, SealingUnavailableError
@@ -12,6 +14,7 @@ from notifications.mail_address import normal_address
 from notifications.ports import Clock, TimestampAuthority
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import record_keys
+from notifications.use_cases.notices.sealing_dependencies import TimestampRequest
 from service.audit_log.witness.client import WitnessClient, parse_witnesses
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import DEMO_CA, KeyFiles
@@ -29,6 +32,17 @@ DEMONSTRATION_ADVICE = {
 _EXPIRY_WARNING_DAYS = 30
 #: Most entries without an index that are read at a start; a crash or a command can leave some.
 _ENTRIES_LOOKED_AT = 10_000
+
+
+def cms_signer(settings: Settings, files: KeyFiles, passphrases: Passphrases, clock: Clock) -> CmsSigner:
+    """Return the signer of notices and mails."""
+    return CmsSigner(
+        settings.signing.key_file or files.signing_key,
+        settings.signing.chain_file or files.signing_chain,
+        passphrases,
+        clock,
+        look_again_seconds=0.05,
+    )
 
 
 def timestamp_authority(
@@ -50,6 +64,17 @@ def timestamp_authority(
     )
     stack.push_async_callback(authority.aclose)
     return authority
+
+
+def certificate_of(authority: TimestampAuthority) -> bytes | None:
+    """Return the certificate of the embedded timestamp authority (DER); None for another authority."""
+    certificate = getattr(authority, "certificate", None)
+    return certificate.public_bytes(Encoding.DER) if isinstance(certificate, x509.Certificate) else None
+
+
+async def at_once(requests: Sequence[TimestampRequest]) -> list[bytes | None]:
+    """Make the requests for the timestamps of one batch of notices, whose number is limited."""
+    return await asyncio.gather(*(request() for request in requests))
 
 
 def demonstration_parts(settings: Settings) -> tuple[str, ...]:
@@ -109,9 +134,8 @@ async def record_known_keys(
     fingerprints = dict(known)
     with contextlib.suppress(SealingUnavailableError):
         fingerprints["signing"] = signer.fingerprint
-    certificate = getattr(authority, "certificate", None)
-    if isinstance(certificate, x509.Certificate):
-        fingerprints["timestamp"] = certificate.fingerprint(hashes.SHA256()).hex()
+    if (certificate := certificate_of(authority)) is not None:
+        fingerprints["timestamp"] = hashlib.sha256(certificate).hexdigest()
 
     def work(tx: SqlTransaction) -> list[str]:
         waiting = [parse_leaf(item.leaf) for item in tx.audit.pending(_ENTRIES_LOOKED_AT)]

@@ -17,6 +17,8 @@ from notifications.errors import (
 from notifications.notice import Notice
 from notifications.use_cases.notices.seal_notice import commit_seals, hold_notice, obtain_timestamp, prove_notices
 from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
+from notifications.use_cases.notices.sign_notices import sign_notices
+from service.delivery.signing_process import SigningProcess
 from service.delivery.worker_settings import StopDeadline, WorkerSettings
 
 _log = structlog.get_logger(__name__)
@@ -28,8 +30,15 @@ ResultT = TypeVar("ResultT")
 class SealingLoop:
     """The steps from a released notice to a sealed, proven and timestamped one."""
 
-    def __init__(self, sealing: SealingDependencies, settings: WorkerSettings, stop: StopDeadline) -> None:
+    def __init__(
+        self,
+        sealing: SealingDependencies,
+        settings: WorkerSettings,
+        stop: StopDeadline,
+        signing_process: SigningProcess | None = None,
+    ) -> None:
         self._sealing, self._settings, self._stop = sealing, settings, stop
+        self._signing_process = signing_process
         #: current failures, by part
         self.failures: dict[str, str] = {}
         #: held notices, and the reason that was logged
@@ -38,6 +47,7 @@ class SealingLoop:
         self._undated: tuple[str, Sequence[UUID]] | None = None
         #: notices that are being sealed here; ``prove_sealed`` leaves them out
         self._sealing_now: set[UUID] = set()
+        self._sign = sign_notices if signing_process is None else signing_process.sign
         self._places_to_seal = asyncio.Semaphore(settings.sealing_at_once)
 
     async def seal_released(self) -> int:
@@ -49,6 +59,8 @@ class SealingLoop:
         released = await self._sealing.unit_of_work.write(
             lambda tx: list(tx.notices.lease_released(now, until, limit)), concurrently=True
         )
+        if self._signing_process is not None and len(released) >= self._settings.large_release:
+            self._signing_process.start()
         together, sealed = self._settings.sealing_together, 0
         failures: list[Exception] = []
         for ids in _in_sequence(released):
@@ -80,7 +92,7 @@ class SealingLoop:
         sealed: list[UUID] = []
         try:
             async with self._places_to_seal:
-                sealed = await commit_seals(notice_ids, self._sealing)
+                sealed = await commit_seals(notice_ids, self._sealing, self._sign)
             if sealed:
                 await prove_notices(sealed, self._sealing)
         except LogUnavailableError as error:

@@ -10,6 +10,7 @@ from notifications.use_cases.notices.deliver_notice import DeliveryDependencies
 from service.delivery.delivery_loop import DeliveryLoop
 from service.delivery.destinations import Destinations
 from service.delivery.sealing_loop import SealingLoop
+from service.delivery.signing_process import SigningProcess
 from service.delivery.worker_settings import StopDeadline, WorkerSettings
 
 _log = structlog.get_logger(__name__)
@@ -28,12 +29,15 @@ class Worker:
         delivering: DeliveryDependencies,
         settings: WorkerSettings | None = None,
         destinations: Destinations | None = None,
+        signing_process: SigningProcess | None = None,
     ) -> None:
         self._settings = settings or WorkerSettings()
+        #: signs large releases; None if this process does
+        self.signing_process = signing_process
         self._stop = StopDeadline(self._settings.stop_seconds)
         #: sends under way by destination
         self.destinations = destinations or Destinations()
-        self.sealing = SealingLoop(delivering.sealing, self._settings, self._stop)
+        self.sealing = SealingLoop(delivering.sealing, self._settings, self._stop, signing_process)
         self.delivery = DeliveryLoop(delivering, self._settings, self._stop, self.destinations)
         self._wakes = {part: asyncio.Event() for part in ("sealing", "proving", "timestamping")}
         self._wakes["delivering"] = self.delivery.wake
@@ -49,6 +53,8 @@ class Worker:
     def health(self) -> str | None:
         """Return why the worker is degraded, or None."""
         failures = self._failures | self.sealing.failures | self.delivery.failures
+        if self.signing_process is not None and (reason := self.signing_process.health()) is not None:
+            failures["signing_process"] = reason
         return "; ".join(f"{part}: {reason}" for part, reason in sorted(failures.items())) or None
 
     def stop_accepting(self) -> None:

@@ -19,6 +19,8 @@ class WorkerSettings:
     sealing_together: int = 16
     #: such groups composed and signed at once: the first are proven and sent while the last are composed
     sealing_at_once: int = 2
+    #: released notices from which a process of its own composes and signs
+    large_release: int = 64
     #: mails under way at once: one for each connection, so that no mail waits for a connection
     mails_at_once: int = 8
     #: deliveries are leased for this time ahead; a longer time would delay a notice that becomes due before them

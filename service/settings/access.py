@@ -76,6 +76,11 @@ class LimitSettings(Part):
         description="Time for which a delivery belongs to the process that took it. "
         "After it, another process takes over from one that died.",
     )
+    signing_process: bool = Field(
+        default=True,
+        description="Sign large releases in a process of its own, while it is needed, with about 100 MiB of memory. "
+        "Without it, they take longer and requests wait longer meanwhile. On PostgreSQL there is none.",
+    )
 
 
 class MetricsSettings(Part):

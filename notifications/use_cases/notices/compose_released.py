@@ -18,7 +18,7 @@ from notifications.ports import (
 )
 from notifications.use_cases.announcements.announce import announced_terms
 from notifications.use_cases.incidents.customer_decider import customer_case
-from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
+from notifications.use_cases.notices.sealing_dependencies import SigningDependencies
 from notifications.use_cases.notices.shared_timestamp import shares_timestamp
 
 #: An incident, and the version of its facts that a notice states.
@@ -38,7 +38,7 @@ def compose_from_store(
     tx: Transaction,
     notice: Notice,
     contacts: Sequence[Contact],
-    sealing: SealingDependencies,
+    sealing: SigningDependencies,
     extra_languages: Sequence[str] = (),
     *,
     subject: Subject | None = None,

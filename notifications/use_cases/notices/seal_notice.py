@@ -1,24 +1,18 @@
 """Seal a released notice: compose, sign, timestamp, log, prove. Numbered as in docs/architecture.md."""
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from uuid import UUID
 
-from notifications.agreement.commitments import NoticeChannel as AgreedChannel
 from notifications.audit.entry import AuditEntry
 from notifications.delivery.delivery import ChannelKind, Delivery
 from notifications.errors import (
     LogUnavailableError,
-    SealingUnavailableError,
     StateConflictError,
     TimestampUnavailableError,
 )
 from notifications.notice import (
-    ComposedNotice,
-    Notice,
     NoticeState,
 )
 from notifications.notice.seal import SealedNotice, SealedRendering
@@ -29,30 +23,14 @@ from notifications.use_cases.announcements.letters import open_letter
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.prove_entry import notice_proofs
 from notifications.use_cases.incidents.apply_facts import notice_subjects
-from notifications.use_cases.notices.compose_released import Subject, compose_from_store, subject_of
 from notifications.use_cases.notices.escalate import begin_escalation
 from notifications.use_cases.notices.queue_deliveries import (
-    Target,
-    comes_in_console,
     delivery_to,
     queued_entry,
-    targets_of,
 )
-from notifications.use_cases.notices.sealing_dependencies import SealingDependencies, verify_sender
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from notifications.use_cases.notices.shared_timestamp import record_shared, shared_checkpoint
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    notice: Notice
-    targets: Sequence[Target]
-    composed: ComposedNotice
-    ticket: str
-    in_console: bool
-    #: the agreement asks for a registered letter
-    by_letter: bool
-    #: contacts get it by mail; False if the agreement wants a registered letter and no mail
-    mailed: bool
+from notifications.use_cases.notices.sign_notices import NoticeSigning, PreparedNotice, sign_notices
 
 
 async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
@@ -77,52 +55,32 @@ async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
     return bool(committed)
 
 
-async def commit_seals(notice_ids: Sequence[UUID], sealing: SealingDependencies) -> list[UUID]:
+async def commit_seals(
+    notice_ids: Sequence[UUID], sealing: SealingDependencies, sign: NoticeSigning = sign_notices
+) -> list[UUID]:
     """Do steps 1 to 4 of ``seal_notice`` for several notices; return those that this call sealed.
 
     Their data is read together, and their seals are committed together: all or none. After an error none is sealed by
-    this call, and the caller seals them one by one, so that only the faulty one fails.
+    this call, and the caller seals them one by one, so that only the faulty one fails. ``sign`` does steps 1 to 3.
     """
-    # 1.
-    prepared = await sealing.unit_of_work.read(lambda tx: _compose_all(tx, notice_ids, sealing))
-    # 2.
-    signed = [(item, signature) for item in prepared if (signature := await _signature(item, sealing)) is not None]
-    if not signed:
-        return []
-    # 3.
-    timestamps = await sealing.at_once([partial(_timestamp, item, signature, sealing) for item, signature in signed])
-    # 4.
+    # 1. to 3.
+    signed = await sign(notice_ids, sealing)
+    for item in signed:
+        if item.hold_reason is not None:
+            await hold_notice(item.prepared.notice.id, item.hold_reason, sealing)
     seals = [
-        (item, _seal_of(item, signature, timestamp, sealing))
-        for (item, signature), timestamp in zip(signed, timestamps, strict=True)
+        (item.prepared, _seal_of(item.prepared, item.signature, item.timestamp, sealing))
+        for item in signed
+        if item.signature is not None
     ]
+    if not seals:
+        return []
+    # 4.
     return await sealing.unit_of_work.write(_commit(seals, sealing), concurrently=True)
 
 
-async def _signature(prepared: _Prepared, sealing: SealingDependencies) -> bytes | None:
-    """Return the signature over the document, or None where the notice is held, with the reason."""
-    if prepared.notice.exercise and not prepared.targets:
-        await hold_notice(prepared.notice.id, "no contact of the customer takes part in exercises any more", sealing)
-        return None
-    try:
-        verify_sender(sealing.signer, sealing.sender)
-        return sealing.signer.sign_detached(prepared.composed.document)
-    except SealingUnavailableError as error:
-        await hold_notice(prepared.notice.id, str(error), sealing)
-        return None
-
-
-async def _timestamp(prepared: _Prepared, signature: bytes, sealing: SealingDependencies) -> bytes | None:
-    if prepared.composed.shares_timestamp:
-        return None
-    try:
-        return await sealing.timestamp_authority.timestamp(signature)
-    except TimestampUnavailableError:
-        return None
-
-
 def _seal_of(
-    prepared: _Prepared, signature: bytes, timestamp: bytes | None, sealing: SealingDependencies
+    prepared: PreparedNotice, signature: bytes, timestamp: bytes | None, sealing: SealingDependencies
 ) -> SealedNotice:
     composed = prepared.composed
     return SealedNotice(
@@ -144,38 +102,8 @@ def _seal_of(
     )
 
 
-def _compose_all(tx: Transaction, notice_ids: Sequence[UUID], sealing: SealingDependencies) -> list[_Prepared]:
-    """Return what is to be sealed of notices that are still released; their data is read together."""
-    found = tx.notices.some(notice_ids)
-    notices = [
-        found[notice_id]
-        for notice_id in notice_ids
-        if notice_id in found and found[notice_id].state is NoticeState.RELEASED
-    ]
-    tx.customers.load({notice.customer_id for notice in notices})
-    subjects: dict[tuple[UUID, int], Subject] = {}
-    prepared = []
-    for notice in notices:
-        key = notice.incident_id, notice.facts_version
-        if key not in subjects:
-            subjects[key] = subject_of(tx, notice)
-        prepared.append(_compose(tx, notice, subjects[key], sealing))
-    return prepared
-
-
-def _compose(tx: Transaction, notice: Notice, subject: Subject, sealing: SealingDependencies) -> _Prepared:
-    # Render every language a contact may need: renderings cannot be added after sealing.
-    readers = [contact for contact in tx.customers.contacts(notice.customer_id) if contact.active]
-    composed, ticket = compose_from_store(tx, notice, readers, sealing, subject=subject)
-    said = json.loads(composed.document).get("announcement") if notice.announces else None
-    by_letter = said is not None and AgreedChannel.REGISTERED_LETTER in said["channels"]
-    mailed = said is None or not by_letter or AgreedChannel.EMAIL in said["channels"]
-    targets = targets_of(tx, notice, mailed=mailed)
-    return _Prepared(notice, targets, composed, ticket, comes_in_console(tx, notice), by_letter, mailed)
-
-
 def _commit(
-    seals: Sequence[tuple[_Prepared, SealedNotice]], sealing: SealingDependencies
+    seals: Sequence[tuple[PreparedNotice, SealedNotice]], sealing: SealingDependencies
 ) -> Callable[[Transaction], list[UUID]]:
     act = sealing.act()
 
@@ -225,7 +153,7 @@ def _commit(
     return work
 
 
-def _sealed_entry(act: AuditContext, prepared: _Prepared, sealed: SealedNotice, pseudonym: str) -> AuditEntry:
+def _sealed_entry(act: AuditContext, prepared: PreparedNotice, sealed: SealedNotice, pseudonym: str) -> AuditEntry:
     """Return the entry of a seal. It commits to every part of the notice, so that no byte can be changed later."""
     notice, targets = prepared.notice, prepared.targets
     parts = {"document": sealed.document, "signature": sealed.signature}

@@ -38,31 +38,37 @@ async def one_after_the_other(requests: Sequence[TimestampRequest]) -> list[byte
 
 
 @dataclass(frozen=True, slots=True)
-class SealingDependencies:
-    """The dependencies of sealing and delivery."""
+class SigningDependencies:
+    """What composing, signing and timestamping needs from the outside; it stores nothing."""
 
     unit_of_work: UnitOfWork
-    log: Log
     signer: Signer
     timestamp_authority: TimestampAuthority
     clock: Clock
-    identifiers: Identifiers
     agreements: Agreements
     provider: Provider
     #: the From address of every mail; the signing certificate must contain it
     sender: str
-    #: the times of escalation
-    escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
-    #: makes the PDFs of notices; None if it is not installed
-    pdf_maker: PdfMaker | None = None
     #: makes the requests for the timestamps of one batch, in any order
     at_once: Callable[[Sequence[TimestampRequest]], Awaitable[list[bytes | None]]] = one_after_the_other
     #: notices of more than so many that state the same facts share a timestamp; None if none do
     own_timestamps_max: int | None = None
-    #: the timestamps that notices share; None in a process that obtains none
-    checkpoint_timestamps: CheckpointTimestamps | None = None
     #: cache of the deciders of recent facts
     deciders: DeciderCache = field(default_factory=DeciderCache)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealingDependencies(SigningDependencies):
+    """The dependencies of sealing and delivery."""
+
+    log: Log
+    identifiers: Identifiers
+    #: the times of escalation
+    escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
+    #: makes the PDFs of notices; None if it is not installed
+    pdf_maker: PdfMaker | None = None
+    #: the timestamps that notices share; None in a process that obtains none
+    checkpoint_timestamps: CheckpointTimestamps | None = None
 
     @property
     def mail_domain(self) -> str:

@@ -6,10 +6,10 @@ from uuid import UUID
 from notifications.errors import TimestampUnavailableError
 from notifications.notice import Notice
 from notifications.ports import TimestampedCheckpoint, Transaction
-from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
+from notifications.use_cases.notices.sealing_dependencies import SealingDependencies, SigningDependencies
 
 
-def shares_timestamp(tx: Transaction, notice: Notice, sealing: SealingDependencies) -> bool:
+def shares_timestamp(tx: Transaction, notice: Notice, sealing: SigningDependencies) -> bool:
     """Return whether a notice that is composed now is to share its timestamp: so many notices state the same facts.
 
     Only notices of the same facts count, so that all notices of a release are alike, and a crash changes nothing.
