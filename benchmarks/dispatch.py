@@ -59,6 +59,7 @@ from service.system.logging import SystemClock, SystemIdentifiers, configure_log
 _PAGE = Page(5)
 _SENDER = "soc@provider.example"
 _SBIN = "/usr/sbin"
+_SIGNING = "signing process"
 
 
 def _free_port() -> int:
@@ -168,6 +169,12 @@ class _Installation:
         if self._done >= self.owed:
             self._all.set()
 
+    @property
+    def signing_process(self) -> int | None:
+        """The process that signs, or None."""
+        process = self.parts.worker.signing_process
+        return None if process is None else process.pid
+
     async def dispatch(self) -> float:
         """Declare, release, and wait for the last attempt's evidence; returns seconds from the release on."""
         act = AuditContext("token:bench", SystemClock().now(), SystemIdentifiers())
@@ -244,13 +251,21 @@ def _peer(port: int, mail: bytes, count: int, folder: Path) -> float:
     return count / (time.perf_counter() - start)
 
 
-def _seconds_by_thread() -> dict[str, float]:
-    """Return the processor seconds that each thread used so far, by the beginning of its name."""
+def _processor_seconds(stat: Path) -> float:
+    fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _seconds_by_thread(signing_process: int | None) -> dict[str, float]:
+    """Return the processor seconds that each thread used so far, by the beginning of its name, and those of the process
+    that signs.
+    """
     found: dict[str, float] = {}
     for thread in threading.enumerate():
-        fields = Path(f"/proc/self/task/{thread.native_id}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         name = thread.name.rstrip("_0123456789")
-        found[name] = found.get(name, 0) + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        found[name] = found.get(name, 0) + _processor_seconds(Path(f"/proc/self/task/{thread.native_id}/stat"))
+    if signing_process is not None:
+        found[_SIGNING] = _processor_seconds(Path(f"/proc/{signing_process}/stat"))
     return found
 
 
@@ -274,10 +289,12 @@ async def _measure(arguments: argparse.Namespace, contacts_each: int) -> None:
             for round_number in range(arguments.rounds):
                 if mail is not None:
                     bare.append(await _bare(port, arguments.connections, mail, arguments.reference_mails))
-                processor, by_thread = time.process_time(), _seconds_by_thread()
+                processor, by_thread = time.process_time(), _seconds_by_thread(running.signing_process)
                 seconds = await running.dispatch()
                 processor = time.process_time() - processor
-                used = {name: spent - by_thread.get(name, 0) for name, spent in _seconds_by_thread().items()}
+                now_by_thread = _seconds_by_thread(running.signing_process)
+                used = {name: spent - by_thread.get(name, 0) for name, spent in now_by_thread.items()}
+                processor += used.get(_SIGNING, 0)
                 rates.append(mails / seconds)
                 mail = await running.a_mail()
                 said = f"{mails / seconds:7.0f} mails/s, {1000 * processor / mails:.2f} ms of processor a mail"
