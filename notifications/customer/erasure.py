@@ -114,8 +114,9 @@ def erasure_window(
     try:
         zone = zone_of(time_zone)
     except LookupError:
-        # IANA removed the zone: one day more is late enough in each zone on earth.
-        begins = noticed_at + timedelta(days=notice_days + 1)
+        # IANA removed the zone: this is late enough in each zone on earth, also where clocks go back meanwhile, by two
+        # hours in Antarctica/Troll.
+        begins = noticed_at + timedelta(days=notice_days + 1, hours=2)
     else:
         day = noticed_at.astimezone(zone).date() + timedelta(days=notice_days + 1)
         begins = datetime.combine(day, time(), zone).astimezone(UTC)

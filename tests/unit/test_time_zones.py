@@ -8,7 +8,7 @@ from importlib.metadata import version
 from importlib.resources import files
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notifications import time_zones
@@ -77,6 +77,7 @@ class TestARemovedZone:
         assert moment(LATE_EVENING, "en", "Europe/Atlantis") == "28 November 2026, 23:30 UTC"
 
     @given(st.integers(0, 4 * 365 * 24 * 60), st.sampled_from(sorted(time_zone_names())))
+    @example(2_002_920, "Antarctica/Troll")
     def test_an_erasure_is_not_done_earlier_than_in_any_zone(self, minutes, zone):
         noticed_at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
         removed, known = (erasure_window(noticed_at, name, 21, 30) for name in ("Europe/Atlantis", zone))
