@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: demo test test-fast mutants faults pictures check bench lock clean help
+.PHONY: demo test test-fast explore mutants faults pictures check bench lock clean help
 .DEFAULT_GOAL := help
 
 # Tests start many processes: none of them compiles what another has compiled, whatever the environment says.
@@ -32,6 +32,9 @@ test: $(VENV)/.installed ## all tests
 
 test-fast: $(VENV)/.installed ## the pure core without its slowest tests, for the inner loop
 	$(BIN)/python -m pytest -n auto -q -m "not slow" tests/unit $(ARGS)
+
+explore: $(VENV)/.installed ## the property tests with new random examples
+	$(BIN)/python -m pytest -n auto -q --hypothesis-profile explore -m hypothesis $(ARGS)
 
 mutants: $(VENV)/.installed ## change what verifies, a little at a time: a test must fail each time (ARGS="tiles --jobs 2")
 	$(BIN)/python tests/mutation/mutate.py $(ARGS)
