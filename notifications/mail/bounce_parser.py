@@ -51,6 +51,8 @@ _TYPE_OF_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9.-]{0,39}[ \t]*;[ \t]*")
 _COMMENT = re.compile(r"\([^()]*\)")
 #: Exim reports every success as "delivered". Its text says, beside the address, to what the mail was passed on.
 _RELAYED_BY_EXIM = re.compile(r"> \(relayed (?:to|via) non")
+#: Postfix reports what it throws away (discard) as "delivered" too. Only a delivery has words about the way it took.
+_THROWN_AWAY_BY_POSTFIX = re.compile(r"x-postfix[ \t]*;(?![ \t]*delivery via )", re.IGNORECASE)
 _UTF8_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 
 _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
@@ -163,7 +165,8 @@ def parse_bounce(content: bytes) -> BounceReport:
     """Parse a message to a return path. Accepts any bytes, raises nothing, and reads a limited part.
 
     1. A delivery status (RFC 3464, RFC 6533) in any multipart gives a report per recipient. If it has no reason
-       (OpenSMTPD), the reason is read from the text. A success is "relayed" if the text says so (Exim).
+       (OpenSMTPD), the reason is read from the text. A success is "relayed" if the text says so (Exim). It is UNKNOWN
+       if nothing delivered the message (Postfix, discard), so that a person reads it.
     2. A text that a server wrote without a delivery status (qmail, old Exim, Exchange) is UNKNOWN, whatever else it
        states.
     3. A message that states to be an automatic reply (RFC 3834 and other common fields), or a receipt that the message
@@ -321,6 +324,8 @@ def _recipient(block: dict[str, str]) -> RecipientReport:
     kind = _ACTIONS.get(action, BounceKind.UNKNOWN)
     if status is not None and status[0] != "2" and kind in {BounceKind.DELIVERED, BounceKind.RELAYED}:
         # The report contradicts itself.
+        kind = BounceKind.UNKNOWN
+    if kind is BounceKind.DELIVERED and _THROWN_AWAY_BY_POSTFIX.match(block.get("diagnostic-code", "").strip()):
         kind = BounceKind.UNKNOWN
     return RecipientReport(
         kind=kind,

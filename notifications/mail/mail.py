@@ -267,7 +267,10 @@ def _encoded(name: str, text: str) -> str:
     if _CONTROLS.search(text) or len(text) > _MAX_HEADER_TEXT_CHARACTERS:
         raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
     charset = "us-ascii" if _is_plain(text) else "utf-8"
-    return Header(text, charset, header_name=name, maxlinelen=76).encode(linesep="\r\n")
+    folded = Header(text, charset, header_name=name, maxlinelen=76).encode(linesep="\r\n")
+    # The text begins on the first line, also with a word that is too long for it: Python's email package (3.14.2) joins
+    # these two lines when it writes a mail again, as mailing lists do, and the signature would be wrong.
+    return folded.removeprefix("\r\n ")
 
 
 def _is_plain(text: str) -> bool:

@@ -86,6 +86,8 @@ def _print_replacement(prepared: PreparedRotation, words: str) -> None:
     previous, until = prepared.previous, prepared.change.overlap_until
     if previous is not None and until is not None:
         click.echo(f"the key before is {previous.fingerprint[:_SHOWN]}; {words} {until:%Y-%m-%d %H:%M} UTC")
+    if prepared.advice is not None:
+        click.echo(f"note: {prepared.advice}")
 
 
 def _key_states(settings: Settings) -> list[KeyState]:

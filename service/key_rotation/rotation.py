@@ -1,5 +1,7 @@
 """Prepare the successor of a signing key or log key; ``service.key_rotation.staging`` installs it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
 
 from notifications.crypto.cms import verify_chain, verify_detached
 from notifications.errors import (
@@ -36,6 +39,13 @@ from service.key_rotation.staging import KeyStaging, PreparedRotation, roots_in
 
 #: Readers accept at least 16 signatures on a note (c2sp.org/signed-note); most of them are reserved for witnesses.
 _MAX_LOG_KEYS = 4
+#: Extensions with which gpgsm (2.2.40) refuses a chain where they are critical, as the first three always are.
+_NOT_FOR_GPGSM = {
+    ExtensionOID.NAME_CONSTRAINTS: "nameConstraints",
+    ExtensionOID.POLICY_CONSTRAINTS: "policyConstraints",
+    ExtensionOID.INHIBIT_ANY_POLICY: "inhibitAnyPolicy",
+    ExtensionOID.CERTIFICATE_POLICIES: "certificatePolicies",
+}
 
 
 class KeyRotation(KeyStaging):
@@ -88,7 +98,8 @@ class KeyRotation(KeyStaging):
 
         1. The signer accepts it: purpose, key and certificate belong together, the chain is in order, valid now.
         2. The certificate contains the sender address of notices.
-        3. It chains to a root that verifiers have, or that the file contains.
+        3. It chains to a root that verifiers have, or that the file contains. If gpgsm would refuse the chain, the
+           result says so.
 
         Raises InvalidInputError with the failed check. The private key is stored encrypted, even if the file is not.
         """
@@ -116,7 +127,8 @@ class KeyRotation(KeyStaging):
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise InvalidInputError(Fault("install", "holds a key of another kind than ECDSA or RSA"))
         certificates = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
-        return self._prepared_signing(private_pem(key, self._passphrases[0]) + certificates)
+        prepared = self._prepared_signing(private_pem(key, self._passphrases[0]) + certificates)
+        return replace(prepared, advice=_gpgsm_fault(chain))
 
     def _demo_authority(self) -> tuple[PrivateKeyTypes, x509.Certificate] | None:
         """Return key and certificate of the demo CA where it issued the certificate in use, or there is none in use."""
@@ -145,6 +157,15 @@ class KeyRotation(KeyStaging):
             return self.signer().address
         except SealingUnavailableError:
             return self._settings.provider.contact_email
+
+
+def _gpgsm_fault(chain: Sequence[x509.Certificate]) -> str | None:
+    """Return why GnuPG cannot verify what a chain signs, or None. Only certificates in the chain are looked at."""
+    critical = {extension.oid for certificate in chain for extension in certificate.extensions if extension.critical}
+    names = [name for oid, name in _NOT_FOR_GPGSM.items() if oid in critical]
+    if not names:
+        return None
+    return f"GnuPG (gpgsm) refuses a chain with critical {', '.join(names)}: its users cannot verify your notices"
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

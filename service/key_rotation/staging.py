@@ -50,6 +50,8 @@ class PreparedRotation:
     target: Path
     #: contents of the new file, with encrypted private keys
     content: bytes = field(repr=False)
+    #: what the operator should know of the new key, a sentence
+    advice: str | None = None
 
 
 class KeyStaging:

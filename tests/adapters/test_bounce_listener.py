@@ -138,6 +138,17 @@ async def test_a_stranger_stores_nothing_and_nothing_is_relayed(recipient):
         assert house.store.taken == []
 
 
+# Postfix 3.7.11 asks so before it takes a notice, under reject_unverified_sender
+# (findings/postfix_asks_a_return_path_with_a_sender_of_its_own.sh). Exim asks with <>.
+async def test_a_server_that_verifies_the_return_path_may_ask_with_a_sender_of_its_own():
+    async with listening(protocol="smtp") as house, house.talk("EHLO mx.valmont.example") as talk:
+        for recipient, reply in ((OURS, "250"), (STRANGER.address_of(DELIVERY, 1, NOW), "550")):
+            assert (await talk.say("MAIL FROM:<double-bounce@mx.valmont.example>")).startswith("250")
+            assert (await talk.say(f"RCPT TO:<{recipient}>")).startswith(reply)
+            assert (await talk.say("RSET")).startswith("250")
+        assert house.store.taken == []
+
+
 async def test_whoever_guesses_is_hung_up_on():
     async with listening() as house, house.talk() as talk:
         await talk.say("MAIL FROM:<>")

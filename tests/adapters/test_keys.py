@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.audit.checkpoint import verify_checkpoint
@@ -26,7 +27,7 @@ from service.key_rotation.master_rotation import rotate_master
 from service.ports.accounts import Account, AccountKind
 from service.ports.credentials import Totp
 from support.commands import run as greffier
-from support.kept_keys import Kept, as_released, mode, private_files, settings_of
+from support.kept_keys import Authority, Kept, as_released, mode, private_files, settings_of
 from support.records import make_customer
 from support.sealed_sample import SetClock
 from support.serving_records import make_endpoint, make_secret
@@ -279,6 +280,12 @@ class TestCommand:
         refused = await asyncio.to_thread(greffier, "keys", "rotate", "master", "--data", running.data)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
         assert "in use by another process" in refused.stderr
+
+    def test_a_chain_that_gnupg_refuses_is_installed_with_a_note(self, data_folder, tmp_path):
+        file = Authority(x509.NameConstraints([x509.RFC822Name(ADDRESS)], None)).pem(tmp_path / "given.pem")
+        ran = greffier("keys", "rotate", "signing", "--data", data_folder, "--install", file)
+        assert ran.returncode == 0, ran.stderr
+        assert "note: GnuPG (gpgsm) refuses a chain with critical nameConstraints" in ran.stdout.splitlines()[-1]
 
     @pytest.mark.parametrize("words", [("list",), ("rotate", "log"), ("rotate", "signing"), ("rotate", "master")])
     def test_a_folder_that_is_none_is_one_line(self, tmp_path, monkeypatch, capsys, words):

@@ -225,6 +225,21 @@ def test_a_subject_reads_as_it_was_written_in_lines_that_fit(title):
     assert all(len(line) <= 998 for line in content.split(b"\r\n"))
 
 
+# Python's email package joins the lines of a header that begins on its second line, when it writes a mail again: seen
+# with CPython 3.14.2 (findings/python_email_changes_a_signed_header_that_begins_on_its_second_line.sh).
+@given(title=PRINTABLE, name=PRINTABLE)
+@example(title="x" * 400, name="x" * 400)
+@example(title="é" * 400, name="é" * 400)
+def test_a_header_begins_on_its_first_line_however_long_its_first_word_is(title, name):
+    subject = (title.strip() or "x")[:400]
+    sealed = replace(SEALED, renderings=(replace(SEALED.renderings[0], subject=subject),))
+    signer = Signer()
+    outside = mail(sealed, sign=signer, recipient_name=name, sender_name=name).partition(b"\r\n\r\n")[0]
+    inside = signer.content.partition(b"\r\n\r\n")[0]
+    for line in (*outside.split(b"\r\n"), *inside.split(b"\r\n")):
+        assert line.startswith((b" ", b"\t")) or re.fullmatch(rb"[A-Za-z-]+: \S.*", line)
+
+
 @given(PRINTABLE)
 @example('"evil@x.example" <evil@x.example>, ')
 @example("=?utf-8?q?=3Cevil=40x.example=3E?=")

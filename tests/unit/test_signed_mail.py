@@ -70,6 +70,18 @@ def test_a_header_that_no_notice_has_is_refused(office, mail, name):
     assert name.lower() in refused(STRUCTURE, steps_of_mail, added, office.trust)
 
 
+# Exim 4.96 adds it where a client logs in under "control = submission", in the shipped configuration
+# (findings/exim_replaces_the_return_path_of_a_client_that_logs_in.sh).
+def test_the_sender_that_a_relay_adds_is_named(office, mail):
+    outside, blank, inside = mail.partition(b"\r\n\r\n")
+    received = (
+        b"Received: from greffier by relay.provider.example with esmtpsa (Exim 4.96)\r\n\tid 1xY7gt-0000LZ-1j\r\n"
+    )
+    steps_of_mail(received + mail, office.trust)
+    passed_on = received + outside + b"\r\nSender: greffier@provider.example" + blank + inside
+    assert "a header sender that no notice has" in refused(STRUCTURE, steps_of_mail, passed_on, office.trust)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
