@@ -88,7 +88,8 @@ def process_bounce(
        automatic reply is no acknowledgement.
     3. If the mail failed and the delivery is sent, reopen the delivery and let the escalation check the notice now, so
        that another contact is notified. The delivery is failed, or queued again if the customer may not be the cause of
-       the refusal (policy, routing). A mail that was too large is queued as a summary. If a later attempt was accepted,
+       the refusal (policy, routing). A mail that was too large is queued as a summary. If the delivery was asked for
+       again meanwhile, it stays queued or failed, but nobody was notified by it. If a later attempt was accepted,
        nothing changes, because that attempt has its own reports.
 
     The delivery is failed and not queued again if a person could then get the notice twice or for no use. That is so in
@@ -110,13 +111,14 @@ def process_bounce(
     earlier = [other.kind for other in tx.deliveries.bounces(delivery_id)]
     if delivery is not None and path.is_after(delivery.attempts) and act.now < path.issued_at + _RECORDED_WITHIN:
         raise StateConflictError("the attempt of this bounce is not recorded yet")
-    reopens = (
+    undone = (
         delivery is not None
         and report.kind is BounceKind.FAILED
-        and delivery.state is DeliveryState.SENT
+        and (delivery.state is DeliveryState.SENT or delivery.sent_at is not None)
         and not _is_overtaken(tx, delivery, path)
     )
-    if not reopens and earlier.count(report.kind) >= _MAX_KEPT_PER_KIND:
+    reopens = undone and delivery is not None and delivery.state is DeliveryState.SENT
+    if not undone and earlier.count(report.kind) >= _MAX_KEPT_PER_KIND:
         raise InvalidInputError(Fault("", "too many messages of this kind were already received for this delivery"))
     # 2.
     message = Bounce(
@@ -135,8 +137,11 @@ def process_bounce(
         return BounceResult(message, None, None)
     # 3.
     after = delivery
-    if reopens:
-        after = _reopened(tx, act, delivery, notice, report, earlier, jitter, policy)
+    if undone:
+        if reopens:
+            after = _reopened(tx, act, delivery, notice, report, earlier, jitter, policy)
+        else:
+            after = replace(delivery, sent_at=None)
         tx.deliveries.save(after, delivery.attempts)
         tx.escalations.hasten(notice.id, act.now)
     tx.audit.append([_entry(tx, act, path, report, digest, after, notice)])
