@@ -35,7 +35,7 @@ class KeptDecision:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The first acceptance of one delivery."""
+    """The acceptance of one attempt."""
 
     channel: str
     at: datetime
@@ -49,8 +49,8 @@ class IncidentCase:
 
     decisions: list[KeptDecision] = field(default_factory=list)
     indices: "array[int]" = field(default_factory=lambda: array("q"))
-    #: by delivery
-    accepted: dict[str, Accepted] = field(default_factory=dict)
+    #: by delivery and number of the attempt
+    accepted: dict[tuple[str, int], Accepted] = field(default_factory=dict)
     #: time, entry, notice, and the version of the facts that the notice states
     released: list[tuple[datetime, int, str, int]] = field(default_factory=list)
     drafted: str | None = None

@@ -34,6 +34,8 @@ from notifications.evidence.report_status import (
     binding_in,
     cause_of,
     moment_in,
+    number_of_attempt,
+    outlives,
 )
 
 _FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.closed", "incident.reopened"})
@@ -97,9 +99,12 @@ class ReportBuilder:
             case "delivery.attempted" if leaf.detail.get("event") in ACCEPTED:
                 channel = self._interned(str(leaf.detail.get("channel") or ""))
                 accepted = Accepted(channel, leaf.at, index, notice or "")
-                case.accepted.setdefault(leaf.subjects.get("delivery", ""), accepted)
+                case.accepted.setdefault((leaf.subjects.get("delivery", ""), number_of_attempt(leaf)), accepted)
             case "delivery.returned" if leaf.detail.get("event") == FAILED:
-                case.accepted.pop(leaf.subjects.get("delivery", ""), None)
+                bounced = leaf.subjects.get("delivery", "")
+                for delivery, number in list(case.accepted):
+                    if delivery == bounced and not outlives(number, leaf):
+                        del case.accepted[delivery, number]
             case "notice.released" | "notice.released_by_override" | "override.reviewed":
                 self._take_release(index, leaf, case)
 
