@@ -117,6 +117,7 @@ async def test_rotation_overlaps_and_a_leaked_secret_goes_at_once(house, api, re
     assert json.loads(got.body)["type"] == "greffier.test.v1"
     for key in (hook["new_secret"]["secret"], second["secret"]):
         verify_webhook(got.headers, got.body, [key], now)
+    assert (await api.delete(f"{base}/secrets/{second['id']}")).status_code == 409, "the other one expires in a week"
     await ok(api.delete(f"{base}/secrets/{hook['secrets'][0]['id']}"))
     await ok(api.post(f"{base}/test"))
     got = receiver.received[-1]
