@@ -69,6 +69,18 @@ async def test_a_neighbour_at_the_same_address_delays_no_known_browser(house):
     assert (await house.sign_in.with_password(ADA, PASSWORD, known)).account.email == ADA
 
 
+async def test_a_clock_that_was_ahead_and_is_set_right_makes_nobody_wait(house):
+    """The attempts before the change lie in the future then; no wait is longer than its failures earn."""
+    await house.person(ADA)
+    for _ in range(2):
+        await house.sign_in.passkey_options(HOME)
+        with pytest.raises(SignInRefusedError):
+            await house.sign_in.with_password(ADA, "wrong", HOME)
+    house.clock.step(timedelta(hours=-6))
+    await house.sign_in.passkey_options(HOME)
+    assert await house.sign_in.with_password(ADA, PASSWORD, HOME)
+
+
 async def test_whoever_has_the_password_keeps_its_owner_from_no_code(house):
     account = await house.person(ADA)
     code = await with_totp(house, account)

@@ -116,8 +116,10 @@ class Throttling:
         counted = []
         for bucket in buckets:
             throttle = tx.sessions.throttle(bucket.key)
-            if throttle is not None and now < throttle.retry_at:
-                raise TooManyRequestsError((throttle.retry_at - now).total_seconds())
+            # Nobody waits longer than the failures earn, even if the clock was set back since.
+            wait = timedelta() if throttle is None else wait_after(throttle.failures - bucket.free)
+            if throttle is not None and (left := min(throttle.retry_at - now, wait)) > timedelta():
+                raise TooManyRequestsError(left.total_seconds())
             stale = throttle is None or now - throttle.last_failed_at > _FORGOTTEN_AFTER
             failures = 1 if throttle is None or stale else throttle.failures + 1
             begins = begins or failures == bucket.free + 1
