@@ -70,7 +70,7 @@ def change_endpoint(
 ) -> WebhookEndpoint:
     """Replace the editable data of an endpoint; raises InvalidInputError, VersionMismatchError.
 
-    When an endpoint is activated again, its time of failing starts again.
+    When an endpoint is activated again or gets another URL, its time of failing starts again.
     """
     verify_url(draft.url)
     if any(other.url == draft.url for other in tx.webhooks.endpoints(endpoint.customer_id) if other.id != endpoint.id):
@@ -81,14 +81,14 @@ def change_endpoint(
         state, reason = EndpointState.DISABLED, "disabled by a person"
     else:
         state, reason = endpoint.state, endpoint.state_reason
-    reactivated = draft.active and endpoint.state is not EndpointState.ACTIVE
+    starts_again = draft.url != endpoint.url or (draft.active and endpoint.state is not EndpointState.ACTIVE)
     changed = replace(
         endpoint,
         url=draft.url,
         description=draft.description,
         state=state,
         state_reason=reason,
-        failing_since=None if reactivated else endpoint.failing_since,
+        failing_since=None if starts_again else endpoint.failing_since,
         version=expected_version + 1,
         takes_exercises=draft.takes_exercises,
     )
