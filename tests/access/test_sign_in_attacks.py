@@ -136,6 +136,19 @@ async def test_a_password_that_is_reset_while_it_is_compared_starts_no_session(h
     assert await house.store.read(lambda tx: tx.sessions.of_account(account.id)) == []
 
 
+async def test_a_second_factor_completes_no_sign_in_by_a_password_that_was_reset_meanwhile(house):
+    account = await house.person(ADA)
+    code = await with_totp(house, account)
+    begun = await house.sign_in.with_password(ADA, PASSWORD, ELSEWHERE)
+    assert isinstance(begun, SecondFactorWanted)
+    link = await house.store.write(lambda tx: house.links.reset(tx, house.act(), account))
+    await house.links.accept(link, "another horse entirely", HOME)
+    with pytest.raises(SignInOverError):
+        await house.sign_in.with_code(begun.pending_secret, code(), ELSEWHERE)
+    with pytest.raises(SignInOverError):
+        await house.sign_in.passkey_options(ELSEWHERE, begun.pending_secret)
+
+
 async def test_a_hash_of_weaker_parameters_is_made_anew_and_nothing_else_changes(house):
     account = await house.person(ADA)
     weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
