@@ -92,7 +92,7 @@ class Delivery:
     #: the webhook endpoint; None for any other channel
     endpoint_id: UUID | None = None
     cause: DeliveryCause = DeliveryCause.FIRST
-    #: when the next hop accepted it; None before that, and after a bounce
+    #: when the next hop first accepted it, without attempts that bounced; None before that, and after a bounce
     sent_at: datetime | None = None
     #: its destination, see ``destination_of``
     destination: str = ""
@@ -351,7 +351,8 @@ def next_state(
 ) -> Delivery:
     """Return the delivery after one more attempt; without ``policy``, the policy of its channel applies.
 
-    A delivery that was sent stays sent, even if a concurrent second attempt failed.
+    A delivery that was sent stays sent, even if a concurrent second attempt failed. One that is sent again keeps
+    when it was first sent.
     """
     attempts = delivery.attempts + 1
     if delivery.state is DeliveryState.SENT or outcome.kind is OutcomeKind.ACCEPTED:
@@ -361,7 +362,7 @@ def next_state(
             attempts=attempts,
             next_attempt_at=None,
             last_error=None,
-            sent_at=now if delivery.state is not DeliveryState.SENT else delivery.sent_at,
+            sent_at=delivery.sent_at or (None if delivery.state is DeliveryState.SENT else now),
         )
     decision = retry_decision(
         outcome,

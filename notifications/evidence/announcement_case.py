@@ -19,7 +19,7 @@ from itertools import pairwise
 from notifications.agreement import DeadlineBinding
 from notifications.audit.entry import Leaf
 from notifications.evidence.notification_report import ReportedDelivery, ReportedLetter, ReportedNotice
-from notifications.evidence.report_status import ACCEPTED, FAILED
+from notifications.evidence.report_status import ACCEPTED, FAILED, number_of_attempt, outlives
 
 #: concerns by which a customer gets a notice
 OWING = frozenset({"concerned", "told_before"})
@@ -67,7 +67,13 @@ class AnnouncementDecision:
 class _Delivery:
     channel: str
     contact: str | None
-    accepted: Moment | None = None
+    #: by number of the attempt
+    attempts: dict[int, Moment] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> Moment | None:
+        """The first acceptance that did not bounce."""
+        return min(self.attempts.values(), default=None)
 
 
 @dataclass(slots=True)
@@ -108,9 +114,9 @@ class AnnouncementNotice:
         channel = text_in(leaf, "channel") or ""
         delivery = self.deliveries.setdefault(name, _Delivery(channel, leaf.subjects.get("contact")))
         if leaf.type == "delivery.attempted" and leaf.detail.get("event") in ACCEPTED:
-            delivery.accepted = delivery.accepted or now
+            delivery.attempts.setdefault(number_of_attempt(leaf), now)
         elif leaf.type == "delivery.returned" and leaf.detail.get("event") == FAILED:
-            delivery.accepted = None
+            delivery.attempts = {number: each for number, each in delivery.attempts.items() if outlives(number, leaf)}
 
     def notified(self, stated: tuple[str, ...]) -> Moment | None:
         """Return when the notice reached the customer by the ways that its agreement names, and the entry."""

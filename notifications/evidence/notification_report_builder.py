@@ -6,21 +6,18 @@ A customer is *notified* if a notice was placed in its console, or if a mail rel
 These are the channels of the agreement. A webhook that accepted the notice is stated, but does not count as
 a notification; neither does a call. ``reasons`` of a decision are what applied. ``duties`` are the reasons that oblige
 and applied, each with its clause; old entries do not have them. ``clauses`` lists all clauses that could oblige, and is
-not used here.
+not used here. How a status follows from all this: ``incident_case``.
 
 Not verified here: that these are all leaves (``completeness``), that they are in a log (``bundle``), and whether the
 records are true.
 """
 
-from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
-from notifications.agreement import DeadlineBinding
 from notifications.audit.entry import Leaf
 from notifications.evidence.announcement_report_builder import AnnouncementReportBuilder
+from notifications.evidence.incident_case import Accepted, IncidentCase, KeptDecision, judged_case
 from notifications.evidence.notification_report import (
     IncidentCount,
     NotificationReport,
@@ -37,43 +34,18 @@ from notifications.evidence.report_status import (
     binding_in,
     cause_of,
     moment_in,
-    status_of,
+    number_of_attempt,
+    outlives,
 )
 
 _FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.closed", "incident.reopened"})
-
-
-@dataclass(frozen=True, slots=True)
-class _KeptDecision:
-    """The parts of a decision that are kept. The whole leaves of 10,000 customers would need too much memory."""
-
-    index: int
-    at: datetime
-    actor: str
-    verdict: str
-    due_at: datetime | None
-    due_kind: str
-    binding: DeadlineBinding
-    target_at: datetime | None
-    reasons: tuple[str, ...]
-    duties: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Case:
-    decisions: list[_KeptDecision] = field(default_factory=list)
-    indices: "array[int]" = field(default_factory=lambda: array("q"))
-    #: delivery to channel, time and entry of its acceptance
-    accepted: dict[str, tuple[str, datetime, int]] = field(default_factory=dict)
-    released: list[tuple[datetime, int, str]] = field(default_factory=list)
-    drafted: str | None = None
 
 
 class ReportBuilder:
     """Takes the leaves in the order of the log. Its memory grows with incidents times customers."""
 
     def __init__(self) -> None:
-        self._cases: dict[tuple[str, str], _Case] = {}
+        self._cases: dict[tuple[str, str], IncidentCase] = {}
         #: by incident: entry and time of its declaration; its ticket; the last stated number of customers and its
         #: entry; the last stated moment of awareness
         self._declared: dict[str, tuple[int, datetime]] = {}
@@ -116,7 +88,7 @@ class ReportBuilder:
         # Who asked for evidence about a customer says nothing of whether a decision was owed.
         if leaf.type == "bundle.made" and (incident, customer) not in self._cases:
             return
-        case = self._cases.setdefault((incident, customer), _Case())
+        case = self._cases.setdefault((incident, customer), IncidentCase())
         case.indices.append(index)
         case.drafted = case.drafted or notice
         if isinstance(ticket := leaf.detail.get("ticket"), str):
@@ -126,9 +98,13 @@ class ReportBuilder:
                 case.decisions.append(self._kept_decision(index, leaf))
             case "delivery.attempted" if leaf.detail.get("event") in ACCEPTED:
                 channel = self._interned(str(leaf.detail.get("channel") or ""))
-                case.accepted.setdefault(leaf.subjects.get("delivery", ""), (channel, leaf.at, index))
+                accepted = Accepted(channel, leaf.at, index, notice or "")
+                case.accepted.setdefault((leaf.subjects.get("delivery", ""), number_of_attempt(leaf)), accepted)
             case "delivery.returned" if leaf.detail.get("event") == FAILED:
-                case.accepted.pop(leaf.subjects.get("delivery", ""), None)
+                bounced = leaf.subjects.get("delivery", "")
+                for delivery, number in list(case.accepted):
+                    if delivery == bounced and not outlives(number, leaf):
+                        del case.accepted[delivery, number]
             case "notice.released" | "notice.released_by_override" | "override.reviewed":
                 self._take_release(index, leaf, case)
 
@@ -146,13 +122,14 @@ class ReportBuilder:
         if (aware_at := moment_in(leaf, "aware_at")) is not None:
             self._aware[incident] = aware_at
 
-    def _kept_decision(self, index: int, leaf: Leaf) -> _KeptDecision:
+    def _kept_decision(self, index: int, leaf: Leaf) -> KeptDecision:
         reasons, duties = _codes(leaf, "reasons"), _codes(leaf, "duties")
         due_kind = self._interned(str(leaf.detail.get("due_kind")))
-        return _KeptDecision(
+        return KeptDecision(
             index=index,
             at=leaf.at,
             actor=self._interned(leaf.actor),
+            version=_version(leaf),
             verdict=self._interned(str(leaf.detail.get("verdict"))),
             due_at=moment_in(leaf, "due_at"),
             due_kind=due_kind,
@@ -162,9 +139,10 @@ class ReportBuilder:
             duties=self._known_codes.setdefault(duties, duties),
         )
 
-    def _take_release(self, index: int, leaf: Leaf, case: _Case) -> None:
+    def _take_release(self, index: int, leaf: Leaf, case: IncidentCase) -> None:
         if leaf.type == "notice.released":
-            case.released.append((leaf.at, index, self._interned(leaf.subjects.get("notice", ""))))
+            notice = self._interned(leaf.subjects.get("notice", ""))
+            case.released.append((leaf.at, index, notice, _version(leaf)))
         self._releases.take(index, leaf)
 
     def findings(self, as_of: datetime, *, whole: bool) -> NotificationReport:
@@ -179,7 +157,7 @@ class ReportBuilder:
         for incident, (at, _) in self._declared.items() if whole else ():
             for customer, since in self._registered.items():
                 if since < at and not self._erased_before(customer, at):
-                    self._cases.setdefault((incident, customer), _Case())
+                    self._cases.setdefault((incident, customer), IncidentCase())
         overridden = self._releases.overridden
         return tuple(
             self._line(key, case, as_of, overridden=key in overridden, whole=whole)
@@ -191,7 +169,7 @@ class ReportBuilder:
         found = self._releases.found
         for (incident, customer), case in self._cases.items():
             notified = min(
-                (index for channel, _, index in case.accepted.values() if channel not in NO_NOTIFICATION), default=None
+                (item.index for item in case.accepted.values() if item.channel not in NO_NOTIFICATION), default=None
             )
             for before, later in pairwise(case.decisions):
                 was_reversed = before.verdict == "notify" != later.verdict
@@ -222,21 +200,20 @@ class ReportBuilder:
     def _erased_before(self, customer: str, index: int) -> bool:
         return customer in self._erased and self._erased[customer][0] < index
 
-    def _line(self, key: tuple[str, str], case: _Case, as_of: datetime, *, overridden: bool, whole: bool) -> ReportLine:
+    def _line(
+        self, key: tuple[str, str], case: IncidentCase, as_of: datetime, *, overridden: bool, whole: bool
+    ) -> ReportLine:
         incident, customer = key
         last = case.decisions[-1] if case.decisions else None
         owed = [item for item in case.decisions if item.verdict == "notify"]
-        notifying = [item for item in case.accepted.values() if item[0] not in NO_NOTIFICATION]
-        notified = min(((at, index) for _, at, index in notifying), default=None)
-        stating = _stating(owed, as_of if notified is None else notified[0])
+        judged = judged_case(case, as_of)
+        status, stating, released, notified = judged.status, judged.stating, judged.released, judged.notified
         due = None if stating is None else stating.due_at
-        released = min(case.released, default=None)
         channels: dict[str, datetime] = {}
-        for channel, at, _ in case.accepted.values():
-            channels[channel] = min(at, channels.get(channel, at))
-        notified_at, released_at = notified and notified[0], released and released[0]
-        is_hard = stating is not None and stating.binding is DeadlineBinding.HARD
-        status = status_of("" if last is None else last.verdict, due, notified_at, as_of, is_hard=is_hard)
+        for each in case.accepted.values():
+            channels[each.channel] = min(each.at, channels.get(each.channel, each.at))
+        notified_at = None if notified is None else notified.at
+        released_at = None if released is None else released[0]
         if status is ReportStatus.UNDECIDED and not whole:
             status = ReportStatus.UNSTATED
         erased, decided = self._erased.get(customer), stating or last
@@ -261,19 +238,16 @@ class ReportBuilder:
             erased_at=None if erased is None else erased[1],
             decided_index=None if decided is None else decided.index,
             released_index=None if released is None else released[1],
-            notified_index=None if notified is None else notified[1],
+            notified_index=None if notified is None else notified.index,
             notice=case.drafted if released is None else released[2] or None,
             indices=tuple(case.indices),
         )
 
 
-def _stating(owed: Sequence[_KeptDecision], at: datetime) -> _KeptDecision | None:
-    """Return the decision whose deadline counts: the earliest missed limit of the agreement, else the earliest time."""
-    dated = sorted((item for item in owed if item.due_at), key=lambda item: (item.due_at, item.index))
-    missed = (
-        item for item in dated if item.binding is DeadlineBinding.HARD and item.due_at is not None and item.due_at < at
-    )
-    return next(missed, dated[0] if dated else None)
+def _version(leaf: Leaf) -> int:
+    """Return the version of the facts that a decision or a released notice states; 0 if it states none."""
+    value = leaf.detail.get("facts_version")
+    return value if isinstance(value, int) else 0
 
 
 def _codes(leaf: Leaf, name: str) -> tuple[str, ...]:

@@ -49,6 +49,21 @@ def cause_of(status: ReportStatus, due_at: datetime | None, released_at: datetim
             return None
 
 
+def number_of_attempt(leaf: Leaf) -> int:
+    """Return which attempt of its delivery an entry of an attempt or of a bounce is about, from 1; 0 if none is."""
+    value = leaf.detail.get("number" if leaf.type == "delivery.attempted" else "attempt")
+    return value if isinstance(value, int) else 0
+
+
+def outlives(number: int, bounce: Leaf) -> bool:
+    """Return whether an accepted attempt still counts after a bounce of its delivery.
+
+    It does if the bounce is of an earlier attempt. The delivery then stays sent; otherwise no attempt was accepted that
+    the bounce leaves.
+    """
+    return bounce.detail.get("state") == "sent" and number > number_of_attempt(bounce)
+
+
 def moment_in(leaf: Leaf, name: str) -> datetime | None:
     """Return the moment that a leaf states under a name, or None."""
     value = leaf.detail.get(name)

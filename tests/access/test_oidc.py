@@ -9,9 +9,12 @@ from uuid import uuid4
 
 import pytest
 
+from notifications.errors import StateConflictError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.oidc.flow import OidcSignIn
 from service.auth.oidc.refusal import OidcRefusedError
+from service.auth.sign_in.invitations import invite
+from service.auth.sign_in.links import new_link_secret
 from service.auth.sign_in.sessions import Browser
 from service.auth.sign_in.sign_in import SignIn, SignInSettings
 from service.crypto.secret_box import SecretBox
@@ -491,6 +494,19 @@ class TestAccounts:
         await world.sign_in()
         world.changed(sub="p-2")
         await world.refused("address_taken")
+
+    async def test_no_administrator_is_shown_a_link_to_the_account_of_who_signs_in_here(self, world):
+        account = (await world.sign_in())[0].account
+
+        def invited(tx, console_url):
+            act = AuditContext("account:administrator", world.clock.now(), SystemIdentifiers())
+            given = {"secret": new_link_secret(), "console_url": console_url, "provider_name": "P"}
+            return invite(tx, act, account, **given)
+
+        made = await world.store.write(lambda tx: invited(tx, "https://greffier.example"))
+        assert (made.shown, made.mailed) == (None, True)
+        with pytest.raises(StateConflictError):
+            await world.store.write(lambda tx: invited(tx, None))
 
     async def test_the_address_of_another_domain_takes_no_account(self, make_world):
         async with make_world(create_accounts=False) as world:

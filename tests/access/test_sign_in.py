@@ -507,3 +507,12 @@ class TestLinks:
         assert old.session_id
         with pytest.raises(SignInRefusedError):
             await house.sign_in.with_password(ADA, PASSWORD, HOME)
+
+    async def test_no_link_of_earlier_sets_the_password_once_its_owner_has_set_one(self, house):
+        """An administrator sees the invitation; with it, it must not become the person who used another link."""
+        account, shown = await self.invited(house)
+        mailed = await house.store.write(lambda tx: house.links.reset(tx, house.act(), account))
+        await house.links.accept(mailed, PASSWORD, HOME)
+        with pytest.raises(LinkVoidError):
+            await house.links.accept(shown, "another horse entirely", ELSEWHERE)
+        await signed_in(house)

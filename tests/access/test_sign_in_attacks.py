@@ -69,6 +69,19 @@ async def test_a_neighbour_at_the_same_address_delays_no_known_browser(house):
     assert (await house.sign_in.with_password(ADA, PASSWORD, known)).account.email == ADA
 
 
+@pytest.mark.parametrize("wrong", [2, 12])
+async def test_a_clock_that_was_ahead_and_is_set_right_makes_nobody_wait(house, wrong):
+    """The attempts before the change lie in the future then, also those that earned a wait."""
+    await house.person(ADA)
+    for _ in range(wrong):
+        await house.sign_in.passkey_options(HOME)
+        with pytest.raises((SignInRefusedError, TooManyRequestsError)):
+            await house.sign_in.with_password(ADA, "wrong", HOME)
+    house.clock.step(timedelta(hours=-6))
+    await house.sign_in.passkey_options(HOME)
+    assert await house.sign_in.with_password(ADA, PASSWORD, HOME)
+
+
 async def test_whoever_has_the_password_keeps_its_owner_from_no_code(house):
     account = await house.person(ADA)
     code = await with_totp(house, account)
@@ -122,6 +135,19 @@ async def test_a_password_that_is_reset_while_it_is_compared_starts_no_session(h
     with pytest.raises(SignInRefusedError):
         await house.sign_in.with_password(ADA, PASSWORD, HOME)
     assert await house.store.read(lambda tx: tx.sessions.of_account(account.id)) == []
+
+
+async def test_a_second_factor_completes_no_sign_in_by_a_password_that_was_reset_meanwhile(house):
+    account = await house.person(ADA)
+    code = await with_totp(house, account)
+    begun = await house.sign_in.with_password(ADA, PASSWORD, ELSEWHERE)
+    assert isinstance(begun, SecondFactorWanted)
+    link = await house.store.write(lambda tx: house.links.reset(tx, house.act(), account))
+    await house.links.accept(link, "another horse entirely", HOME)
+    with pytest.raises(SignInOverError):
+        await house.sign_in.with_code(begun.pending_secret, code(), ELSEWHERE)
+    with pytest.raises(SignInOverError):
+        await house.sign_in.passkey_options(ELSEWHERE, begun.pending_secret)
 
 
 async def test_a_hash_of_weaker_parameters_is_made_anew_and_nothing_else_changes(house):

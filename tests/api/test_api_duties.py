@@ -288,7 +288,8 @@ async def test_a_customer_states_what_it_is_and_its_notice_names_its_duties(api,
     due = {each["clock"]["duty"]: each["clock"]["due_at"] for each in counted["items"]}
     assert due["dora_intermediate"] == "2026-06-04T12:00:00.000000Z"
     assert due["dora_final"] == "2026-07-30T12:00:00.000000Z"
-    for wrong in ("dora_first@2026-06-01T12:00:00Z", "dora_initial@2026-06-01T12:00:00", "dora_initial"):
+    for wrong in ("dora_first@2026-06-01T12:00:00Z", "dora_initial@2026-06-01T12:00:00", "dora_initial",
+                  "dora_initial@0001-01-01T00:00:00+14:00", "dora_initial@9999-12-31T23:59:59Z"):  # fmt: skip
         refused = await api.get(f"/notices/{notice['id']}/own-duties", params={"submitted": wrong})
         assert (refused.status_code, [each["field"] for each in refused.json()["errors"]]) == (422, ["submitted"])
     for kind in ("initial_notification", "intermediate_report", "final_report"):

@@ -329,6 +329,29 @@ async def test_a_later_notice_holds_the_erasure_until_the_order_is_given_again(t
     assert await entries(running, "customer.erased") == []
 
 
+async def test_a_notice_that_is_asked_for_again_was_served_at_first_and_holds_nothing(turned):
+    running, api, clock = turned
+    own = await bound(api, "Leaving", "a@leaving.example")
+    _, notice = await ended(api, own, occurs_at=ahead(days=22))
+    await accepted(running, api, notice)
+    await ok(order(api, own, notice["id"]))
+    await running.parts.erasing.look()
+    where = f"/notices/{notice['id']}/deliveries"
+    (mailed,) = (each for each in (await ok(api.get(where)))["items"] if each["channel"] == "email")
+    clock.turn(days=2)
+    await ok(api.post(f"{where}/{mailed['id']}/resend"))
+
+    async def twice():
+        (again,) = (each for each in (await ok(api.get(where)))["items"] if each["channel"] == "email")
+        return (again["state"], again["attempts"]) == ("sent", 2)
+
+    await until(running.parts.store, twice)
+    assert (await ok(api.get(f"/customers/{own['id']}/erasure")))["in_the_way"] == {}
+    clock.turn(days=21)
+    await running.parts.erasing.look()
+    assert (await api.get(f"/customers/{own['id']}")).status_code == 404
+
+
 async def test_a_notice_that_came_back_holds_the_erasure_until_the_order_is_given_again(data_folder, service_log):
     clock = TurnedClock()
     returns = {

@@ -102,6 +102,7 @@ async def test_nobody_else_records_or_reads_it(running, api, served):
         ({"recipient": "x" * 201}, "recipient"),
         ({"recipient": " "}, "recipient"),
         ({"submitted_at": "2026-01-01T00:00:00"}, "submitted_at"),
+        ({"submitted_at": "0001-01-01T00:00:00Z"}, "submitted_at"),
     ],
 )
 async def test_a_wrong_record_names_its_field(running, served, changes, field):

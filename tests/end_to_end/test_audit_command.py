@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from uuid import UUID
 
 import httpx2
@@ -98,6 +99,41 @@ async def test_once_the_time_is_over_the_one_not_told_is_missing_and_the_command
     assert said.returncode == 1
     assert "2 missing" in said.stdout
     assert "2 told" in said.stdout
+
+
+async def test_a_breach_found_after_the_first_notice_has_a_deadline_of_its_own(data_folder, service_log):
+    """The customer has a notice in time, but none that tells of the breach: nobody may read that all is well."""
+    clock = SteppedClock()
+    async with embedded_service(data_folder, clock=clock, log__batch_seconds=0) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=120) as api:
+
+            async def logged(notices):
+                keys = [UUID(notice["id"]) for notice in notices]
+                await until_read(running.parts.store, lambda tx: all(sent(tx, key) for key in keys))
+                await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
+
+            owner = await scenario.customer(api, "Valmont")
+            aware_at = clock.now()
+            body = scenario.facts(**GRAVE, aware_at=aware_at.isoformat(), affected_customers=[affected(owner)])
+            incident = await ok(api.post("/incidents", json=body))
+            await logged(await release(api, incident))
+            breach = {"breach": "confirmed", "controller": "customer"}
+            stated = [affected(owner, personal_data=breach)]
+            incident = await scenario.change(api, incident, affected_customers=stated)
+            await until_read(running.parts.store, lambda tx: not tx.audit.pending(1))
+            later = (aware_at + timedelta(hours=60)).isoformat()
+
+            async def audited(as_of):
+                said = await asyncio.to_thread(greffier, "audit", "--data", data_folder, "--as-of", as_of, "--json")
+                (line,) = json.loads(said.stdout)["lines"]
+                return said.returncode, line["standing"], line["told_at"] is None
+
+            assert await audited(aware_at.isoformat()) == (0, "awaited", True)
+            assert await audited(later) == (1, "missing", True)
+            clock.step(timedelta(hours=50))
+            await logged(await release(api, incident))
+            assert await audited(later) == (0, "after_aim", False)
 
 
 async def test_an_entry_that_is_left_out_or_changed_is_found(told):

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -117,12 +118,28 @@ async def test_rotation_overlaps_and_a_leaked_secret_goes_at_once(house, api, re
     assert json.loads(got.body)["type"] == "greffier.test.v1"
     for key in (hook["new_secret"]["secret"], second["secret"]):
         verify_webhook(got.headers, got.body, [key], now)
+    assert (await api.delete(f"{base}/secrets/{second['id']}")).status_code == 409, "the other one expires in a week"
     await ok(api.delete(f"{base}/secrets/{hook['secrets'][0]['id']}"))
     await ok(api.post(f"{base}/test"))
     got = receiver.received[-1]
     verify_webhook(got.headers, got.body, [second["secret"]], now)
     with pytest.raises(VerificationError):
         verify_webhook(got.headers, got.body, [hook["new_secret"]["secret"]], now)
+
+
+async def test_another_address_has_its_own_time_of_failing(house, api, receiver):
+    made, hook = await set_up(api, receiver)
+    path, any_version = f"/customers/{made['id']}/webhooks/{hook['id']}", {"If-Match": "*"}
+
+    def fail(tx):
+        endpoint = tx.webhooks.get(UUID(hook["id"]))
+        tx.webhooks.save(replace(endpoint, failing_since=NOW, version=endpoint.version + 1), endpoint.version)
+
+    await house.parts.store.write(fail)
+    body = {"url": receiver.url(), "description": "SOC"}
+    assert (await ok(api.put(path, json=body, headers=any_version)))["failing_since"] is not None
+    mended = body | {"url": receiver.url("/mended")}
+    assert (await ok(api.put(path, json=mended, headers=any_version)))["failing_since"] is None
 
 
 async def test_a_gone_endpoint_is_disabled_told_and_the_notice_replayed_under_its_id(house, api, receiver):

@@ -41,14 +41,18 @@ class Identifiers:
 class SentNotice:
     """A sealed notice that was sent to one contact by mail, with no escalation step due."""
 
-    def __init__(self, state=DeliveryState.SENT, attempts=1, *, address=ANNA, subject="x", **contact):
+    def __init__(
+        self, state=DeliveryState.SENT, attempts=1, *, asked_again=False, address=ANNA, subject="x", **contact
+    ):
         self.store = MemoryStore()
         self.customer = make_customer(acknowledge_within_seconds=None)
+        # A mail that is asked for again is queued, and keeps when it was sent.
+        sent_at = after(seconds=2) if state is DeliveryState.SENT or asked_again else None
         incident = make_incident()
         self.notice = make_notice(incident, self.customer, state=NoticeState.SEALED, sealed_at=NOW)
         self.contact = make_contact(self.customer, email=address, **contact)
         self.delivery = make_delivery(
-            self.notice, self.contact, state=state, attempts=attempts, next_attempt_at=None, sent_at=after(seconds=2)
+            self.notice, self.contact, state=state, attempts=attempts, next_attempt_at=None, sent_at=sent_at
         )
         records = self.store._records
         records.incidents[incident.id] = incident

@@ -136,6 +136,31 @@ def test_after_the_time_aimed_at_nothing_is_called_late(released_at, cause) -> N
     assert made.complete
 
 
+def _nth(number, at):
+    kind, _, subjects, detail = _attempted(at)
+    return kind, at, subjects, detail | {"number": number}
+
+
+def _bounced(attempt, state):
+    kind, at, subjects, detail = _RETURNED
+    return kind, at, subjects, detail | {"attempt": attempt, "state": state}
+
+
+@pytest.mark.parametrize(
+    ("entries", "status", "notified_at"),
+    [
+        ((_nth(1, _T), _nth(2, _LATER), _bounced(1, "sent")), ReportStatus.LATE, _LATER),
+        ((_nth(1, _T), _nth(2, _LATER), _bounced(2, "failed")), ReportStatus.MISSING, None),
+        ((_nth(1, _T), _bounced(1, "queued"), _nth(2, _LATER)), ReportStatus.LATE, _LATER),
+        ((_nth(1, _T), _bounced(1, "failed")), ReportStatus.MISSING, None),
+    ],
+)
+def test_a_bounce_takes_back_its_own_attempt_and_none_that_followed(entries, status, notified_at) -> None:
+    """A mail that is sent again after the first sending bounced told the customer then, neither before nor never."""
+    (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), *entries)).lines
+    assert (line.status, line.notified_at) == (status, notified_at)
+
+
 def test_what_a_system_took_by_webhook_tells_nobody() -> None:
     taken = ("delivery.attempted", _T, _BOTH | {"delivery": "d-9"}, {"event": "RelayToNonERDS", "channel": "webhook"})
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _released(_T), taken)).lines

@@ -205,3 +205,25 @@ async def test_whoever_answers_without_end_fills_no_disk_and_hides_no_failure():
         await house.back(samples.OUT_OF_OFFICE + b"more")
     assert len(await house.kept()) == 10
     assert (await house.back(samples.failed())).reopened
+
+
+@pytest.mark.parametrize("state", [QUEUED, FAILED])
+async def test_a_mail_that_bounces_while_it_is_sent_again_told_nobody(state):
+    """It was accepted once and is asked for again; the report of the first sending comes before the second succeeds."""
+    house = House(state=state, attempts=2, asked_again=True)
+    house.attempted(2, OutcomeKind.PERMANENT_FAILURE)
+    second = make_contact(house.customer, order=2)
+    house.store._records.contacts[second.id] = second
+    taken = await house.back(samples.failed())
+    assert not taken.reopened
+    now = await house.now()
+    assert (now.state, now.sent_at, now.attempts) == (state, None, 2)
+    assert await house.look_at() == after(hours=1)
+    assert [step.contact_id for step in (await house.plan(hours=9)).queue] == [second.id]
+
+
+async def test_a_mail_that_was_taken_again_told_its_reader_then_whatever_becomes_of_the_first():
+    house = House(state=FAILED, attempts=3, asked_again=True)
+    house.attempted(3, OutcomeKind.PERMANENT_FAILURE)
+    await house.back(samples.failed())
+    assert ((await house.now()).sent_at, await house.look_at()) == (after(minutes=10, seconds=2), None)

@@ -70,7 +70,7 @@ def change_endpoint(
 ) -> WebhookEndpoint:
     """Replace the editable data of an endpoint; raises InvalidInputError, VersionMismatchError.
 
-    When an endpoint is activated again, its time of failing starts again.
+    When an endpoint is activated again or gets another URL, its time of failing starts again.
     """
     verify_url(draft.url)
     if any(other.url == draft.url for other in tx.webhooks.endpoints(endpoint.customer_id) if other.id != endpoint.id):
@@ -81,14 +81,14 @@ def change_endpoint(
         state, reason = EndpointState.DISABLED, "disabled by a person"
     else:
         state, reason = endpoint.state, endpoint.state_reason
-    reactivated = draft.active and endpoint.state is not EndpointState.ACTIVE
+    starts_again = draft.url != endpoint.url or (draft.active and endpoint.state is not EndpointState.ACTIVE)
     changed = replace(
         endpoint,
         url=draft.url,
         description=draft.description,
         state=state,
         state_reason=reason,
-        failing_since=None if reactivated else endpoint.failing_since,
+        failing_since=None if starts_again else endpoint.failing_since,
         version=expected_version + 1,
         takes_exercises=draft.takes_exercises,
     )
@@ -119,13 +119,15 @@ def add_secret(
 
 
 def drop_secret(tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint, secret_id: UUID) -> None:
-    """Remove a secret immediately; raises NotFoundError, and StateConflictError for the last one in force."""
+    """Remove a secret immediately; raises NotFoundError, and StateConflictError if none would be left that stays.
+
+    Without a secret nothing is sent, so the endpoint would fail as soon as the remaining secrets expire.
+    """
     secrets = tx.webhooks.secrets(endpoint.id)
     if all(secret.id != secret_id for secret in secrets):
         raise NotFoundError("webhook secret", secret_id)
-    left = [item for item in secrets if item.id != secret_id and (item.expires_at is None or item.expires_at > act.now)]
-    if not left:
-        raise StateConflictError("this is the last secret in force: add another one first")
+    if all(item.id == secret_id or item.expires_at is not None for item in secrets):
+        raise StateConflictError("this is the last secret that does not expire: add another one first")
     tx.webhooks.drop_secret(secret_id)
     _log(tx, act, "webhook.secret_removed", endpoint, {"secret": str(secret_id)})
 

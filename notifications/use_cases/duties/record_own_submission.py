@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from notifications.canonical_json import timestamp_text
+from notifications.duties import is_countable
 from notifications.duties.records import CustomerSubmission, submissions_in_force
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import Transaction
@@ -39,7 +40,7 @@ def record_own_submission(
     ``corrects``: the record that was wrong. ``stated`` None takes that record back: nothing was submitted.
 
     1. The notice is sealed, is of no exercise, and names the duty; the record that is corrected is in force.
-    2. The moment is not in the future; authority and reference are one line each.
+    2. The moment is not in the future, and limits can be counted from it; authority and reference are one line each.
     3. The entry has duty and moment, and commits to authority and reference.
 
     Raises NotFoundError, InvalidInputError, and StateConflictError.
@@ -67,6 +68,8 @@ def record_own_submission(
         withdrawn = False
         if stated.submitted_at > act.now:
             raise InvalidInputError(Fault("submitted_at", "must not be in the future"))
+        if not is_countable(stated.submitted_at):
+            raise InvalidInputError(Fault("submitted_at", "is outside the years that limits are counted in"))
     record = CustomerSubmission(
         id=act.identifiers.new_id(),
         customer_id=notice.customer_id,

@@ -88,8 +88,9 @@ def process_bounce(
        automatic reply is no acknowledgement.
     3. If the mail failed and the delivery is sent, reopen the delivery and let the escalation check the notice now, so
        that another contact is notified. The delivery is failed, or queued again if the customer may not be the cause of
-       the refusal (policy, routing). A mail that was too large is queued as a summary. If a later attempt was accepted,
-       nothing changes, because that attempt has its own reports.
+       the refusal (policy, routing). A mail that was too large is queued as a summary. If the delivery was asked for
+       again meanwhile, it stays queued or failed, but nobody was notified by it. If a later attempt was accepted,
+       the mail was sent then: that attempt has its own reports.
 
     The delivery is failed and not queued again if a person could then get the notice twice or for no use. That is so in
     these cases: somebody acknowledged the notice or was reached by telephone; a later notice replaces it; a server
@@ -110,13 +111,11 @@ def process_bounce(
     earlier = [other.kind for other in tx.deliveries.bounces(delivery_id)]
     if delivery is not None and path.is_after(delivery.attempts) and act.now < path.issued_at + _RECORDED_WITHIN:
         raise StateConflictError("the attempt of this bounce is not recorded yet")
-    reopens = (
-        delivery is not None
-        and report.kind is BounceKind.FAILED
-        and delivery.state is DeliveryState.SENT
-        and not _is_overtaken(tx, delivery, path)
-    )
-    if not reopens and earlier.count(report.kind) >= _MAX_KEPT_PER_KIND:
+    failed = delivery is not None and report.kind is BounceKind.FAILED and _was_sent(delivery)
+    overtaken_at = _overtaken_at(tx, delivery, path) if failed and delivery is not None else None
+    undone = failed and overtaken_at is None
+    reopens = undone and delivery is not None and delivery.state is DeliveryState.SENT
+    if not undone and earlier.count(report.kind) >= _MAX_KEPT_PER_KIND:
         raise InvalidInputError(Fault("", "too many messages of this kind were already received for this delivery"))
     # 2.
     message = Bounce(
@@ -135,26 +134,39 @@ def process_bounce(
         return BounceResult(message, None, None)
     # 3.
     after = delivery
-    if reopens:
-        after = _reopened(tx, act, delivery, notice, report, earlier, jitter, policy)
+    if undone:
+        if reopens:
+            after = _reopened(tx, act, delivery, notice, report, earlier, jitter, policy)
+        else:
+            after = replace(delivery, sent_at=None)
         tx.deliveries.save(after, delivery.attempts)
         tx.escalations.hasten(notice.id, act.now)
+    elif overtaken_at is not None and delivery.sent_at is not None and delivery.sent_at < overtaken_at:
+        after = replace(delivery, sent_at=overtaken_at)
+        tx.deliveries.save(after, delivery.attempts)
     tx.audit.append([_entry(tx, act, path, report, digest, after, notice)])
     return BounceResult(message, after, notice, reopened=reopens)
 
 
-def _is_overtaken(tx: Transaction, delivery: Delivery, path: ReturnPath) -> bool:
-    """Return whether an attempt after that of the return path was accepted.
+def _was_sent(delivery: Delivery) -> bool:
+    """Return whether an attempt was accepted; one that is asked for again is queued, and keeps when it was sent."""
+    return delivery.state is DeliveryState.SENT or delivery.sent_at is not None
+
+
+def _overtaken_at(tx: Transaction, delivery: Delivery, path: ReturnPath) -> datetime | None:
+    """Return when an attempt after that of the return path was first accepted; None if none was.
 
     Both number and time are compared: after an expired lease, two workers may send under the same number, and each of
     the two mails may bounce.
     """
-    return any(
-        attempt.outcome.kind is OutcomeKind.ACCEPTED
+    later = (
+        attempt.ended_at
+        for attempt in tx.deliveries.attempts(delivery.id)
+        if attempt.outcome.kind is OutcomeKind.ACCEPTED
         and path.is_before(attempt.number)
         and attempt.started_at > path.issued_at + _SECOND
-        for attempt in tx.deliveries.attempts(delivery.id)
     )
+    return min(later, default=None)
 
 
 def _reopened(

@@ -50,14 +50,18 @@ def invite(
         raise StateConflictError("a service account signs in by tokens alone: it is not invited")
     if not account.active:
         raise StateConflictError("the account is not active")
-    has_credentials = tx.credentials.password(account.id) is not None or bool(tx.credentials.passkeys(account.id))
-    if has_credentials and console_url is None:
+    can_sign_in = (
+        tx.credentials.password(account.id) is not None
+        or bool(tx.credentials.passkeys(account.id))
+        or bool(tx.accounts.external_identities(account.id))
+    )
+    if can_sign_in and console_url is None:
         raise StateConflictError(
             "the account can sign in already, and without provider.console_url no link can be mailed to it"
         )
     for known in ("invitation", "reset"):
         tx.sessions.drop_links(known, account.id)
-    return _issue(tx, act, account, "reset" if has_credentials else "invitation", secret, console_url, provider_name)
+    return _issue(tx, act, account, "reset" if can_sign_in else "invitation", secret, console_url, provider_name)
 
 
 def invite_new(

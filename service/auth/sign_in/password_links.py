@@ -105,7 +105,7 @@ class PasswordLinks:
         return account
 
     async def accept(self, secret: str, password: str, browser: Browser) -> PasswordSet:
-        """Set the password and use the link up; ends every session of the account.
+        """Set the password and use the link up; ends every session of the account, and its other links become invalid.
 
         Raises LinkVoidError, InvalidInputError (field ``password``; the link stays valid), TooManyRequestsError.
         """
@@ -120,6 +120,9 @@ class PasswordLinks:
         def work(tx: AccessTransaction) -> None:
             current, purpose = _found(tx, secret, act.now)
             redeem_link(tx, act, secret, purpose, binding_now=current.email)
+            # The administrator who issued an invitation has its link too, and must not be able to set the password now.
+            for other in _PURPOSES:
+                tx.sessions.drop_links(other, current.id)
             tx.credentials.set_password(Password(current.id, hashed, act.now))
             ended = tx.sessions.end_all(current.id)
             tx.audit.append([

@@ -58,13 +58,21 @@ class PendingSignIns:
     def found(
         self, tx: AccessTransaction, secret: str, purposes: Collection[str]
     ) -> tuple[PendingSignIn, Account | None]:
-        """Return one by its cookie, and its account, None where it has none; raises SignInOverError."""
+        """Return one by its cookie, and its account, None where it has none; raises SignInOverError.
+
+        One that rests on a password is over once the account has another one.
+        """
         pending = tx.sessions.pending(session_digest(secret))
         if pending is None or pending.purpose not in purposes or self._clock.now() >= pending.expires_at:
             raise SignInOverError
         account = None if pending.account_id is None else tx.accounts.get(pending.account_id)
         if account is not None and not account.active:
             raise SignInOverError
+        rests_on = self.data(pending).get("password_changed_at")
+        if account is not None and rests_on is not None:
+            password = tx.credentials.password(account.id)
+            if password is None or password.changed_at.isoformat() != rests_on:
+                raise SignInOverError
         return pending, account
 
     def _sealed(self, identifier: UUID, data: Mapping[str, object]) -> bytes:

@@ -139,7 +139,8 @@ class SignIn:
         start a session, and a renewed hash of the old password must not be stored.
         """
         secret, device = new_session_secret(), self._throttling.new_device(account.id)
-        pending = self._pending_sign_ins.begun(secret, "second_factor", account.id, {"wrong": 0})
+        rests_on = {"wrong": 0, "password_changed_at": stored.changed_at.isoformat()}
+        pending = self._pending_sign_ins.begun(secret, "second_factor", account.id, rests_on)
         act = self._act(account)
 
         def work(tx: AccessTransaction) -> SignedIn | SecondFactorWanted | None:

@@ -116,8 +116,11 @@ class Throttling:
         counted = []
         for bucket in buckets:
             throttle = tx.sessions.throttle(bucket.key)
-            if throttle is not None and now < throttle.retry_at:
-                raise TooManyRequestsError((throttle.retry_at - now).total_seconds())
+            if throttle is not None and wait_after(throttle.failures - bucket.free):
+                left = throttle.retry_at - now
+                # After the clock was set back the last failure lies ahead: nobody waits longer than the longest wait.
+                if timedelta() < left <= _LONGEST_WAIT:
+                    raise TooManyRequestsError(left.total_seconds())
             stale = throttle is None or now - throttle.last_failed_at > _FORGOTTEN_AFTER
             failures = 1 if throttle is None or stale else throttle.failures + 1
             begins = begins or failures == bucket.free + 1

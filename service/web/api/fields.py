@@ -13,7 +13,8 @@ from notifications.time_zones import time_zone_names
 
 #: C0 and C1 controls and DEL, except tab and line feed. A text for people needs none of them.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-_LINE_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: In one line also those that turn the direction of what follows: lists show a name beside others.
+_LINE_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 Language = Literal["fr", "en", "de"]
 

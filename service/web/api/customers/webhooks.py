@@ -361,7 +361,7 @@ async def remove_secret(
     secret_id: UUID,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Remove a secret immediately, for example a leaked one; 409 for the last valid secret."""
+    """Remove a secret immediately, for example a leaked one; 409 for the last one that does not expire."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         endpoint = existing_endpoint(tx, customer_id, endpoint_id)

@@ -8,6 +8,7 @@ from fastapi import Path, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from notifications.duties import is_countable
 from notifications.duties.dora_report import OwnStatements, Submission
 from notifications.duties.records import CustomerSubmission
 from notifications.errors import Fault, InvalidInputError
@@ -258,7 +259,7 @@ def _submissions(stated: list[str], known: set[str]) -> dict[str, list[datetime]
             moment = datetime.fromisoformat(text)
         except ValueError:
             moment = None
-        if moment is None or moment.tzinfo is None:
+        if moment is None or moment.tzinfo is None or not is_countable(moment):
             raise InvalidInputError(Fault("submitted", f"{text!r} is no moment with an offset, such as {_EXAMPLE}"))
         found.setdefault(duty_id, []).append(moment.astimezone(UTC))
     return found

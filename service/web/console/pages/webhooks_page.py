@@ -157,7 +157,7 @@ async def add_secret(
 async def remove_secret(
     request: Request, access: MayChangeWebhooks, customer_id: UUID, endpoint_id: UUID, secret_id: UUID
 ) -> Response:
-    """Remove a secret immediately; the last valid secret cannot be removed."""
+    """Remove a secret immediately; the last one that does not expire cannot be removed."""
     try:
         await access.write(
             lambda tx, act: drop_secret(tx, act, existing_endpoint(tx, customer_id, endpoint_id), secret_id)

@@ -3,7 +3,7 @@
 The charts show how long the notices took after awareness, and how many were in time, by month of awareness.
 """
 
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -47,7 +47,8 @@ async def audit_page(
     name, wanted = customer.strip()[:_NAME_CHARACTERS], ticket.strip()[:_NAME_CHARACTERS]
     problem = (bool(first) and begins is None) or (bool(last) and ends is None)
     ends = ends or today
-    begins = begins or ends - timedelta(days=_DAYS)
+    # Near the first day of the calendar there are not as many days before it.
+    begins = begins or ends - min(timedelta(days=_DAYS), ends - date.min)
     problem = problem or begins > ends
     values: dict[str, Any] = {
         "problem": problem,
