@@ -17,8 +17,8 @@ import pytest_asyncio
 import structlog
 from hypothesis import HealthCheck, settings
 
-# A busy machine is no defect: no test is judged by the clock. Each run tries the same examples, so that what failed once
-# fails again; ``make explore`` tries new ones, and what it finds becomes an ``@example``.
+# A busy machine is no defect: no test is judged by the clock. Each run tries the same examples, so that what failed
+# once fails again; ``make explore`` tries new ones, and what it finds becomes an ``@example``.
 settings.register_profile("greffier", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("greffier")

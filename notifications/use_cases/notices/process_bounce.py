@@ -80,9 +80,9 @@ def process_bounce(
 ) -> BounceResult:
     """Record a message to a verified return path, and reopen the delivery if the mail failed.
 
-    1. If the same bytes were received before, record nothing. Raise StateConflictError while the attempt is not
-       recorded yet: the sender must try again, because otherwise the later record of the attempt would hide the
-       failure. Raise InvalidInputError if there are too many bounces of this kind.
+    1. If the same bytes were received before, record nothing. Raise StateConflictError while the attempt, or one that
+       follows it, is not recorded yet: the sender must try again, because otherwise the later record of the attempt
+       would hide the failure. Raise InvalidInputError if there are too many bounces of this kind.
     2. Judge the report against the mail that was sent (``judge_bounce``). Store the bytes and an audit entry. Only a
        failure claims an event (RelayToNonERDSFailure). A report of success is only a server's statement, and an
        automatic reply is no acknowledgement.
@@ -114,6 +114,8 @@ def process_bounce(
     failed = delivery is not None and report.kind is BounceKind.FAILED and _was_sent(delivery)
     overtaken_at = _overtaken_at(tx, delivery, path) if failed and delivery is not None else None
     undone = failed and overtaken_at is None
+    if undone and delivery is not None and _is_being_sent(delivery, act.now):
+        raise StateConflictError("the mail is being sent again now, and that attempt is not recorded yet")
     reopens = undone and delivery is not None and delivery.state is DeliveryState.SENT
     if not undone and earlier.count(report.kind) >= _MAX_KEPT_PER_KIND:
         raise InvalidInputError(Fault("", "too many messages of this kind were already received for this delivery"))
@@ -151,6 +153,12 @@ def process_bounce(
 def _was_sent(delivery: Delivery) -> bool:
     """Return whether an attempt was accepted; one that is asked for again is queued, and keeps when it was sent."""
     return delivery.state is DeliveryState.SENT or delivery.sent_at is not None
+
+
+def _is_being_sent(delivery: Delivery, now: datetime) -> bool:
+    """Return whether an attempt may be under way; if none is recorded after some minutes, the channel is paused."""
+    due_at = delivery.next_attempt_at if delivery.state is DeliveryState.QUEUED else None
+    return due_at is not None and due_at <= now < due_at + _RECORDED_WITHIN
 
 
 def _overtaken_at(tx: Transaction, delivery: Delivery, path: ReturnPath) -> datetime | None:
