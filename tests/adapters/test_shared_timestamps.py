@@ -26,11 +26,9 @@ from service.system.logging import SystemIdentifiers
 from support.domain_facts import known_facts
 from support.instant_log import InstantLog
 from support.notice_samples import PROVIDER
-from support.opened_store import opened_at
-from support.postgresql_server import postgresql_server
+from support.opened_store import lent_address, opened_at
 from support.records import NOW, SALT, make_binding, make_contact, make_customer
 from support.sealed_sample import SetClock
-from support.sqlite_file import new_database
 
 ADDRESS = "soc@provider.example"
 AGREEMENTS = Agreements(dict(bundled_agreements()), "secnumcloud_iaas_3_0")
@@ -122,9 +120,9 @@ def dated(seal):
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def provider(request, tmp_path):
-    where = new_database(tmp_path / "store.db") if request.param == "sqlite" else postgresql_server().database()
-    async with opened_at(where) as store:
-        yield Provider(store, Ed25519PrivateKey.generate())
+    with lent_address(request.param, tmp_path) as where:
+        async with opened_at(where) as store:
+            yield Provider(store, Ed25519PrivateKey.generate())
 
 
 async def test_a_large_release_asks_for_few_tokens_and_a_small_one_for_one_each(provider):

@@ -1,9 +1,7 @@
 """Facts for tests: builders, Hypothesis strategies, and all completions of open facts."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import product
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -179,11 +177,9 @@ def answered(facts, path, value):
     return replace(facts, **{path[0]: answered(getattr(facts, path[0]), path[1:], value)})
 
 
-def completions(facts) -> Iterator[IncidentFacts]:
-    """Yield the facts with all combinations of answers to the open ones."""
-    places = open_places(facts)
-    for values in product(*(possible for _, possible in places)):
-        complete = facts
-        for (path, _), value in zip(places, values, strict=True):
-            complete = answered(complete, path, value)
-        yield complete
+def completions(facts) -> list[IncidentFacts]:
+    """Return the facts with all combinations of answers to the open ones, in the order of their product."""
+    complete = [facts]
+    for path, possible in open_places(facts):
+        complete = [answered(each, path, value) for each in complete for value in possible]
+    return complete

@@ -1,4 +1,6 @@
+from collections import defaultdict
 from dataclasses import replace
+from itertools import product
 from uuid import UUID
 
 import pytest
@@ -271,25 +273,27 @@ def nearly_known_facts(draw):
 @given(nearly_known_facts())
 def test_supervaluation_is_what_trying_every_answer_gives(facts):
     result = classify(facts, AGREEMENT)
-    complete = list(completions(facts))
+    complete = completions(facts)
     expected = {nature_by_the_text(each) for each in complete}
     assert result.possible_natures == tuple(nature for nature in Nature if nature in expected)
     priorities = {AGREEMENT.matrix[each.impact, each.criticality] for each in complete}
     assert result.possible_priorities == tuple(sorted(priorities))
     # A question is asked exactly where two completions that differ in this fact alone differ in the result.
     asked = {each.fact for each in result.open_questions}
-    for path, possible in open_places(facts):
+    places = open_places(facts)
+    answers = product(*(possible for _, possible in places))
+    results = {
+        each: (nature_by_the_text(case), AGREEMENT.matrix[case.impact, case.criticality])
+        for each, case in zip(answers, complete, strict=True)
+    }
+    for place, (path, possible) in enumerate(places):
         fact = ".".join(map(str, path))
         if isinstance(path[0], int):
             fact = f"affected_customers.{facts.affected_customers[path[0]].customer_id}.{'.'.join(path[1:])}"
-        variants = [
-            [
-                (nature_by_the_text(each), AGREEMENT.matrix[each.impact, each.criticality])
-                for each in completions(answered(facts, path, value))
-            ]
-            for value in possible
-        ]
-        assert (fact in asked) == any(len(set(row)) > 1 for row in zip(*variants, strict=True))
+        alike = defaultdict(set)
+        for each, found in results.items():
+            alike[each[:place], each[place + 1 :]].add(found)
+        assert (fact in asked) == any(len(found) > 1 for found in alike.values())
         for effect in (effect for each in result.open_questions if each.fact == fact for effect in each.effects):
             found = classify(answered(facts, path, type(possible[0])(effect.answer)), AGREEMENT)
             assert (effect.natures, effect.priorities) == (found.possible_natures, found.possible_priorities)
