@@ -247,12 +247,20 @@ async def test_deliveries_show_evidence_bounces_calls_and_acknowledgements(data_
             assert f'href="/calls/{task.id}"' in page
             said = visible_text(page)
             assert "550 5.1.1" in said
+            assert text("answer.status.1_1", "en") in said
             assert text("incident.delivery.failed", "en") in said
             assert "rssi@valmont.example" in said
             assert "Hôpital de Valmont" in visible_text(await opened(pages, f"{path}?state=failed"))
             assert "Hôpital de Valmont" not in visible_text(await opened(pages, f"{path}?state=sent"))
             home = await opened(pages, f"/incidents/{incident['id']}")
             assert f'class="button primary" href="/calls/{task.id}"' in home
+        for name, language in (("Ode", "fr"), ("Uta", "de")):
+            reader = await person(desk.running, name, (Role.ANALYST, None), language=language)
+            async with browser(desk.running, reader) as pages:
+                for shown in (path, f"/notices/{notice}"):
+                    page = await opened(pages, shown)
+                    assert text("answer.status.1_1", language) in visible_text(page)
+                    assert '<q class="hint" lang="" translate="no"><bdi>550 5.1.1' in page
         member = await person(desk.running, "Eve", (Role.CUSTOMER_MANAGER, owner["id"]))
         async with browser(desk.running, member) as pages:
             await pages.post(f"/notices/{notice}/acknowledgement", data=member.form(note=""))
