@@ -1,5 +1,6 @@
 """A wrong command is one line that names what is wrong, and exit code 2; it changes nothing."""
 
+import pytest
 from tzdata import IANA_VERSION
 
 from support import commands
@@ -42,3 +43,26 @@ def test_the_demo_leaves_the_data_folder_of_a_service_as_it_is(data_folder):
     error = refusal("demo", "--out", data_folder, "--once", "--port", "0")
     assert error == f"greffier: out: {data_folder} is the data folder of a service: name another folder\n"
     assert (data_folder / "trust" / "log.vkey").read_bytes() == trusted
+
+
+@pytest.mark.parametrize("named", ["endless", "endless.pdf"])
+def test_a_file_without_an_end_is_read_up_to_a_limit(data_folder, tmp_path, named):
+    endless = tmp_path / named
+    endless.symlink_to("/dev/zero")
+    error = refusal("verify", endless, "--trust", data_folder / "trust")
+    assert error == f"greffier: {endless}: is larger than {64 * 1024 * 1024} bytes\n"
+
+
+def test_a_bundle_without_an_end_is_none(data_folder, tmp_path):
+    endless = tmp_path / "bundle.zip"
+    endless.symlink_to("/dev/zero")
+    done = commands.run("verify", endless, "--trust", data_folder / "trust")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "NOT GENUINE: step 1, archive, failed; do not trust this bundle"
+
+
+def test_a_log_with_a_file_without_an_end_is_read_up_to_a_limit(data_folder, tmp_path):
+    (tmp_path / "checkpoint").symlink_to("/dev/zero")
+    for command in (("audit",), ("report", "2026-11")):
+        error = refusal(*command, "--log", tmp_path, "--trust", data_folder / "trust")
+        assert error == f"greffier: {tmp_path / 'checkpoint'}: is larger than {64 * 1024 * 1024} bytes\n"
