@@ -10,7 +10,7 @@ from support.clocks import SteppedClock
 from support.desk import GONE, desk_of
 from support.page_forms import actions_on, form_on
 from support.people import browser, person, visible_text
-from support.scenario import AGREEMENT_ID, affected, change, customer, declare, harm, notices, ok, release
+from support.scenario import AGREEMENT_ID, affected, ago, change, customer, declare, harm, notices, ok, release
 
 
 async def people(running):
@@ -105,6 +105,35 @@ async def test_a_draft_that_changed_is_not_released_and_is_shown_as_changed(runn
         everything = {name: value for name, value in form.items() if name != "notice"} | {"all": "yes"}
         assert (await pages.post(path_of(incident, "/release"), data=everything)).status_code == 412
     assert await states(api, incident) == ["draft", "draft"]
+
+
+async def test_an_agreement_that_is_recorded_late_is_said_and_decided_again(running, api):
+    late, other = [await customer(api, name, contacts=((f"{name}@x.example", "en"),)) for name in ("late", "other")]
+    incident = await owed(api, late, other)
+    ada, bob, _ = await people(running)
+    newer = {"agreement_id": "secnumcloud_2026", "effective_at": ago(days=2)}
+    await ok(api.post(f"/customers/{late['id']}/agreements", json=newer))
+    async with browser(running, bob) as pages:
+        page = await opened(pages, path_of(incident))
+        assert page.count(text("incident.decided_by_other_terms", "en")) == 1
+        refused = await pages.post(
+            path_of(incident, "/release"), data=form_on(page, path_of(incident, "/release")) | {"all": "yes"}
+        )
+        assert refused.status_code == 409
+        assert text("incident.problem.outdated", "en") in refused.text
+    answer = await api.post(f"/incidents/{incident['id']}/release", headers={"If-Match": f'"{incident["version"]}"'})
+    assert answer.status_code == 409
+    assert "1 of 2 notice(s), for late, were decided by other terms" in answer.json()["detail"]
+    assert await states(api, incident) == ["draft", "draft"]
+    action = f"/incidents/{incident['id']}/facts/change"
+    async with browser(running, ada) as pages:
+        assert (await pages.post(action, data=form_on(await opened(pages, action), action))).status_code == 303
+    async with browser(running, bob) as pages:
+        page = await opened(pages, path_of(incident))
+        assert text("incident.decided_by_other_terms", "en") not in page
+        form = form_on(page, path_of(incident, "/release")) | {"all": "yes"}
+        assert (await pages.post(path_of(incident, "/release"), data=form)).status_code == 303
+    assert "draft" not in await states(api, incident)
 
 
 async def test_four_eyes_are_explained_and_kept(running, api):
