@@ -73,6 +73,19 @@ def parse_proof(data: bytes) -> TlogProof:
     return TlogProof(index, hashes, checkpoint, extra)
 
 
+def format_consistency(hashes: Sequence[bytes]) -> bytes:
+    """Return a consistency proof (RFC 9162, 2.1.4) as text: one base64 hash a line, as in ``c2sp.org/tlog-witness``."""
+    return b"".join(base64.b64encode(hashed) + b"\n" for hashed in hashes)
+
+
+def parse_consistency(data: bytes) -> tuple[bytes, ...]:
+    """Return the hashes of a consistency proof; raises InvalidInputError unless it is in canonical form."""
+    hashes = tuple(_base64(line) for line in data[:_MAX_BYTES].decode("ascii", "replace").splitlines())
+    if format_consistency(hashes) != data:
+        raise InvalidInputError(Fault("consistency", "is not one base64 hash a line"))
+    return hashes
+
+
 def _base64(text: str) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)

@@ -37,13 +37,14 @@ _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.12", "1
 ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2"
 RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 RSA_WITH_SHA256 = "1.2.840.113549.1.1.11"
-#: RSA PKCS #1 v1.5 (without a digest, with SHA-2), ECDSA with SHA-2, Ed25519.
+#: RSA PKCS #1 v1.5 (without a digest, with SHA-2), ECDSA with SHA-2.
 _TOKEN_ALGORITHMS = frozenset({
     RSA_ENCRYPTION, RSA_WITH_SHA256, "1.2.840.113549.1.1.12", "1.2.840.113549.1.1.13",
-    ECDSA_WITH_SHA256, "1.2.840.10045.4.3.3", "1.2.840.10045.4.3.4", "1.3.101.112",
+    ECDSA_WITH_SHA256, "1.2.840.10045.4.3.3", "1.2.840.10045.4.3.4",
 })  # fmt: skip
-#: Authorities use it, and OpenSSL's code for PKCS #7 takes it for PKCS #1 v1.5: it finds each such signature wrong.
-_RSASSA_PSS = "1.2.840.113549.1.1.10"
+#: Algorithms that authorities may use, and that OpenSSL's code for PKCS #7 cannot verify: it takes RSASSA-PSS for PKCS
+#: #1 v1.5, and hashes first for Ed25519 and Ed448, which does not work.
+_UNVERIFIABLE = {"1.2.840.113549.1.1.10": "RSASSA-PSS", "1.3.101.112": "Ed25519", "1.3.101.113": "Ed448"}
 
 #: genTime of a token (RFC 3161, 2.4.2), with the digits after the full stop
 _TIME_WITH_FRACTION = re.compile(rb"\d{14}\.(\d+)Z")
@@ -201,15 +202,19 @@ def parse_timestamp_reply(data: bytes) -> TimestampReply:
     version, *parts, signers = _at_least(2, signed_data)
     signer_version, identifier, _, *rest = _at_least(3, _only(signers.body, _SEQUENCE))
     _expect(version.body == b"\x03", "is a token of another version")
-    by_issuer = identifier.tag == _SEQUENCE
-    _expect(signer_version.body == (b"\x01" if by_issuer else b"\x03"), "has a signer of another version")
+    _expect(
+        identifier.tag == _SEQUENCE,
+        "names its signer by a key identifier, which neither openssl ts nor this software can read: the authority must"
+        " name its certificate by issuer and serial number",
+    )
+    _expect(signer_version.body == b"\x01", "has a signer of another version")
     algorithm = next((item for item in rest if item.tag == _SEQUENCE), None)
     name = next(_items(algorithm.body), None) if algorithm is not None else None
     signed_by = None if name is None else _oid(name.body)
     _expect(
-        signed_by != _RSASSA_PSS,
-        "is signed with RSASSA-PSS, which neither openssl ts nor this software can verify: the authority must sign with"
-        " RSA PKCS #1 v1.5 or ECDSA",
+        signed_by not in _UNVERIFIABLE,
+        f"is signed with {_UNVERIFIABLE.get(signed_by or '')}, which neither openssl ts nor this software can verify:"
+        " the authority must sign with RSA PKCS #1 v1.5 or ECDSA",
     )
     _expect(signed_by in _TOKEN_ALGORITHMS, "names an unknown signature algorithm")
     # 3.

@@ -80,7 +80,10 @@ class DeliveryRepository(Protocol):
         """Lease deliveries that are queued, due and not leased, and whose seal has its log proof.
 
         Nearest notice ``due_at`` first. Deliveries with the same deadline are leased by turns (``delivery.turn_of``),
-        so that no customer waits for all deliveries of another. Deliveries by ``except_channels`` and to
+        so that no customer waits for all deliveries of another. Earlier mails of the thread of a leased mail
+        (``DueDelivery.earlier_message_ids``) that are due too are leased with it and returned before it, also beyond
+        the limit, so that a follow-up, which is often due sooner, does not overtake them. An earlier mail that is not
+        due, is leased already or has failed holds nothing up. Deliveries by ``except_channels`` and to
         ``except_destinations`` (``delivery.destination_of``) are not leased. The store may ignore a part of a long
         ``except_destinations``. A delivery whose lease expired may be leased again, so that nothing is lost when a
         worker dies.

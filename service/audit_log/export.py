@@ -27,6 +27,7 @@ from service.audit_log.publishing import (
     stamped_paths,
 )
 from service.system.atomic_files import replace_file
+from service.system.input_files import read_file
 
 #: Number of tiles that are read from one snapshot. Different tiles may come from different snapshots, because the
 #: contents of a tile of a given width never change.
@@ -131,10 +132,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+    return read_file(path) if path.exists() else None
 
 
 class ExportedLog:
@@ -143,7 +141,9 @@ class ExportedLog:
     def __init__(self, folder: Path) -> None:
         note = _read(folder / CHECKPOINT)
         if note is None:
-            raise InvalidInputError(Fault("log", f"{folder} holds no checkpoint"))
+            raise InvalidInputError(
+                Fault("log", f"{folder} holds no checkpoint: name a folder that greffier log export made")
+            )
         self.folder, self.note = folder, note
         self.checkpoint = parse_checkpoint_note(note)
 

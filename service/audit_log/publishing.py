@@ -60,7 +60,7 @@ def read_verifier_keys(trust: Path) -> list[VerifierKey]:
     """Return the keys that the log is verified by, of a trust folder as customers have it; raises InvalidInputError."""
     path = trust / VERIFIER_KEY
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise InvalidInputError(Fault("trust", f"{path} cannot be read: {error.strerror}")) from None
     return [parse_verifier_key(line) for line in lines if line.strip()]

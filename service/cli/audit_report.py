@@ -40,6 +40,9 @@ _DUE: Mapping[DeadlineBinding | None, str] = {
     DeadlineBinding.NO_NUMBER: "our own target",
 }
 
+#: Characters of a terminal in which moments have room for date and time of day in one line.
+_MOMENTS_IN_ONE_LINE = 120
+
 
 @dataclass(frozen=True, slots=True)
 class ReportSource:
@@ -52,7 +55,7 @@ class ReportSource:
 def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
     """Print the report: every line; then lists of what needs attention, with the entries that show it."""
     console = Console()
-    table = _table("incident", "customer", "", "verdict", "due", "binding", "told", "entries")
+    table = _table(console, "incident", "customer", "", "verdict", "due", "binding", "told", "entries")
     for line in made.lines:
         status = Text(line.status.value + (" (override)" if line.overridden else ""), _STYLES[line.status])
         table.add_row(
@@ -71,17 +74,23 @@ def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[s
         console.print(sentence, soft_wrap=True, highlight=False)
 
 
-def _table(subject: str, *others: str) -> Table:
-    """Return a table that cuts nothing off: a ticket stays in one line, all else is folded where room is short."""
-    columns = [Column(subject, no_wrap=True), *(Column(each, overflow="fold") for each in others)]
-    return Table(*columns, box=None, pad_edge=False)
+def _table(console: Console, subject: str, *others: str) -> Table:
+    """Return a table that cuts nothing off: a ticket stays in one line, all else is folded where room is short.
+
+    A moment is folded between its date and its time of day only.
+    """
+    moment_width = len("2026-01-05") if console.width < _MOMENTS_IN_ONE_LINE else None
+    columns = [
+        Column(each, overflow="fold", width=moment_width if each in {"due", "told"} else None) for each in others
+    ]
+    return Table(Column(subject, no_wrap=True), *columns, box=None, pad_edge=False)
 
 
 def _print_announcements(console: Console, made: NotificationReport, names: Mapping[str, str]) -> None:
     """Print what was announced and what became of it, a line for each customer and each notice, and the lists."""
     found = made.announcements
     _print_lists(console, [("announcements", said_of_announcements(found))])
-    table = _table("announcement", "customer", "", "why", "due", "binding", "clause", "told", "entries")
+    table = _table(console, "announcement", "customer", "", "why", "due", "binding", "clause", "told", "entries")
     for line in found.lines:
         table.add_row(
             Text(line.ticket or line.incident), Text(_named(line, names)),

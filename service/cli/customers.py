@@ -17,12 +17,10 @@ from service.cli.options import DATA, FILE, printable
 from service.settings import Settings
 from service.store import Store, open_store
 from service.system.file_lock import sole_use
+from service.system.input_files import read_file
 from service.system.logging import SystemClock, SystemIdentifiers
 from service.web.api.customers.customer_csv import parse_customers
 from service.web.api.customers.customer_transfer import Transfer, export_customers
-
-#: Largest file read into memory.
-_MAX_BYTES = 64 * 1024 * 1024
 
 
 @click.command("import")
@@ -31,7 +29,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 def import_command(file: Path, data: Path, *, dry_run: bool) -> None:
     """Make customers and contacts equal to a CSV file: all of it, or nothing. Exit code 2 if the file has faults."""
-    report = asyncio.run(imported(prepared_settings(data), _read(file), dry_run=dry_run))
+    report = asyncio.run(imported(prepared_settings(data), read_file(file), dry_run=dry_run))
     for fault in report.faults:
         where = f"line {fault.line}: {fault.field}: " if fault.field else f"line {fault.line}: "
         click.echo(where + printable(fault.reason), err=True)
@@ -96,14 +94,3 @@ class _Opened:
 
     async def aclose(self) -> None:
         await self.store.close()
-
-
-def _read(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise InvalidInputError(Fault(str(file), f"cannot be read: {error.strerror}")) from None
-    if len(content) > _MAX_BYTES:
-        raise InvalidInputError(Fault(str(file), f"is larger than {_MAX_BYTES} bytes"))
-    return content

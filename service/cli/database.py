@@ -51,10 +51,14 @@ def copy_command(data: Path) -> None:
     """
     settings = load_settings(data)
     target = settings.store_location()
-    if not isinstance(target, str):
-        raise InvalidInputError(Fault("database.url", "is not set: set the database to copy to"))
     if not settings.database_file.exists():
-        raise InvalidInputError(Fault("data", f"{settings.database_file} does not exist"))
+        raise InvalidInputError(
+            Fault("data", f"{settings.database_file} does not exist: name a data folder with an embedded database")
+        )
+    if not isinstance(target, str):
+        raise InvalidInputError(
+            Fault("database.url", "is not set: set it to the PostgreSQL database to copy to (GREFFIER_DATABASE__URL)")
+        )
     with sole_use(data):
         migrate_store(settings.database_file)
         rows = copy_store(

@@ -1,7 +1,6 @@
 """``greffier log``: the log as files, and proofs, for standard C2SP tools."""
 
 import asyncio
-import base64
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +12,7 @@ from rich.progress import Progress
 from notifications.audit.merkle import NodeReader, consistency_proof, inclusion_proof
 from notifications.audit.note import parse_verifier_key
 from notifications.audit.policy import format_policy
-from notifications.audit.proof import format_proof
+from notifications.audit.proof import format_consistency, format_proof
 from notifications.audit.tile_reading import TileNodes
 from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Transaction
@@ -87,8 +86,7 @@ def consistency(old: int, new: int, data: Path | None, exported: Path | None) ->
     def made(size: int, _note: bytes, nodes: NodeReader) -> bytes:
         if not old <= new <= size:
             raise InvalidInputError(Fault("new", f"must be from {old} to {size}, the number of entries"))
-        hashes = consistency_proof(old, new, nodes)
-        return b"".join(base64.b64encode(item) + b"\n" for item in hashes)
+        return format_consistency(consistency_proof(old, new, nodes))
 
     click.echo(_proven(data, exported, made), nl=False)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from notifications.errors import Fault, InvalidInputError
 from service.cli.options import DATA
 from service.settings import load_settings
 from service.store import migrate_store
@@ -18,5 +19,9 @@ def migrate_command(data: Path) -> None:
     tables.
     """
     settings = load_settings(data)
+    if settings.database.url is None and not settings.database_file.exists():
+        raise InvalidInputError(
+            Fault("data", f"{settings.database_file} does not exist: greffier init makes a data folder")
+        )
     migrate_store(settings.store_location(), role=settings.database.role)
     click.echo("up to date")

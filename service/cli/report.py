@@ -1,7 +1,7 @@
 """``greffier report``: compute the issued report of a month or year again from an exported log, and compare."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -12,6 +12,7 @@ from notifications.audit.tile_reading import width_in
 from notifications.audit.tiles import Tile, parse_entry_bundle
 from notifications.errors import Fault, InvalidInputError, VerificationError
 from notifications.evidence.completeness import completeness_report
+from notifications.reporting.period import parse_period
 from notifications.reporting.recomputing import RecomputedReport, recomputed_reports
 from service.audit_log.export import ExportedLog
 from service.audit_log.publishing import read_verifier_keys
@@ -33,6 +34,8 @@ def report_command(period: str, exported: Path, trust: Path, policy_file: Path |
     each report on a customer and each correction from as many entries as the log states, and compares the SHA-256 of
     each. Exit code 1 if one differs; 2 if the input does not verify or the log has no report of the period.
     """
+    # The period's name only: its time zone is that of the issued report.
+    parse_period(period, "UTC", timedelta())
     log, policy = ExportedLog(exported), load_policy(policy_file)
     try:
         checkpoint = verify_checkpoint(log.note, *read_verifier_keys(trust))

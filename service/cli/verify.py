@@ -23,6 +23,7 @@ from notifications.evidence.verification import (
     verify_notice_files,
 )
 from service.cli.options import FOLDER, printable
+from service.system.input_files import read_file
 
 #: Exit code 2 is for a wrong input, as in every command.
 _EXIT_CODES = {Verdict.GENUINE: 0, Verdict.NOT_GENUINE: 1, Verdict.CHANGED_OUTSIDE: 3, Verdict.UNREADABLE: 4}
@@ -40,9 +41,8 @@ _REPORT_INSIDE = b"(report.json)"
 
 def load_trust(folder: Path) -> Trust:
     """Return the trust anchors of a folder: ``ca.pem``, ``tsa.pem``, ``log.vkey``; raises InvalidInputError."""
-    return parse_trust(
-        _read(folder / "ca.pem"), _read(folder / "tsa.pem"), _read(folder / "log.vkey").decode("utf-8", "replace")
-    )
+    authority, timestamps, log = (read_file(folder / name) for name in ("ca.pem", "tsa.pem", "log.vkey"))
+    return parse_trust(authority, timestamps, log.decode("utf-8", "replace"))
 
 
 def load_witnesses(folder: Path) -> list[VerifierKey]:
@@ -50,19 +50,13 @@ def load_witnesses(folder: Path) -> list[VerifierKey]:
     path = folder / "witnesses.vkey"
     if not path.exists():
         return []
-    return [parse_verifier_key(line) for line in _read(path).decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = read_file(path).decode("utf-8", "replace").splitlines()
+    return [parse_verifier_key(line) for line in lines if line.strip()]
 
 
 def load_policy(path: Path | None) -> Policy | None:
     """Return the trust policy of a file (c2sp.org/tlog-policy), None for no file; raises InvalidInputError."""
-    return None if path is None else parse_policy(_read(path))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInputError(Fault(str(path), f"cannot be read: {error.strerror}")) from None
+    return None if path is None else parse_policy(read_file(path))
 
 
 def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
@@ -166,11 +160,11 @@ def verify_command(file: Path, trust_dir: Path, policy_file: Path | None) -> Non
         sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
     if _is_pdf(file):
-        verdict = _verify_pdf(_read(file), trust, console)
+        verdict = _verify_pdf(read_file(file), trust, console)
     elif archive:
         verdict = _verify_bundle(file, trust, console, load_witnesses(trust_dir), policy)
     else:
-        verdict = _print(judge_notice_mail(_read(file), trust), MAIL_STEPS, "mail", console)
+        verdict = _print(judge_notice_mail(read_file(file), trust), MAIL_STEPS, "mail", console)
     if code := _EXIT_CODES[verdict]:
         raise click.exceptions.Exit(code)
 

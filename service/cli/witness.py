@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from notifications.audit.note import parse_verifier_key
+from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.errors import Fault, InvalidInputError
 from service.audit_log.witness.folder import Algorithm, WitnessFolder, prepare_witness
 from service.audit_log.witness.server import witness_until_stopped
 from service.cli.options import FOLDER
 from service.system.file_lock import sole_use
+from service.system.input_files import read_file
 from service.system.logging import configure_logging
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -57,6 +58,20 @@ def witness_command(context: click.Context, data: Path | None, host: str, port: 
 )
 def init_command(data: Path, name: str, logs: tuple[Path, ...], algorithm: str) -> None:
     """Create the keys of a witness; print the verifier keys for the log's settings, one per line."""
-    lines = [line for path in logs for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    keys = prepare_witness(data, name, [parse_verifier_key(line) for line in lines], Algorithm(algorithm))
+    known = [key for path in logs for key in _log_keys(path)]
+    keys = prepare_witness(data, name, known, Algorithm(algorithm))
     click.echo("\n".join(key.text() for key in keys))
+
+
+def _log_keys(path: Path) -> list[VerifierKey]:
+    """Return the verifier keys in a file; raises InvalidInputError if it holds anything else, or none."""
+    lines = read_file(path).decode("utf-8", "replace").splitlines()
+    try:
+        keys = [parse_verifier_key(line) for line in lines if line.strip()]
+    except InvalidInputError as error:
+        keys, reason = [], error.faults[0].reason
+    else:
+        reason = "it is empty"
+    if not keys:
+        raise InvalidInputError(Fault("log", f"{path} is no log.vkey of a log, one verifier key a line: {reason}"))
+    return keys

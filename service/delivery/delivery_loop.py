@@ -85,8 +85,9 @@ class DeliveryLoop:
         """Lease due deliveries into the free places and start them; return how many attempts were started.
 
         An attempt that ends frees its place and wakes the loop: a slow destination blocks its own places, not the whole
-        batch. Skipped are paused channels, destinations without a free place and destinations whose circuit is open.
-        Leased deliveries beyond the limit of their destination are given back.
+        batch. A mail waits for the earlier mails of its thread. Skipped are paused channels, destinations without a
+        free place and destinations whose circuit is open. Leased deliveries beyond the limit of their destination are
+        given back.
         """
         now = self._clock.now()
         until = now + timedelta(seconds=self._settings.lease_seconds)
@@ -181,6 +182,8 @@ class DeliveryLoop:
         try:
             # Before waiting for a place, while other mails are being sent.
             begun = await self._assembled(due)
+            if due.earlier_message_ids:
+                await self._earlier_mails(due)
             async with self._destinations.place(destination), self._places[channel]:
                 # After a long wait the lease could expire during the send, and another worker would send it too.
                 if self._clock.now() <= begin_by:
@@ -217,6 +220,14 @@ class DeliveryLoop:
             begun = begin_attempt(due, self._delivering, pdf)
             await asyncio.sleep(0)
         return begun
+
+    async def _earlier_mails(self, due: DueDelivery) -> None:
+        """Wait until the earlier mails of the same thread that are in flight here were tried, whatever came of it."""
+        earlier = [
+            task for task, item in self._in_flight.items() if item.delivery.message_id in due.earlier_message_ids
+        ]
+        if earlier:
+            await asyncio.wait(earlier)
 
     async def _send(self, due: DueDelivery, begun: AttemptBegun) -> AttemptMade:
         """Send an assembled message, and update the average time of a send."""

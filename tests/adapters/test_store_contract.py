@@ -790,6 +790,44 @@ class TestDeliveries:
         assert leased[rest[0][1][2].id] == ()
         assert leased[rest[3][1][0].id] == ()
 
+    async def test_a_mail_does_not_leave_before_an_earlier_one_of_its_thread(self, store, incident, customer, contact):
+        """A follow-up is often due at once, and the first notice later."""
+        others = [make_contact(customer) for _ in range(3)]
+        await store.write(lambda tx: [tx.customers.add_contact(other) for other in others])
+        first = make_notice(incident, customer, due_at=after(hours=48))
+        second = make_notice(incident, customer, sequence=2, due_at=NOW)
+        waiting, failed, retried, unrelated = (
+            make_delivery(first, contact),
+            make_delivery(first, others[0], state=DeliveryState.FAILED, next_attempt_at=None),
+            make_delivery(first, others[1], next_attempt_at=after(seconds=1)),
+            make_delivery(first, others[2]),
+        )
+        follow_ups = [make_delivery(second, each) for each in (contact, *others[:2])]
+        await self.queue(store, (first, [waiting, failed, retried, unrelated]), (second, follow_ups))
+        leased = [item.delivery for item in await self.lease(store, limit=3)]
+        assert leased == [waiting, *follow_ups], "with its predecessor, if it waits; nothing else holds it up"
+        assert [item.delivery for item in await self.lease(store)] == [unrelated]
+
+    async def test_an_earlier_mail_that_another_leased_holds_nothing_up(self, store, incident, customer, contact):
+        first = make_notice(incident, customer, due_at=after(hours=48))
+        second = make_notice(incident, customer, sequence=2, due_at=NOW)
+        mail, follow_up = make_delivery(first, contact), make_delivery(second, contact)
+        await self.queue(store, (first, [mail]))
+        assert [item.delivery for item in await self.lease(store)] == [mail]
+        await self.queue(store, (second, [follow_up]))
+        assert [item.delivery for item in await self.lease(store)] == [follow_up]
+
+    async def test_an_earlier_mail_to_an_excepted_destination_is_not_leased(self, store, incident, customer, contact):
+        first = make_notice(incident, customer, due_at=after(hours=48))
+        second = make_notice(incident, customer, sequence=2, due_at=NOW)
+        mail = make_delivery(first, contact, destination="email:old.example")
+        follow_up = make_delivery(second, contact, destination="email:new.example")
+        await self.queue(store, (first, [mail]), (second, [follow_up]))
+        leased = await store.write(
+            lambda tx: tx.deliveries.lease(NOW, after(minutes=5), 1, except_destinations={"email:old.example"})
+        )
+        assert [item.delivery for item in leased] == [follow_up]
+
     async def test_finishing_records_the_attempt_and_frees_the_lease(self, store, incident, customer, contact):
         notice = make_notice(incident, customer)
         delivery = make_delivery(notice, contact)

@@ -226,6 +226,13 @@ def test_a_token_signed_with_rsassa_pss(authority, reply):
     assert "is signed with RSASSA-PSS, which neither openssl ts nor this" in both_refuse(authority, other)
 
 
+def test_a_token_whose_signer_is_named_by_its_key_and_one_by_ed25519(authority, reply):
+    by_key = authority.named_by_key_identifier(reply)
+    assert "names its signer by a key identifier, which neither openssl ts nor this" in both_refuse(authority, by_key)
+    by_ed25519 = authority.signed_with_ed25519(reply)
+    assert "is signed with Ed25519, which neither openssl ts nor this" in both_refuse(authority, by_ed25519)
+
+
 async def test_the_service_says_how_an_authority_must_sign(authority):
     told = await refused_by_service(authority, lambda request: authority.signed_with_pss(authority.reply(request)))
     assert "the authority must sign with RSA PKCS #1 v1.5 or ECDSA" in told

@@ -59,6 +59,27 @@ async def test_its_sections_stand_in_one_row_where_there_is_room(site, language)
         assert len({(await each.bounding_box())["y"] for each in items}) == 1
 
 
+@pytest.mark.parametrize("language", ["fr", "en", "de"])
+async def test_its_sections_are_one_row_that_scrolls_on_a_phone(site, language):
+    begun, _, incident = site
+    reader = await person(begun.service, f"Phone{language}", (Role.ANALYST, None), language=language)
+    phone = {"width": 390, "height": 844}
+    async with begun.opened(reader, viewport=phone, locale=language, java_script_enabled=False) as page:
+        await page.goto(f"/incidents/{incident['id']}/deliveries")
+        links = page.locator("nav.sections a")
+        boxes = [await each.bounding_box() for each in await links.all()]
+        assert len({box["y"] for box in boxes}) == 1
+        assert max(box["x"] + box["width"] for box in boxes) > phone["width"], "there is not room for all of them"
+        (own,) = [await each.bounding_box() for each in await page.locator("nav.sections a[aria-current]").all()]
+        assert own["x"] >= 0
+        assert own["x"] + own["width"] <= phone["width"], "the current section is in sight"
+        for edge in (links.first, links.last):
+            await edge.focus()
+            box = await edge.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= phone["width"], "a link that has the focus is in sight"
+
+
 async def test_a_draft_is_reviewed_and_released_by_keyboard(site):
     begun, whom, incident = site
     draft = next(each for each in await notices(begun.api, incident) if each["state"] == "draft")

@@ -10,7 +10,7 @@ from support.clocks import SteppedClock
 from support.desk import GONE, desk_of
 from support.page_forms import actions_on, form_on
 from support.people import browser, person, visible_text
-from support.scenario import AGREEMENT_ID, affected, change, customer, declare, harm, notices, ok, release
+from support.scenario import AGREEMENT_ID, affected, ago, change, customer, declare, harm, notices, ok, release
 
 
 async def people(running):
@@ -105,6 +105,35 @@ async def test_a_draft_that_changed_is_not_released_and_is_shown_as_changed(runn
         everything = {name: value for name, value in form.items() if name != "notice"} | {"all": "yes"}
         assert (await pages.post(path_of(incident, "/release"), data=everything)).status_code == 412
     assert await states(api, incident) == ["draft", "draft"]
+
+
+async def test_an_agreement_that_is_recorded_late_is_said_and_decided_again(running, api):
+    late, other = [await customer(api, name, contacts=((f"{name}@x.example", "en"),)) for name in ("late", "other")]
+    incident = await owed(api, late, other)
+    ada, bob, _ = await people(running)
+    newer = {"agreement_id": "secnumcloud_2026", "effective_at": ago(days=2)}
+    await ok(api.post(f"/customers/{late['id']}/agreements", json=newer))
+    async with browser(running, bob) as pages:
+        page = await opened(pages, path_of(incident))
+        assert page.count(text("incident.decided_by_other_terms", "en")) == 1
+        refused = await pages.post(
+            path_of(incident, "/release"), data=form_on(page, path_of(incident, "/release")) | {"all": "yes"}
+        )
+        assert refused.status_code == 409
+        assert text("incident.problem.outdated", "en") in refused.text
+    answer = await api.post(f"/incidents/{incident['id']}/release", headers={"If-Match": f'"{incident["version"]}"'})
+    assert answer.status_code == 409
+    assert "1 of 2 notice(s), for late, were decided by other terms" in answer.json()["detail"]
+    assert await states(api, incident) == ["draft", "draft"]
+    action = f"/incidents/{incident['id']}/facts/change"
+    async with browser(running, ada) as pages:
+        assert (await pages.post(action, data=form_on(await opened(pages, action), action))).status_code == 303
+    async with browser(running, bob) as pages:
+        page = await opened(pages, path_of(incident))
+        assert text("incident.decided_by_other_terms", "en") not in page
+        form = form_on(page, path_of(incident, "/release")) | {"all": "yes"}
+        assert (await pages.post(path_of(incident, "/release"), data=form)).status_code == 303
+    assert "draft" not in await states(api, incident)
 
 
 async def test_four_eyes_are_explained_and_kept(running, api):
@@ -247,12 +276,20 @@ async def test_deliveries_show_evidence_bounces_calls_and_acknowledgements(data_
             assert f'href="/calls/{task.id}"' in page
             said = visible_text(page)
             assert "550 5.1.1" in said
+            assert text("answer.status.1_1", "en") in said
             assert text("incident.delivery.failed", "en") in said
             assert "rssi@valmont.example" in said
             assert "Hôpital de Valmont" in visible_text(await opened(pages, f"{path}?state=failed"))
             assert "Hôpital de Valmont" not in visible_text(await opened(pages, f"{path}?state=sent"))
             home = await opened(pages, f"/incidents/{incident['id']}")
             assert f'class="button primary" href="/calls/{task.id}"' in home
+        for name, language in (("Ode", "fr"), ("Uta", "de")):
+            reader = await person(desk.running, name, (Role.ANALYST, None), language=language)
+            async with browser(desk.running, reader) as pages:
+                for shown in (path, f"/notices/{notice}"):
+                    page = await opened(pages, shown)
+                    assert text("answer.status.1_1", language) in visible_text(page)
+                    assert '<q class="hint" lang="" translate="no"><bdi>550 5.1.1' in page
         member = await person(desk.running, "Eve", (Role.CUSTOMER_MANAGER, owner["id"]))
         async with browser(desk.running, member) as pages:
             await pages.post(f"/notices/{notice}/acknowledgement", data=member.form(note=""))

@@ -1,6 +1,7 @@
 """Words, colours and templates of the pages: every key in every language, no bare text, contrasts that can be read."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 from itertools import pairwise
@@ -9,12 +10,13 @@ from typing import get_args
 import pytest
 
 from notifications.decision import DueKind
-from notifications.delivery.delivery import ChannelKind, DeliveryState
+from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
 from notifications.notice import NoticeKind, NoticeState
 from notifications.wording import words
 from service.auth.permissions import Permission
 from service.ports.accounts import Role
 from service.web.api.operations.attention import AttentionItem
+from service.web.console.answers import meaning_of, meaning_of_status
 from service.web.console.catalogues import CATALOGUES, language_of, text
 from service.web.console.sign_in.sign_in_pages import _NOTICES
 
@@ -63,6 +65,42 @@ def test_every_code_has_its_words(language):
         assert text(key, language)
     for identifier in [f"kind.{kind}" for kind in NoticeKind] + [f"due.{kind}" for kind in DueKind]:
         assert words(identifier, language) != identifier
+
+
+def _answer(kind, code=None, status=None):
+    return replace(Outcome.failure(kind, "words of the other side"), code=code, enhanced_status=status)
+
+
+@pytest.mark.parametrize(
+    ("channel", "outcome", "meaning"),
+    [
+        ("email", _answer(OutcomeKind.ACCEPTED, 250, "2.0.0"), "accepted_email"),
+        ("email", _answer(OutcomeKind.PERMANENT_FAILURE, 550, "5.1.1"), "status.1_1"),
+        ("email", _answer(OutcomeKind.PERMANENT_FAILURE, 556), "status.1_10"),
+        ("email", _answer(OutcomeKind.TRANSIENT_FAILURE, 450, "4.7.1"), "status.7_1"),
+        ("email", _answer(OutcomeKind.TRANSIENT_FAILURE, 452), "status.3_1"),
+        ("email", _answer(OutcomeKind.PERMANENT_FAILURE, 550), "status.0_0"),
+        ("email", _answer(OutcomeKind.PERMANENT_FAILURE, 550, "5.4.999"), "status.4_0"),
+        ("email", _answer(OutcomeKind.PERMANENT_FAILURE, 550, "5.99.1"), "status.0_0"),
+        ("email", _answer(OutcomeKind.TRANSIENT_FAILURE), "no_answer"),
+        ("email", _answer(OutcomeKind.REFUSED_HERE), "not_sent"),
+        ("webhook", _answer(OutcomeKind.ACCEPTED, 204), "accepted_webhook"),
+        ("webhook", _answer(OutcomeKind.PERMANENT_FAILURE, 404), "http.404"),
+        ("webhook", _answer(OutcomeKind.PERMANENT_FAILURE, 422), "http.other_refusal"),
+        ("webhook", _answer(OutcomeKind.TRANSIENT_FAILURE, 503), "http.server_error"),
+        ("webhook", _answer(OutcomeKind.PERMANENT_FAILURE, 301), "http.no_success"),
+    ],
+)
+def test_the_answer_of_another_system_has_its_meaning_in_every_language(channel, outcome, meaning):
+    assert meaning_of(channel, outcome) == f"answer.{meaning}"
+    for catalogue in CATALOGUES.values():
+        assert catalogue[f"answer.{meaning}"]
+
+
+def test_an_answer_that_nobody_gave_has_no_meaning():
+    assert meaning_of("console", _answer(OutcomeKind.ACCEPTED)) is None
+    assert meaning_of_status(None) is None
+    assert meaning_of_status("2.1.5") is None
 
 
 class BareText(HTMLParser):

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from email import message_from_bytes
 
 import httpx2
 
 from notifications.delivery.delivery import ChannelKind
 from service.cli.demo.environment import embedded_service
 from support.clocks import SteppedClock
-from support.scenario import affected, customer, declare, harm, ok, release
+from support.scenario import affected, change, customer, declare, harm, ok, release
+from support.scenario import notices as notices_of
 from support.smtp_server import SmtpServer
 
 
@@ -81,6 +83,33 @@ async def test_every_customer_has_its_turn(data_folder, service_log):
         messages = await running.sink.wait_for(15, timeout_seconds=60)
         first = [message.recipients[0].partition("@")[2] for message in messages[:6]]
         assert {f"few{number}.example" for number in range(3)} <= set(first), first
+
+
+async def test_a_follow_up_does_not_overtake_the_first_notice(data_folder, service_log):
+    """Both waited; the update is due at once, the first notice only at its deadline."""
+    async with opened(data_folder, mail__connections=4) as (running, api):
+        made = await customer(api)
+        await ok(api.post("/channels/email/pause", json={"reason": "the relay is mended"}))
+        incident = await declare(
+            api,
+            impact="I1",
+            service_harm=harm(confidentiality="yes"),
+            affected_customers=[affected(made, data_harm=harm(confidentiality="yes"))],
+        )
+        await release(api, incident)
+        incident = await change(api, incident, measures_taken={"en": "The balancer was restarted.", "fr": "Redémarré."})
+        await release(api, incident)
+        sent = await notices_of(api, incident)
+        assert len(sent) == 2
+
+        async def queued():
+            return all([await delivered(api, notice) for notice in sent])
+
+        await until(running, queued)
+        await ok(api.post("/channels/email/resume"))
+        first, second = await running.sink.wait_for(2)
+        message_ids = [message_from_bytes(message.content)["Message-ID"] for message in (first, second)]
+        assert message_from_bytes(second.content)["In-Reply-To"] == message_ids[0]
 
 
 async def test_each_recipient_gets_one_mail_whatever_shares_its_destination(data_folder, service_log):

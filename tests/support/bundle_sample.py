@@ -9,9 +9,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
 from notifications.audit.entry import Opening, leaf_bytes
-from notifications.audit.merkle import append_leaves, inclusion_proof, leaf_hash
+from notifications.audit.merkle import append_leaves, consistency_proof, inclusion_proof, leaf_hash
 from notifications.audit.note import sign_note
-from notifications.audit.proof import format_notice_extra, format_proof, parse_notice_extra, parse_proof
+from notifications.audit.proof import (
+    format_consistency,
+    format_notice_extra,
+    format_proof,
+    parse_notice_extra,
+    parse_proof,
+)
 from notifications.crypto.timestamps import certificates_of_token
 from notifications.evidence.bundle.archive import ArchiveWriter
 from notifications.evidence.bundle.contents import (
@@ -45,7 +51,8 @@ class Sample:
         """
         self.office = office
         self.key = load_log_key(office.files.log_key, None)
-        sealed = office.seal(shared=shared)
+        #: its proof is under a checkpoint of another tree that the log's key signed too
+        self.sealed = sealed = office.seal(shared=shared)
         extra = parse_notice_extra(parse_proof(sealed.log_proof).extra)
         mail = mail or office.mail(sealed)
         signature = signature or sealed.signature
@@ -105,7 +112,7 @@ class Sample:
             self.parts[f"{SEALED}words.{words.language}.txt"] = words.text.encode()
             self.parts[f"{SEALED}words.{words.language}.html"] = words.html.encode()
         if shared:
-            self.parts[f"{SEALED}notice.tlog-proof"] = sealed.log_proof
+            self.parts |= self.dated(leaves[:6], nodes, grown.size, extra.salts)
             for name in [name for name in self.parts if name.startswith(STAMPED)]:
                 del self.parts[name]
             self.header = replace(self.header, entries=4)
@@ -114,6 +121,24 @@ class Sample:
         carried = certificates_of_signature(sealed.signature) + certificates_of_token(sealed.timestamp)
         self.parts |= dict(signer_part(certificate) for certificate in carried)
         self.parts |= self.listed(self.parts)
+
+    def dated(self, leaves, nodes, size, salts):
+        """Return the parts about the checkpoint after some leaves, of which the last is the notice's: it is dated."""
+
+        def read(wanted):
+            return [nodes[node] for node in wanted]
+
+        earlier = append_leaves(0, lambda _wanted: [], [leaf_hash(item) for item in leaves])
+        note = sign_checkpoint(self.key, Checkpoint(ORIGIN, earlier.size, earlier.root))
+        last = earlier.size - 1
+        proof = format_proof(
+            last, inclusion_proof(last, earlier.size, read), note, format_notice_extra(leaves[last], salts)
+        )
+        return {
+            f"{SEALED}notice.tlog-proof": proof,
+            f"{SEALED}notice.json.tsr": self.office.token(note),
+            f"{SEALED}notice.consistency": format_consistency(consistency_proof(earlier.size, size, read)),
+        }
 
     def listed(self, parts, *, key: Ed25519PrivateKey | None = None):
         """Return the checksums of parts, and the note over them."""

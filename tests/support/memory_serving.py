@@ -35,7 +35,7 @@ class MemoryDeliveries(MemoryRepository):
 
     def lease(self, now, lease_until, limit, *, except_channels=(), except_destinations=()):
         self._writing()
-        due = [
+        waiting = [
             item
             for item in self._records.deliveries.values()
             if item.state is DeliveryState.QUEUED
@@ -48,7 +48,9 @@ class MemoryDeliveries(MemoryRepository):
             and item.destination not in except_destinations
         ]
         turns = self._records.turns
-        due = sorted(due, key=lambda item: (self._records.notices[item.notice_id].due_at, turns[item.id]))[:limit]
+        due = sorted(waiting, key=lambda item: (self._records.notices[item.notice_id].due_at, turns[item.id]))[:limit]
+        earlier = {message_id for item in due for message_id in self._due(item).earlier_message_ids}
+        due = [item for item in waiting if item.message_id in earlier and item not in due] + due
         for item in due:
             self._records.leases[item.id] = lease_until
         return [self._due(item) for item in due]

@@ -8,7 +8,7 @@ from asn1crypto import algos, cms, core, tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -66,7 +66,7 @@ class OpensslAuthority:
         self.root = issued(keys[0].public_key(), keys[0], "Root", "Root", ca=True)
         upper = issued(keys[1].public_key(), keys[0], "Root", "Upper", ca=True)
         lower = issued(keys[2].public_key(), keys[1], "Upper", "Lower", ca=True)
-        self.between = [upper, lower]
+        self.between, self.lower_key = [upper, lower], keys[2]
         self.certificate = issued(self.key.public_key(), keys[2], "Lower", "Time Stamping", **(leaf or {}))
         self._file("key.pem", self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         self._file("leaf.pem", pem(self.certificate))
@@ -140,6 +140,37 @@ class OpensslAuthority:
         }
         over = b"\x31" + signer["signed_attrs"].dump()[1:]
         signer["signature"] = self.key.sign(over, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
+        return parsed.dump(force=True)
+
+    def named_by_key_identifier(self, reply):
+        """Return a reply whose signer is named by the identifier of its key; the signature does not cover this name."""
+        parsed = tsp.TimeStampResp.load(reply)
+        (signer,) = parsed["time_stamp_token"]["content"]["signer_infos"]
+        identifier = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()).digest
+        signer["version"], signer["sid"] = "v3", cms.SignerIdentifier("subject_key_identifier", identifier)
+        return parsed.dump(force=True)
+
+    def signed_with_ed25519(self, reply):
+        """Return a reply signed again by an authority under the same root whose key is Ed25519 (RFC 8419)."""
+        parsed = tsp.TimeStampResp.load(reply)
+        signed_data = parsed["time_stamp_token"]["content"]
+        (signer,) = signed_data["signer_infos"]
+        key = ed25519.Ed25519PrivateKey.generate()
+        certificate = issued(key.public_key(), self.lower_key, "Lower", "Time Stamping")
+        encoded = asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
+        others = [item for item in signed_data["certificates"] if item.chosen.subject != encoded.subject]
+        signed_data["certificates"] = cms.CertificateSet([cms.CertificateChoices("certificate", encoded), *others])
+        signer["sid"] = cms.SignerIdentifier(
+            "issuer_and_serial_number", {"issuer": encoded.issuer, "serial_number": encoded.serial_number}
+        )
+        digest = {"algorithm": "sha512"}
+        signed_data["digest_algorithms"], signer["digest_algorithm"] = [digest], digest
+        stated = signed_data["encap_content_info"]["content"].parsed.dump()
+        replaced = cms.CMSAttribute({"type": "message_digest", "values": [hashlib.sha512(stated).digest()]})
+        attributes = [each for each in signer["signed_attrs"] if each["type"].native != "message_digest"]
+        signer["signed_attrs"] = cms.CMSAttributes(binding(certificate)([*attributes, replaced]))
+        signer["signature_algorithm"] = {"algorithm": "ed25519"}
+        signer["signature"] = key.sign(b"\x31" + signer["signed_attrs"].dump(force=True)[1:])
         return parsed.dump(force=True)
 
     def openssl_cms_takes(self, reply):

@@ -318,3 +318,17 @@ def test_a_narrow_table_folds_and_cuts_nothing_off(capsys, monkeypatch) -> None:
     assert "INC-2026-000007" in table, "a ticket is in one line"
     assert "…" not in table
     assert all(word[:6] in table for word in name.split())
+    assert all(f"{moment:%Y-%m-%d}" in table for moment in (_DUE, _LATER)), "a date is in one line"
+    assert table.count(f"{_LATER:%H:%M:%S}Z") > 1, "a time of day is in one line"
+
+
+@pytest.mark.parametrize("columns", [80, 100, 119, 120, 160])
+def test_a_date_is_never_folded_in_its_middle(capsys, monkeypatch, columns) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    ticketed = ("incident.declared", _T, {"incident": _INCIDENT}, {"ticket": "INC-2026-000007"})
+    gaps = [_REGISTERED, _decided("notify")] * 40
+    told = _log(_REGISTERED, ticketed, *gaps, _attempted(_LATER))
+    print_report(_made(told), ReportSource((), {}), {_CUSTOMER: "Centre hospitalier " * 4})
+    lines = capsys.readouterr().out.split("late:")[0].splitlines()
+    assert any(f"{_DUE:%Y-%m-%d}" in line and f"{_LATER:%Y-%m-%d}" in line for line in lines)
+    assert all(len(line) <= columns for line in lines)

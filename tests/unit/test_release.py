@@ -7,14 +7,16 @@ from uuid import uuid4
 
 import pytest
 
-from notifications.agreement import bundled_agreements, parse_agreement
+from notifications.agreement import bundled_agreements, bundled_dpas, parse_agreement
 from notifications.errors import AgreementError, InvalidInputError, StateConflictError, VersionMismatchError
 from notifications.notice import NoticeState
+from notifications.ports import StoredDecision
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.incidents.customer_decider import Agreements
+from notifications.use_cases.incidents.customer_decider import Agreements, CustomerDecider, customer_case
 from notifications.use_cases.incidents.release_notice import (
     FourEyesError,
     FourEyesRule,
+    OutdatedDecisionError,
     four_eyes_rule,
     override_release,
     override_releases,
@@ -36,7 +38,7 @@ def agreement_with(lines):
 
 
 STRICT = agreement_with('four_eyes = true\nfour_eyes_clause = "7.1"')
-PLAIN = Agreements(dict(bundled_agreements()) | {"strict": STRICT}, BUNDLED_ID)
+PLAIN = Agreements(dict(bundled_agreements()) | {"strict": STRICT}, BUNDLED_ID, dpas=bundled_dpas())
 BY_SETTING = replace(PLAIN, four_eyes=True)
 
 
@@ -176,3 +178,59 @@ class TestOverride:
             await desk.store.write(lambda tx: review_override(tx, act(JOAN), notice.id, 2))
         with pytest.raises(StateConflictError):
             await desk.store.write(lambda tx: override_release(tx, act(JOAN), notice.id, 2, PLAIN, str(uuid4())))
+
+
+BEFORE = {"effective_at": after(days=-900), "recorded_at": after(days=-900)}
+LATE = {"effective_at": after(days=-800), "recorded_at": after(days=1), "agreement_id": "strict"}
+
+
+class TestLateAgreement:
+    """An agreement that is recorded after the incident, for the time before it."""
+
+    async def decided(self, desk, *bindings, **changes):
+        notice = await desk.draft()
+
+        def work(tx):
+            customer = tx.customers.require(notice.customer_id)
+            for binding in bindings[:1]:
+                tx.customers.add_binding(make_binding(customer, **binding))
+            decision = CustomerDecider(desk.incident.facts, PLAIN).decide(customer_case(tx, customer))
+            stored = StoredDecision(uuid4(), desk.incident.id, 1, NOW, replace(decision, **changes))
+            tx.incidents.add_decisions([stored])
+            for binding in bindings[1:]:
+                tx.customers.add_binding(make_binding(customer, **binding))
+
+        await desk.store.write(work)
+        return notice
+
+    async def test_a_release_by_other_terms_is_refused_and_releases_nothing(self, desk):
+        notice = await self.decided(desk, BEFORE, LATE)
+        with pytest.raises(OutdatedDecisionError, match="save the facts as a new version"):
+            await desk.release(GRACE)
+        with pytest.raises(OutdatedDecisionError):
+            await desk.store.write(lambda tx: release_notice(tx, act(GRACE), notice.id, 1, PLAIN))
+        assert await desk.states() == {NoticeState.DRAFT}
+
+    async def test_one_of_several_refuses_all(self, desk):
+        await self.decided(desk, BEFORE)
+        await self.decided(desk, BEFORE, LATE)
+        with pytest.raises(OutdatedDecisionError, match="1 of 2"):
+            await desk.release(GRACE)
+        assert await desk.states() == {NoticeState.DRAFT}
+
+    async def test_an_emergency_does_not_wait_for_another_decision(self, desk):
+        notice = await self.decided(desk, BEFORE, LATE)
+        released = await desk.store.write(
+            lambda tx: override_release(tx, act(GRACE), notice.id, 1, PLAIN, "nobody else is here")
+        )
+        assert released.state is NoticeState.RELEASED
+
+    async def test_terms_that_decide_the_same_or_hold_later_refuse_nothing(self, desk):
+        await self.decided(desk, BEFORE, BEFORE | {"recorded_at": after(days=1)})
+        await self.decided(desk, BEFORE, LATE | {"effective_at": after(days=1)})
+        assert len(await desk.release(GRACE)) == 2
+
+    async def test_terms_that_were_recorded_in_time_are_not_compared(self, desk):
+        """A decision of an earlier release may differ in what that release did not record."""
+        await self.decided(desk, BEFORE, profile_version=7)
+        assert len(await desk.release(GRACE)) == 1

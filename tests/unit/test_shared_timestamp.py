@@ -26,7 +26,7 @@ from support.bundle_sample import SEALED, Sample, archive
 from support.notice_samples import compose, plain_facts
 from support.sealed_sample import ORIGIN, Office, files_of, refused, steps_of_files, steps_of_mail, write_signer
 
-PROOF = f"{SEALED}notice.tlog-proof"
+PROOF, CONSISTENCY = f"{SEALED}notice.tlog-proof", f"{SEALED}notice.consistency"
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +185,19 @@ class TestBundle:
         step, reason = self.fault(sample, **{PROOF: other.log_proof})
         assert (step, reason.endswith("is the proof of another entry")) == ("notices", True)
         assert self.fault(sample, **{PROOF: b"no proof"})[0] == "notices"
+
+    def test_the_log_of_the_notice_is_another_than_that_of_the_bundle(self, sample):
+        """The log's key signed both heads, and each proof holds under its own: only the consistency proof shows it."""
+        changes = {PROOF: sample.sealed.log_proof, f"{SEALED}notice.json.tsr": sample.sealed.timestamp}
+        step, reason = self.fault(sample, **changes)
+        assert step == "notices"
+        assert CONSISTENCY in reason
+
+    def test_the_consistency_proof_is_missing_or_malformed(self, sample):
+        assert self.fault(sample, **{CONSISTENCY: None})[1].startswith(f"lacks {CONSISTENCY}")
+        for wrong in (b"", b"AAAA\n", sample.parts[CONSISTENCY] * 2, sample.parts[CONSISTENCY][:-1], b"\xff\n"):
+            step, reason = self.fault(sample, **{CONSISTENCY: wrong})
+            assert (step, CONSISTENCY in reason) == ("notices", True)
 
     def test_the_token_is_over_the_checkpoint_of_the_bundle(self, office, sample):
         step, reason = self.fault(sample, **{f"{SEALED}notice.json.tsr": office.token(sample.parts["checkpoint"])})

@@ -166,10 +166,13 @@ def read_archive(source: BinaryIO) -> Iterator[Part]:
             name,
         )
     # The directory must be exactly the one of these parts, and nothing may follow its end.
-    directory.update(_end(count, directory_bytes, offset))
-    found = hashlib.sha256(signature)
-    while chunk := source.read(_CHUNK_BYTES):
+    end = _end(count, directory_bytes, offset)
+    directory.update(end)
+    found, left = hashlib.sha256(signature), directory_bytes + len(end)
+    # A file without an end is read a few bytes beyond where it should end.
+    while chunk := source.read(min(left, _CHUNK_BYTES)):
         found.update(chunk)
+        left -= len(chunk)
     if count == 0 or found.digest() != directory.digest():
         after = f"after {last}" if count else "from its first byte on"
         raise VerificationError(

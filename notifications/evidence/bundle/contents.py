@@ -16,9 +16,9 @@
 
 The folder of an entry contains ``entry.tlog-proof`` with the leaf and the salts that the reader may have. The opened
 commitments are in ``payload.json`` and ``opening.<name>``. Depending on the type of the entry there are also
-``notice.json``, ``notice.json.p7s``, ``notice.json.tsr``, ``notice.tlog-proof`` (of a notice that shares its timestamp:
-the checkpoint in it is what ``notice.json.tsr`` is over), ``resources.csv``, ``words.<language>.txt`` and ``.html``,
-``message.eml`` or ``message.json``.
+``notice.json``, ``notice.json.p7s``, ``notice.json.tsr``, ``resources.csv``, ``words.<language>.txt`` and ``.html``,
+``message.eml`` or ``message.json``. A notice that shares its timestamp has ``notice.tlog-proof``, whose checkpoint
+``notice.json.tsr`` is over, and ``notice.consistency``, by which the bundle's checkpoint extends that one.
 """
 
 import base64
@@ -48,6 +48,8 @@ ANCHOR_CA, ANCHOR_TSA, ANCHOR_LOG = "anchors/ca.pem", "anchors/tsa.pem", "anchor
 ANCHOR_CRL = "anchors/ca.crl"
 ENTRIES, SIGNERS = "entries/", "signers/"
 PROOF, PAYLOAD = "entry.tlog-proof", "payload.json"
+#: the proof that the bundle's checkpoint extends the one in ``notice.tlog-proof``
+CONSISTENCY = "notice.consistency"
 
 #: Readers of a bundle: the provider and its auditors, or a customer.
 PROVIDER, CUSTOMER = "provider", "customer"

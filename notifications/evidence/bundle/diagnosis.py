@@ -1,6 +1,7 @@
 """Find the part by which a broken bundle differs from its sums. This proves nothing; it only helps the reader."""
 
 import hashlib
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -67,6 +68,9 @@ def _strictly(source: BinaryIO) -> Iterator[tuple[str, bytes, bytes]]:
 
 
 def _as_any_zip(source: BinaryIO) -> Iterator[tuple[str, bytes, bytes]]:
+    if source.seek(0, io.SEEK_END) == 0:
+        # A device has no end, and the library would read it to its end.
+        raise zipfile.BadZipFile
     with zipfile.ZipFile(source) as archive:
         for item in archive.infolist():
             if item.file_size > _MAX_SUMS_BYTES or item.compress_size * 1000 < item.file_size:

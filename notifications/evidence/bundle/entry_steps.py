@@ -9,13 +9,21 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 
-from notifications.audit.checkpoint import Checkpoint
+from notifications.audit.checkpoint import Checkpoint, parse_checkpoint_note
 from notifications.audit.entry import Leaf, parse_leaf, verify_commitment
-from notifications.audit.merkle import leaf_hash, verify_inclusion
-from notifications.audit.proof import parse_notice_extra, parse_proof
+from notifications.audit.merkle import leaf_hash, verify_consistency, verify_inclusion
+from notifications.audit.proof import parse_consistency, parse_notice_extra, parse_proof
 from notifications.crypto.timestamps import certificates_of_token
 from notifications.errors import InvalidInputError, VerificationError
-from notifications.evidence.bundle.contents import ARTEFACTS, CONTENTS, PROOF, Scope, entry_folder, opened_by
+from notifications.evidence.bundle.contents import (
+    ARTEFACTS,
+    CONSISTENCY,
+    CONTENTS,
+    PROOF,
+    Scope,
+    entry_folder,
+    opened_by,
+)
 from notifications.evidence.bundle.signers import (
     Revocations,
     certificates_of_signature,
@@ -38,7 +46,7 @@ NOTICES = "notices"
 MESSAGES = "messages"
 CERTIFICATES = "certificates"
 
-_IN_A_SEAL = frozenset({DOCUMENT_NAME, SIGNATURE_NAME, TIMESTAMP_NAME, PROOF_NAME, RESOURCES_NAME})
+_IN_A_SEAL = frozenset({DOCUMENT_NAME, SIGNATURE_NAME, TIMESTAMP_NAME, PROOF_NAME, CONSISTENCY, RESOURCES_NAME})
 _MESSAGES = frozenset({"message.eml", "message.json"})
 
 
@@ -137,19 +145,29 @@ class EntrySteps:
     def _proof_of_seal(self, place: str, document: bytes, parts: Mapping[str, bytes]) -> bytes:
         """Return the proof to verify a notice by: a shared timestamp is over the checkpoint of a proof of its own.
 
-        That proof must be of the same entry. NOT checked: that the bundle's checkpoint extends the proof's checkpoint.
+        That proof must be of the same entry, and the bundle's checkpoint must extend the checkpoint in it. NOT checked
+        here: the signature of that checkpoint, which is a step of the notice.
         """
-        if (PROOF_NAME in parts) != (shares_timestamp(document) and TIMESTAMP_NAME in parts):
-            what = "holds" if PROOF_NAME in parts else "lacks"
-            raise VerificationError(NOTICES, f"{what} {place}{PROOF_NAME}, which belongs to a shared timestamp")
-        if PROOF_NAME not in parts:
+        shares = shares_timestamp(document) and TIMESTAMP_NAME in parts
+        for name in (PROOF_NAME, CONSISTENCY):
+            if (name in parts) != shares:
+                what = "holds" if name in parts else "lacks"
+                raise VerificationError(NOTICES, f"{what} {place}{name}, which belongs to a shared timestamp")
+        if not shares:
             return parts[PROOF]
         try:
             own, entry = parse_proof(parts[PROOF_NAME]), parse_proof(parts[PROOF])
+            before = parse_checkpoint_note(own.checkpoint)
         except InvalidInputError as error:
             raise VerificationError(NOTICES, f"{place}{PROOF_NAME}: {error}") from None
         if (own.index, own.extra) != (entry.index, entry.extra):
             raise VerificationError(NOTICES, f"{place}{PROOF_NAME}: is the proof of another entry")
+        try:
+            hashes, now = parse_consistency(parts[CONSISTENCY]), self._checkpoint
+            verify_consistency(before.size, before.root, now.size, now.root, hashes)
+        except (InvalidInputError, VerificationError) as error:
+            reason = error.reason if isinstance(error, VerificationError) else str(error)
+            raise VerificationError(NOTICES, f"{place}{CONSISTENCY}: {reason}") from None
         return parts[PROOF_NAME]
 
     def _verify_words(self, place: str, document: bytes, parts: Mapping[str, bytes]) -> set[str]:

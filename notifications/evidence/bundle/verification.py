@@ -83,7 +83,8 @@ def verify_bundle(
        must be met.
     5. Entries: each is in the scope of the bundle and in the tree of the checkpoint. Their number is as stated.
     6. What entries commit to: each salt opens its commitment with exactly the part in the bundle.
-    7. Notices: each seal by the steps of ``verify_notice_files``, and later timestamps over its signature.
+    7. Notices: each seal by the steps of ``verify_notice_files``, and later timestamps over its signature. The bundle's
+       checkpoint extends the one that a shared timestamp is over.
     8. Messages: each is the recorded one. A mail with the whole notice also by ``verify_notice_mail``.
     9. Certificates: those listed are those in signatures and timestamps. None was revoked before its use.
     10. Sums: exactly the parts of the bundle, with their digests.

@@ -15,11 +15,12 @@ from uuid import UUID
 
 from notifications.audit.checkpoint import parse_checkpoint_note
 from notifications.audit.entry import Leaf, parse_leaf
-from notifications.audit.merkle import inclusion_proof
-from notifications.audit.proof import format_notice_extra, format_proof, parse_proof
+from notifications.audit.merkle import consistency_proof, inclusion_proof
+from notifications.audit.proof import format_consistency, format_notice_extra, format_proof, parse_proof
 from notifications.errors import Fault, InvalidInputError, LogUnavailableError, NotFoundError
 from notifications.evidence.bundle.contents import (
     ARTEFACTS,
+    CONSISTENCY,
     CUSTOMER,
     OPEN_TO_CUSTOMER,
     PROOF,
@@ -120,7 +121,8 @@ def entry_parts(tx: Transaction, plan: BundlePlan, index: int) -> Iterator[tuple
     """Yield name and bytes of each part of an entry, sorted by name.
 
     1. The parts to which the leaf commits, if the reader may have them, and the parts whose digest it contains. Erased
-       parts are missing. A timestamp that notices share comes with the proof whose checkpoint it is over.
+       parts are missing. A timestamp that notices share comes with the proof whose checkpoint it is over, and with
+       the proof that the bundle's checkpoint extends that one.
     2. The leaf with its proof under the bundle's checkpoint, and the salts that open these parts.
     """
     entry = entry_at(tx, index)
@@ -153,7 +155,7 @@ def disclosed(
 def _artefacts(tx: Transaction, leaf: Leaf, openings: Mapping[str, object], tree_size: int) -> dict[str, bytes]:
     if leaf.type in {"notice.sealed", "notice.timestamped"}:
         sealed = tx.notices.seal(UUID(leaf.subjects["notice"]))
-        return {} if sealed is None or not openings else _sealed_parts(sealed, leaf, tree_size)
+        return {} if sealed is None or not openings else _sealed_parts(tx, sealed, leaf, tree_size)
     if leaf.type == "delivery.attempted" and leaf.detail.get("message_sha256") is not None:
         message = tx.deliveries.message_sent(UUID(leaf.subjects["delivery"]))
         # Only the message of the last attempt is stored.
@@ -162,7 +164,7 @@ def _artefacts(tx: Transaction, leaf: Leaf, openings: Mapping[str, object], tree
     return {}
 
 
-def _sealed_parts(sealed: SealedNotice, leaf: Leaf, tree_size: int) -> dict[str, bytes]:
+def _sealed_parts(tx: Transaction, sealed: SealedNotice, leaf: Leaf, tree_size: int) -> dict[str, bytes]:
     parts = {"notice.json.p7s": sealed.signature}
     if sealed.timestamp is not None and "timestamp" in leaf.commitments:
         parts["notice.json.tsr"] = sealed.timestamp
@@ -173,6 +175,7 @@ def _sealed_parts(sealed: SealedNotice, leaf: Leaf, tree_size: int) -> dict[str,
         under = parse_checkpoint_note(parse_proof(sealed.log_proof).checkpoint)
         if under.size <= tree_size:
             parts["notice.json.tsr"], parts["notice.tlog-proof"] = sealed.timestamp, sealed.log_proof
+            parts[CONSISTENCY] = format_consistency(consistency_proof(under.size, tree_size, tx.log.node_hashes))
     if sealed.resources_csv is not None:
         parts["resources.csv"] = sealed.resources_csv
     zoned: dict[str, int] = {}

@@ -21,6 +21,7 @@ from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.incidents.customer_decider import Agreements
+from notifications.use_cases.incidents.outdated_decisions import outdated_decisions
 
 #: Maximum number of customers that an error message names.
 _MAX_NAMES = 5
@@ -36,6 +37,10 @@ class FourEyesRule(StrEnum):
 
 class FourEyesError(StateConflictError):
     """The notice must be released by a person other than its last author. Nothing was released."""
+
+
+class OutdatedDecisionError(StateConflictError):
+    """The customer is bound by other terms than those that decided. Nothing was released."""
 
 
 def four_eyes_rule(
@@ -60,7 +65,8 @@ def release_notice(
 ) -> Notice:
     """Release one draft.
 
-    Raises NotFoundError, VersionMismatchError, FourEyesError, and StateConflictError if it is not a draft.
+    Raises NotFoundError, VersionMismatchError, FourEyesError, OutdatedDecisionError, and StateConflictError if it is
+    not a draft.
     """
     return _release(tx, act, [_draft(tx, notice_id, expected_version)], agreements)[0]
 
@@ -89,7 +95,8 @@ def override_release(
 ) -> Notice:
     """Release one draft in an emergency, also by its own author.
 
-    Raises as ``release_notice`` does, but no FourEyesError. Raises InvalidInputError without a reason.
+    Raises as ``release_notice`` does, but no FourEyesError and no OutdatedDecisionError: an emergency waits for neither
+    a second person nor a second decision. Raises InvalidInputError without a reason.
     """
     return _override(tx, act, [_draft(tx, notice_id, expected_version)], agreements, reason)[0]
 
@@ -153,7 +160,8 @@ def _drafts(tx: Transaction, incident: Incident, expected_version: int) -> list[
 
 
 def _release(tx: Transaction, act: AuditContext, drafts: list[Notice], agreements: Agreements) -> list[Notice]:
-    aware_at = _read_ahead(tx, drafts)
+    incident = _read_ahead(tx, drafts)
+    aware_at = incident.facts.aware_at
     own = [draft for draft in drafts if draft.drafted_by == act.actor]
     refused = [draft for draft in own if four_eyes_rule(tx, draft.customer_id, aware_at, agreements) is not None]
     if refused:
@@ -161,16 +169,24 @@ def _release(tx: Transaction, act: AuditContext, drafts: list[Notice], agreement
             f"{len(refused)} of {len(drafts)} notice(s), for {_names(tx, refused)}, must be released by somebody else"
             " than you, who wrote them last: ask another approver, or state a reason for an emergency override"
         )
+    outdated = outdated_decisions(tx, incident, {draft.customer_id for draft in drafts}, agreements)
+    if outdated:
+        refused = [draft for draft in drafts if draft.customer_id in outdated]
+        raise OutdatedDecisionError(
+            f"{len(refused)} of {len(drafts)} notice(s), for {_names(tx, refused)}, were decided by other terms than"
+            " those that bind the customer now: save the facts as a new version, which decides again, and review the"
+            " drafts"
+        )
     return _released(tx, act, drafts, None)
 
 
-def _read_ahead(tx: Transaction, notices: Sequence[Notice]) -> datetime:
-    """Read the customers of an incident's notices together; return when the provider became aware of the incident."""
+def _read_ahead(tx: Transaction, notices: Sequence[Notice]) -> Incident:
+    """Read the customers of the notices of an incident or announcement together; return it."""
     tx.customers.load({notice.customer_id for notice in notices})
     incident = tx.incidents.get(notices[0].incident_id)
     if incident is None:
         raise NotFoundError("incident", notices[0].incident_id)
-    return incident.facts.aware_at
+    return incident
 
 
 def _names(tx: Transaction, drafts: list[Notice]) -> str:
@@ -185,7 +201,7 @@ def _override(
 ) -> list[Notice]:
     if not reason.strip():
         raise InvalidInputError(Fault("reason", "state why the release cannot wait for another person"))
-    aware_at = _read_ahead(tx, drafts)
+    aware_at = _read_ahead(tx, drafts).facts.aware_at
     released = _released(tx, act, drafts, reason)
     tx.audit.append([
         act.entry(

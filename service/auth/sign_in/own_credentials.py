@@ -10,13 +10,12 @@ from uuid import UUID
 import structlog
 
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
-from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import session_digest
 from service.auth.caller import Caller, must_enrol
 from service.auth.sign_in.passkeys import PasskeyRefusedError, enrolment_options, new_challenge, verified_enrolment
-from service.auth.sign_in.passwords import Passwords, password_fault
-from service.auth.sign_in.pending_sign_in import PendingSignIns, SignInOverError
+from service.auth.sign_in.passwords import password_fault
+from service.auth.sign_in.pending_sign_in import SignInOverError
 from service.auth.sign_in.second_factors import (
     matching_step,
     new_recovery_codes,
@@ -26,13 +25,11 @@ from service.auth.sign_in.second_factors import (
     seed_text,
 )
 from service.auth.sign_in.sessions import Browser, SignedIn, begin_session, new_session_secret
-from service.auth.sign_in.sign_in import SignInAgainError, SignInSettings
-from service.auth.sign_in.throttling import Throttling
-from service.crypto.secret_box import SecretBox
+from service.auth.sign_in.sign_in import SignInAgainError, SignInPart
 from service.ports.accounts import Account
 from service.ports.credentials import Passkey, Password, RecoveryCode, Totp
 from service.ports.sessions import PendingSignIn, Session
-from service.ports.store import AccessStore, AccessTransaction
+from service.ports.store import AccessTransaction
 
 _log = structlog.get_logger(__name__)
 
@@ -68,26 +65,12 @@ class TotpEnrolment:
     secret: str = field(repr=False)
 
 
-class OwnCredentials:
+class OwnCredentials(SignInPart):
     """The credentials of the signed-in person.
 
     Every method except ``view`` raises ``sign_in.SignInAgainError`` for a caller with a token, or with a session that
     is not fresh (``SignInSettings.fresh_seconds``). Methods that return SignedIn give the browser a new session cookie.
     """
-
-    def __init__(
-        self,
-        store: AccessStore,
-        clock: Clock,
-        identifiers: Identifiers,
-        secret_box: SecretBox,
-        settings: SignInSettings,
-    ) -> None:
-        self._store, self._clock, self._identifiers, self._secret_box = store, clock, identifiers, secret_box
-        self._settings = settings
-        self._throttling = Throttling(store, clock, secret_box)
-        self._pending_sign_ins = PendingSignIns(clock, identifiers, secret_box, settings.pending_seconds)
-        self._passwords = Passwords()
 
     async def view(self, caller: Caller) -> OwnCredentialsView:
         """Return how the caller can sign in."""
@@ -112,13 +95,13 @@ class OwnCredentials:
         )
         attempts = self._throttling.of_thing("own_password", str(caller.account_id), 5)
         await self._throttling.begin(attempts)
-        if not await self._passwords.fits(old, None if stored is None else stored.hash):
+        if not await self.passwords.fits(old, None if stored is None else stored.hash):
             raise InvalidInputError(Fault("old", "is not the password"))
         await self._throttling.succeeded(attempts)
         fault = password_fault(new, account.email)
         if fault is not None:
             raise InvalidInputError(Fault("new", fault))
-        hashed = await self._passwords.hash(new)
+        hashed = await self.passwords.hash(new)
 
         def work(tx: AccessTransaction, act: AuditContext) -> None:
             tx.credentials.set_password(Password(caller.account_id, hashed, act.now))

@@ -5,19 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifications.errors import Fault, InvalidInputError, StateConflictError
-from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.sign_in.links import LinkVoidError, find_link, issue_link, new_link_secret, redeem_link
-from service.auth.sign_in.passwords import Passwords, password_fault
+from service.auth.sign_in.passwords import password_fault
 from service.auth.sign_in.sessions import Browser
-from service.auth.sign_in.sign_in import SignInSettings, normal_address
-from service.auth.sign_in.throttling import Throttling
-from service.crypto.secret_box import SecretBox
+from service.auth.sign_in.sign_in import SignInPart, normal_address
 from service.ports.accounts import Account
 from service.ports.credentials import Password
 from service.ports.mails import ServiceMail
 from service.ports.sessions import Throttle
-from service.ports.store import AccessStore, AccessTransaction
+from service.ports.store import AccessTransaction
 
 _PURPOSES = frozenset({"invitation", "reset"})
 _BETWEEN_RESETS = timedelta(minutes=15)
@@ -32,21 +29,8 @@ class PasswordSet:
     device: str
 
 
-class PasswordLinks:
+class PasswordLinks(SignInPart):
     """Issues invitations and resets, and sets the password with either link."""
-
-    def __init__(
-        self,
-        store: AccessStore,
-        clock: Clock,
-        identifiers: Identifiers,
-        secret_box: SecretBox,
-        settings: SignInSettings,
-    ) -> None:
-        self._store, self._clock, self._identifiers, self._secret_box = store, clock, identifiers, secret_box
-        self._settings = settings
-        self._throttling = Throttling(store, clock, secret_box)
-        self._passwords = Passwords()
 
     def invite(self, tx: AccessTransaction, act: AuditContext, account: Account) -> str:
         """Issue an invitation in the caller's transaction and return its secret; earlier ones become invalid.
@@ -114,7 +98,7 @@ class PasswordLinks:
         fault = password_fault(password, account.email)
         if fault is not None:
             raise InvalidInputError(Fault("password", fault))
-        hashed = await self._passwords.hash(password)
+        hashed = await self.passwords.hash(password)
         act = AuditContext(f"account:{account.id}", self._clock.now(), self._identifiers)
 
         def work(tx: AccessTransaction) -> None:

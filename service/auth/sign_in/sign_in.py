@@ -86,8 +86,8 @@ class SecondFactorWanted:
     recovery_code: bool
 
 
-class SignIn:
-    """Signs people in. Each method that takes a guessable secret is throttled: see ``throttling``."""
+class SignInPart:
+    """What signing in, a person's own credentials and the links that set a password have in common."""
 
     def __init__(
         self,
@@ -101,8 +101,12 @@ class SignIn:
         self._settings = settings
         self._throttling = Throttling(store, clock, secret_box)
         self._pending_sign_ins = PendingSignIns(clock, identifiers, secret_box, settings.pending_seconds)
-        #: shared by all code of this process that hashes passwords, so that memory is bounded
+        #: hashes in threads that the whole process shares, so that memory is bounded
         self.passwords = Passwords()
+
+
+class SignIn(SignInPart):
+    """Signs people in. Each method that takes a guessable secret is throttled: see ``throttling``."""
 
     async def with_password(self, email: str, password: str, browser: Browser) -> SignedIn | SecondFactorWanted:
         """Sign in by address and password; raises SignInRefusedError, TooManyRequestsError.

@@ -1,7 +1,7 @@
 """Leases of due deliveries, with all data for an attempt."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from itertools import accumulate, pairwise
@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, text, update
 
 from notifications.customer.records import Customer
-from notifications.delivery.delivery import ChannelKind
+from notifications.delivery.delivery import ChannelKind, DeliveryState
 from notifications.errors import NotFoundError
 from notifications.notice import Notice
 from notifications.notice.seal import SealedNotice
@@ -123,7 +123,7 @@ def _thread_statement(count: int) -> str:
     earlier, before = table(NoticeRow).alias("earlier"), table(DeliveryRow).alias("before")
     condition, names = _among(count)
     return compiled(
-        select(_deliveries.position, before.c.message_id)
+        select(_deliveries.position, before.c.message_id, before.c.position, before.c.state)
         .select_from(
             table(DeliveryRow)
             .join(table(NoticeRow), _notices.id == _deliveries.notice_id)
@@ -146,16 +146,52 @@ def _thread_statement(count: int) -> str:
     )
 
 
+@cache
+def _waiting_statement(count: int) -> str:
+    """Return the SELECT of those of some deliveries that are due and not leased, with their destinations."""
+    condition, names = _among(count)
+    return compiled(
+        select(_deliveries.position, _deliveries.lane)
+        .select_from(table(DeliveryRow).join(table(SealProofRow), _proofs.notice_id == _deliveries.notice_id))
+        .where(
+            condition,
+            text("deliveries.state = 'queued'"),
+            _deliveries.next_attempt_at <= bindparam("now"),
+            _deliveries.leased_until.is_(None) | (_deliveries.leased_until <= bindparam("leased_before")),
+        )
+        .order_by(_deliveries.position),
+        *names, "now", "leased_before",
+    )  # fmt: skip
+
+
 _NOTICE_ID = [column.name for column in DELIVERY].index("notice_id")
 #: Padding for shorter lists: a position that no row has.
 _NO_POSITION = -1
 # The short ones are compiled with the module, as all statements are: a fault in them is found at once.
 _DUE = {destinations: _due_statement(destinations) for destinations in _DESTINATIONS_PASSED_OVER[:2]}
-_LEASE, _LOAD, _THREAD = _lease_statement(1), _load_statement(1), _thread_statement(1)
+_LEASE, _LOAD, _THREAD, _WAITING = _lease_statement(1), _load_statement(1), _thread_statement(1), _waiting_statement(1)
 
 
 def _filled(names: list[str], length: int) -> list[str]:
     return names + [_NOTHING] * (length - len(names))
+
+
+def _chunks(positions: list[int]) -> Iterator[list[int]]:
+    """Yield the positions in lists of one of two lengths, so that there are few statements; short ones are padded."""
+    for start in range(0, len(positions), _LOADED_AT_ONCE):
+        some = positions[start : start + _LOADED_AT_ONCE]
+        yield some if len(positions) == 1 else some + [_NO_POSITION] * (_LOADED_AT_ONCE - len(some))
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Deliveries that are leased together."""
+
+    until: int
+    #: what the deliveries of a notice share
+    notices: dict[bytes, tuple[Notice, SealedNotice, Customer]] = field(default_factory=dict)
+    #: queued earlier mails of their threads, by position
+    earlier: set[int] = field(default_factory=set)
 
 
 class LeaseRecords(Records):
@@ -187,32 +223,41 @@ class LeaseRecords(Records):
         statement = self._session.skip_locked(_due_statement(length), "deliveries")
         parameters = (at, at, *channels, *_filled(destinations, length), limit)
         positions = [row[0] for row in self._session.all(statement, parameters)]
-        until = to_microseconds(lease_until)
-        notices: dict[bytes, tuple[Notice, SealedNotice, Customer]] = {}
-        return [
-            due
-            for start in range(0, len(positions), _LOADED_AT_ONCE)
-            for due in self._leased(positions[start : start + _LOADED_AT_ONCE], until, notices)
-        ]
+        batch = _Batch(to_microseconds(lease_until))
+        leased = self._leased(positions, batch)
+        waiting = sorted(batch.earlier - set(positions))
+        return self._leased(self._due_among(waiting, at, except_destinations), batch) + leased
 
     def release_leases(self, delivery_ids: Collection[UUID]) -> None:
         """Release leases before they expire."""
         self._session.execute_many(_RELEASE, [(delivery_id.bytes,) for delivery_id in delivery_ids])
 
-    def _leased(
-        self, positions: list[int], until: int, notices: dict[bytes, tuple[Notice, SealedNotice, Customer]]
-    ) -> list[DueDelivery]:
-        """Lease deliveries and return them with all that an attempt needs; ``notices`` keeps what they share."""
-        count = 1 if len(positions) == 1 else _LOADED_AT_ONCE
-        wanted = positions + [_NO_POSITION] * (count - len(positions))
-        self._session.execute(_lease_statement(count), (until, *wanted))
+    def _due_among(self, positions: list[int], at: int, except_destinations: Collection[str]) -> list[int]:
+        """Return those of some deliveries that may be leased now, and lock them."""
+        found = []
+        for some in _chunks(positions):
+            statement = self._session.skip_locked(_waiting_statement(len(some)), "deliveries")
+            found += [
+                row[0] for row in self._session.all(statement, (*some, at, at)) if row[1] not in except_destinations
+            ]
+        return found
+
+    def _leased(self, positions: list[int], batch: _Batch) -> list[DueDelivery]:
+        """Lease deliveries and return them with all that an attempt needs."""
+        return [due for some in _chunks(positions) for due in self._leased_at_once(some, batch)]
+
+    def _leased_at_once(self, wanted: list[int], batch: _Batch) -> list[DueDelivery]:
+        count = len(wanted)
+        self._session.execute(_lease_statement(count), (batch.until, *wanted))
         threads: dict[int, list[str]] = {}
-        for position, message_id in self._session.all(_thread_statement(count), wanted):
+        for position, message_id, earlier, state in self._session.all(_thread_statement(count), wanted):
             threads.setdefault(position, []).append(message_id)
+            if state == DeliveryState.QUEUED:
+                batch.earlier.add(earlier)
         leased = []
         for row in self._session.all(_load_statement(count), wanted):
             delivery, contact = (row[part] for part in _PARTS)
-            notice, sealed, customer = self._shared(delivery[_NOTICE_ID], notices)
+            notice, sealed, customer = self._shared(delivery[_NOTICE_ID], batch.notices)
             due = DueDelivery(
                 delivery=delivery_of_row(*delivery),
                 notice=notice,

@@ -18,6 +18,7 @@ from notifications.wording.formats import moment, set_in_french
 from service.auth.caller import Caller
 from service.auth.permissions import Permission
 from service.settings.provider import ProviderSettings
+from service.web.console.answers import meaning_of, meaning_of_status
 from service.web.console.catalogues import CATALOGUES, has_text, language_of, text
 from service.web.console.forms import new_form_id
 from service.web.console.navigation import areas_of
@@ -53,6 +54,7 @@ def _typeset(context: Context, said: str) -> str:
 
 
 _environment.filters["typeset"] = _typeset
+_environment.globals |= {"meaning_of": meaning_of, "meaning_of_status": meaning_of_status}
 
 
 def provider_of(request: Request) -> ProviderSettings:

@@ -138,8 +138,10 @@ async def release(
 ) -> Response:
     """Release all drafts or none. If-Match is the incident's ETag, so that only the reviewed version is released.
 
-    409 if a draft requires four eyes and the caller wrote it last. The answer has the first 200 and the total. What is
-    held or fails afterwards is counted and listed by `GET /incidents/{incident_id}/notices?failing=true`.
+    409 if a draft requires four eyes and the caller wrote it last, or was decided by other terms than those that bind
+    the customer now (an agreement that was recorded late); a new version of the facts decides again. The answer has the
+    first 200 and the total. What is held or fails afterwards is counted and listed by
+    `GET /incidents/{incident_id}/notices?failing=true`.
     """
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:

@@ -1,6 +1,6 @@
 """The notices of one incident: who wrote them, who may release them, and their release under four eyes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -15,9 +15,11 @@ from notifications.incident import AffectedCustomer, Incident, IncidentFacts, Lo
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Page
 from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.incidents.outdated_decisions import outdated_decisions
 from notifications.use_cases.incidents.release_notice import (
     FourEyesError,
     FourEyesRule,
+    OutdatedDecisionError,
     four_eyes_rule,
     override_release,
     override_releases,
@@ -159,6 +161,8 @@ class _Part:
 
     drafts: Sequence[ListedNotice]
     drafts_count: int
+    #: customers whose decision would be another one by the terms that bind them now
+    outdated: Collection[UUID]
     foreign: Sequence[ForeignReaders]
     released: Sequence[ListedNotice]
     released_count: int
@@ -168,9 +172,11 @@ def _part(tx: AccessTransaction, access: Access, context: ApiContext, standing: 
     ordered = in_order(standing)
     drafts = [each for each in ordered if each.state is NoticeState.DRAFT]
     released = ordered[len(drafts) :]
+    shown = drafts[first : first + LISTED_MAX]
     return _Part(
-        listed(tx, access, context, standing, drafts[first : first + LISTED_MAX]),
+        listed(tx, access, context, standing, shown),
         len(drafts),
+        outdated_decisions(tx, standing.incident, {each.customer_id for each in shown}, context.agreements),
         foreign_readers(tx, standing.incident),
         listed(tx, access, context, standing, released[:LISTED_MAX]),
         len(released),
@@ -274,6 +280,8 @@ async def _shown(
     problems, status = problems_of(error)
     if isinstance(error, FourEyesError):
         problems = ["incident.problem.four_eyes"]
+    if isinstance(error, OutdatedDecisionError):
+        problems = ["incident.problem.outdated"]
     chosen = dict(stated.partition(":")[::2] for stated in form.all("notice")) if form is not None else {}
     changed = {
         str(each.notice.id)
@@ -283,6 +291,7 @@ async def _shown(
     values: dict[str, Any] = {
         "drafts": found.drafts,
         "drafts_count": found.drafts_count,
+        "outdated": found.outdated,
         "first": start,
         "following": start + LISTED_MAX if start + LISTED_MAX < found.drafts_count else None,
         "foreign": found.foreign,
