@@ -13,7 +13,7 @@ import structlog
 
 from notifications.agreement import Reference
 from notifications.customer.erasure import Erasure, ErasureOrder, certificate
-from notifications.errors import StateConflictError
+from notifications.errors import NotFoundError, StateConflictError
 from notifications.ports import Clock, Identifiers, Signer, TimestampAuthority
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import erase_customer, notice_served, notice_served_at
@@ -107,6 +107,9 @@ class ErasureTask(PeriodicTask):
         except StateConflictError as error:
             # Open obligations to the customer come first; an alert informs the administrators.
             _log.warning("erasure.waiting", customer_id=str(order.customer_id), reason=str(error))
+            return []
+        except NotFoundError:
+            # Another process looked at the same moment, or the order was withdrawn.
             return []
         _log.info("customer.erased", rows=erasure.erased_rows)
         return []

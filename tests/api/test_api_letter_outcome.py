@@ -1,5 +1,6 @@
 """What the return slip of a registered letter says, and the days of an erasure that begin by it."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -149,8 +150,10 @@ async def test_the_days_begin_on_the_day_of_the_hand_over_and_the_customer_is_er
         return (await ok(api.get(path)))["in_the_way"] == {}
 
     await until(running.parts.store, settled)
-    await running.parts.erasing.look()
+    # As two processes that both believe to lead: one erases, and the others find nothing to do.
+    await asyncio.gather(*(running.parts.erasing.look() for _ in range(3)))
     assert (await api.get(f"/customers/{customer['id']}")).status_code == 404
+    assert len(await entries(running, "customer.erased")) == 1
 
 
 @pytest.mark.parametrize("outcome", ["refused", "not_collected"])
