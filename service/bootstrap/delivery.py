@@ -194,7 +194,7 @@ def _signing_process(core: Core) -> SigningProcess | None:
     On PostgreSQL as many processes work as the operator wants. A clock that is not the system's has no second process.
     """
     settings = core.settings
-    wanted = settings.limits.signing_process and settings.database.url is None and isinstance(core.clock, SystemClock)
+    wanted = settings.limits.signing_process and settings.database.url is None and type(core.clock) is SystemClock
     several_processors = (os.cpu_count() or 1) > 1
     return SigningProcess(SigningPartsOf.of(settings, core.sealing)) if wanted and several_processors else None
 

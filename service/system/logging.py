@@ -7,8 +7,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping, MutableMapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, MutableMapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
 import structlog
@@ -28,16 +28,31 @@ _SECRET_TEXT = re.compile(
 )
 
 
-class SystemClock:
-    """The system's clock; it never goes backwards."""
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self) -> None:
-        self._last = datetime.min.replace(tzinfo=UTC)
+
+class SystemClock:
+    """The system's clock; it never goes backwards, and never stands still.
+
+    After the system's clock was set back, this one goes at half speed until the other has caught up. So what is due
+    still comes: retries, escalation, the end of a limit.
+    """
+
+    def __init__(
+        self, read: Callable[[], datetime] = _utc_now, monotonic_seconds: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read, self._monotonic_seconds = read, monotonic_seconds
+        #: what was returned last, and when by a clock that nobody sets
+        self._last = read(), monotonic_seconds()
 
     def now(self) -> datetime:
         """Return the current time as aware UTC, never earlier than a value returned before."""
-        self._last = max(self._last, datetime.now(UTC))
-        return self._last
+        before, then = self._last
+        at = self._monotonic_seconds()
+        moment = max(self._read(), before + timedelta(seconds=(at - then) / 2))
+        self._last = moment, at
+        return moment
 
 
 class SystemIdentifiers:

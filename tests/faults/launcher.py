@@ -169,21 +169,16 @@ class Trap:
 
 
 class MovedClock(SystemClock):
-    """The system's clock, ahead or behind by what a file says, read at each look; as the system's it never goes back.
-
-    What it keeps from going back is what this process saw, as in the product.
-    """
+    """The system's clock, ahead or behind by what a file says, read at each look; as the system's it never goes back."""
 
     def __init__(self, file):
-        super().__init__()
-        self._file = file
+        self._file, self._ahead = file, timedelta()
+        super().__init__(self._moved)
 
-    def now(self):
+    def _moved(self):
         with contextlib.suppress(OSError, ValueError):
-            ahead = timedelta(seconds=float(self._file.read_text()))
-            self._last = max(self._last, datetime.now(UTC) + ahead)
-            return self._last
-        return super().now()
+            self._ahead = timedelta(seconds=float(self._file.read_text()))
+        return datetime.now(UTC) + self._ahead
 
 
 def limit_database(pages):
