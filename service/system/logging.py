@@ -33,7 +33,7 @@ def _utc_now() -> datetime:
 
 
 class SystemClock:
-    """The system's clock; it never goes backwards, and never stands still.
+    """The system's clock; it never goes backwards, and never stops.
 
     After the system's clock was set back, this one goes at half speed until the other has caught up. So what is due
     still comes: retries, escalation, the end of a limit.

@@ -169,7 +169,7 @@ class Trap:
 
 
 class MovedClock(SystemClock):
-    """The system's clock, ahead or behind by what a file says, read at each look; as the system's it never goes back."""
+    """The system's clock, ahead or behind by what a file says at each look; it never goes back either."""
 
     def __init__(self, file):
         self._file, self._ahead = file, timedelta()
