@@ -1,4 +1,15 @@
-"""Seal a released notice: compose, sign, timestamp, log, prove. Numbered as in docs/architecture.md."""
+"""Seal released notices: compose, sign, timestamp, log, prove. Numbered as in docs/architecture.md.
+
+1. Compose the document from the released facts, for the current contacts of the customer.
+2. Sign it. Without a usable key, hold the notice with the reason, which the audit log has too, and send nothing.
+3. Timestamp the signature. If the authority does not answer, go on: the timestamp is added later. A notice that shares
+   its timestamp gets it in step 5.
+4. Commit the seal, the deliveries and the audit entry in one transaction.
+5. Wait for the checkpoint that covers the entry, and store the proof. If the notice shares its timestamp, the
+   checkpoint is one with a timestamp, as far as the authority answers.
+
+After a crash the same steps continue from the stored state.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -7,58 +18,25 @@ from uuid import UUID
 
 from notifications.audit.entry import AuditEntry
 from notifications.delivery.delivery import ChannelKind, Delivery
-from notifications.errors import (
-    LogUnavailableError,
-    StateConflictError,
-    TimestampUnavailableError,
-)
-from notifications.notice import (
-    NoticeState,
-)
+from notifications.errors import LogUnavailableError, StateConflictError, TimestampUnavailableError
+from notifications.notice import NoticeState
 from notifications.notice.seal import SealedNotice, SealedRendering
-from notifications.ports import (
-    Transaction,
-)
+from notifications.ports import Transaction
 from notifications.use_cases.announcements.letters import open_letter
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.prove_entry import notice_proofs
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.escalate import begin_escalation
-from notifications.use_cases.notices.queue_deliveries import (
-    delivery_to,
-    queued_entry,
-)
+from notifications.use_cases.notices.queue_deliveries import delivery_to, queued_entry
 from notifications.use_cases.notices.sealing_dependencies import SealingDependencies
 from notifications.use_cases.notices.shared_timestamp import record_shared, shared_checkpoint
 from notifications.use_cases.notices.sign_notices import NoticeSigning, PreparedNotice, sign_notices
 
 
-async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
-    """Seal one released notice and queue its deliveries. Returns whether this call sealed it.
-
-    Returns False if there is no usable key; the reason is then recorded on the notice and in the audit log. Returns
-    False also if another process has sealed the notice. After a crash, a new call continues from the stored state.
-
-    1. Compose the document from the released facts, for the current contacts of the customer.
-    2. Sign it. Without a usable key, hold the notice with the reason and send nothing.
-    3. Timestamp the signature. If the authority does not answer, go on: the timestamp is added later. A notice that
-       shares its timestamp gets it in step 5.
-    4. Commit the seal, the deliveries and the audit entry in one transaction.
-    5. Wait for the checkpoint that covers the entry, and store the proof. Raises LogUnavailableError. If the notice
-       shares its timestamp, the checkpoint is one with a timestamp, as far as the authority answers.
-    """
-    # 1. to 4.
-    committed = await commit_seals([notice_id], sealing)
-    if committed:
-        # 5.
-        await prove_notices(committed, sealing)
-    return bool(committed)
-
-
 async def commit_seals(
     notice_ids: Sequence[UUID], sealing: SealingDependencies, sign: NoticeSigning = sign_notices
 ) -> list[UUID]:
-    """Do steps 1 to 4 of ``seal_notice`` for several notices; return those that this call sealed.
+    """Do steps 1 to 4 for several notices; return those that this call sealed.
 
     Their data is read together, and their seals are committed together: all or none. After an error none is sealed by
     this call, and the caller seals them one by one, so that only the faulty one fails. ``sign`` does steps 1 to 3.
