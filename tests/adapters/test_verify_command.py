@@ -96,6 +96,7 @@ def test_verify_loads_nothing_that_only_the_service_needs(office, genuine, tmp_p
     assert not loaded & {"sqlalchemy", "sqlmodel", "fastapi", "starlette", "pydantic", "uvicorn", "uvloop", "httpx2"}
     assert {name for name in loaded if name.startswith("service.")} == {
         "service.cli", "service.cli.lazy_commands", "service.cli.main", "service.cli.options", "service.cli.verify",
+        "service.system", "service.system.input_files",
     }  # fmt: skip
 
 

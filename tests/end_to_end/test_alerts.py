@@ -116,7 +116,8 @@ async def test_what_is_released_in_time_alerts_nobody(night):
     await all_gone_out(running)
     clock.step(timedelta(days=3))
     await running.parts.alerting.look()
-    assert await alerts(running) == []
+    # Reminders of the provider's own duties come by another task, which may have looked too.
+    assert set(await alerts(running)) <= {"duty_reminder"}
 
 
 async def test_a_follow_up_is_left_to_its_author_for_a_moment(night):

@@ -294,3 +294,4 @@ async def test_it_does_not_start_with_another_timestamp_key(asked):
     await process.start()
     assert process.pid is None
     assert "the key of the timestamp authority was replaced" in process.health()
+    await process.aclose()

@@ -47,6 +47,8 @@ VERIFIES = [
     "service.cli.main",
     "service.cli.options",
     "service.cli.verify",
+    "service.system",
+    "service.system.input_files",
 ]
 #: What serves the first answer of /healthz; everything else of the web waits for another request.
 WEB = [

@@ -22,6 +22,7 @@ NEW = {
     "limits.body_seconds",
     "limits.header_seconds",
     "limits.max_buffered_bytes",
+    "limits.signing_process",
     *(
         f"incoming_alerts.{key}"
         for key in (

@@ -6,12 +6,12 @@ The answer itself is in the words of the other side, in whatever language it spe
 from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
 from service.web.console.catalogues import has_text
 
-#: SMTP codes without an enhanced status -> the status with the same meaning (RFC 5321, 4.2.3; RFC 4954, 4). 450 and 550
-#: are left out: each has many possible reasons.
+#: SMTP codes without an enhanced status -> subject and detail of the one with the same meaning (RFC 5321, 4.2.3;
+#: RFC 4954, 4). 450 and 550 are left out: each has many possible reasons.
 _BASIC = {
-    421: "3.2", 451: "3.0", 452: "3.1", 455: "5.0", 500: "5.0", 501: "5.0", 502: "5.0", 503: "5.0", 504: "5.0",
-    521: "3.2", 530: "7.0", 534: "7.8", 535: "7.8", 538: "7.8", 551: "1.6", 552: "2.2", 553: "1.3", 555: "5.0",
-    556: "1.10",
+    421: "3_2", 451: "3_0", 452: "3_1", 455: "5_0", 500: "5_0", 501: "5_0", 502: "5_0", 503: "5_0", 504: "5_0",
+    521: "3_2", 530: "7_0", 534: "7_8", 535: "7_8", 538: "7_8", 551: "1_6", 552: "2_2", 553: "1_3", 555: "5_0",
+    556: "1_10",
 }  # fmt: skip
 #: HTTP statuses with words of their own
 _HTTP = frozenset({401, 403, 404, 410, 413, 429})
@@ -49,4 +49,4 @@ def meaning_of_status(status: str | None) -> str | None:
 
 
 def _status_of(code: int) -> str:
-    return f"{code // 100}.{_BASIC.get(code, '0.0')}"
+    return f"{code // 100}.{_BASIC.get(code, '0_0').replace('_', '.')}"
