@@ -134,23 +134,28 @@ class SigningProcess:
         """Return the answer of the process; raises RefusedElsewhereError if it answers in words."""
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
-            raise ProcessLookupError("the process has ended")
+            raise ProcessLookupError("the signing process has ended")
         try:
             async with asyncio.timeout(within_seconds):
                 process.stdin.write(frame(question))
                 await process.stdin.drain()
                 length = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
                 answer = pickle.loads(await process.stdout.readexactly(length))  # noqa: S301 - our own process wrote it
-        except BaseException:
+        except BaseException as error:
             # A late answer must never be taken for the answer to the next question.
             self._end()
+            if isinstance(error, TimeoutError):
+                raise TimeoutError(f"the signing process gave no answer for {within_seconds:g} s") from None
+            if isinstance(error, asyncio.IncompleteReadError | ConnectionError):
+                raise ProcessLookupError("the signing process has ended") from None
             raise
         if isinstance(answer, str):
             raise RefusedElsewhereError(answer)
         return answer
 
     def _fail(self, error: Exception) -> None:
-        self._failure = f"large releases take longer: {type(error).__name__}: {error}"
+        said = str(error) if isinstance(error, OSError | GreffierError) else f"{type(error).__name__}: {error}"
+        self._failure = f"large releases take longer: {said}"
         self._failed_at = asyncio.get_running_loop().time()
         _log.warning("signing_process.failed", reason=self._failure)
         self._end()
