@@ -47,7 +47,7 @@ _NOT_BY_LAW = MappingProxyType({
     "FR-971": frozenset({"Mi-Carême", _GOOD_FRIDAY, _OF_SCHOELCHER}),
     "FR-972": frozenset({_OF_SCHOELCHER}),
     "FR-MF": frozenset({_OF_SCHOELCHER}),
-})
+})  # fmt: skip
 #: Subdivisions of the package that are no ISO 3166-2 code: zones of school holidays, cities, language communities.
 _CODE_CHARACTERS_MAX = 3
 _SATURDAY = 5
