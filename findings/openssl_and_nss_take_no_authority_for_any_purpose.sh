@@ -2,8 +2,8 @@
 # The certificate of a sender is for e-mail protection. The authority that issued it is for any purpose: its extendedKeyUsage is
 # anyExtendedKeyUsage. Does a signed mail verify?
 #
-# Versions: OpenSSL 3.0 or newer (seen with 3.0.19); libnss3-tools 3.87.1 of Debian 12, whose library Thunderbird and poppler's
-#   pdfsig use; cryptography 50.0.2 from PyPI. CPython 3.11 or newer.
+# Versions: OpenSSL 3.0 or newer (seen with 3.0.19); libnss3-tools 3.87.1 of Debian 12 (certutil -V, for usage S);
+#   cryptography 50.0.2 from PyPI. CPython 3.11 or newer.
 # One would guess: yes. By RFC 5280, 4.2.1.12, the extension names what a key may be used for, and this value says that its use
 #   is not restricted; openssl's manual wants that the extension "must allow for emailProtection". Who demands a
 #   particular purpose may refuse the value in the certificate that is used, and that one names it.

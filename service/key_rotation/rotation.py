@@ -98,8 +98,8 @@ class KeyRotation(KeyStaging):
 
         1. The signer accepts it: purpose, key and certificate belong together, the chain is in order, valid now.
         2. The certificate contains the sender address of notices.
-        3. It chains to a root that verifiers have, or that the file contains. If gpgsm would refuse the chain, or openssl
-           and NSS would, the result says so.
+        3. It chains to a root that verifiers have, or that the file contains. If gpgsm, openssl or NSS would refuse the
+           chain, the result says so.
 
         Raises InvalidInputError with the failed check. The private key is stored encrypted, even if the file is not.
         """
@@ -170,7 +170,7 @@ def _gpgsm_fault(chain: Sequence[x509.Certificate]) -> str | None:
 
 
 def _any_purpose_fault(chain: Sequence[x509.Certificate]) -> str | None:
-    """Return why openssl and NSS cannot verify what a chain signs, or None. Only the authorities in it are looked at."""
+    """Return why openssl and NSS cannot verify what a chain signs, or None. Only certificates in it are looked at."""
     for authority in chain[1:]:
         try:
             purposes = set(authority.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
@@ -178,8 +178,8 @@ def _any_purpose_fault(chain: Sequence[x509.Certificate]) -> str | None:
             continue
         if ExtendedKeyUsageOID.EMAIL_PROTECTION not in purposes:
             return (
-                "openssl and NSS (Thunderbird, pdfsig) refuse an authority with anyExtendedKeyUsage and without"
-                " emailProtection: their users cannot verify your notices"
+                "openssl and NSS refuse an authority with anyExtendedKeyUsage and without emailProtection: their users"
+                " cannot verify your notices"
             )
     return None
 

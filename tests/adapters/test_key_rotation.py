@@ -259,7 +259,7 @@ class TestInstall:
             assert (ran.returncode, advice) == (0, None)
         else:
             assert "unsuitable certificate purpose" in ran.stderr
-            assert "openssl and NSS (Thunderbird, pdfsig) refuse an authority" in advice
+            assert "openssl and NSS refuse an authority with anyExtendedKeyUsage" in advice
 
     async def test_the_certificate_in_use_is_not_installed_again(self, kept):
         with pytest.raises(InvalidInputError, match="in use already"):
