@@ -5,13 +5,13 @@
 # Versions: OpenSSL 3.0 or newer (seen with 3.0.19); libnss3-tools 3.87.1 of Debian 12 (certutil -V, for usage S);
 #   cryptography 50.0.2 from PyPI. CPython 3.11 or newer.
 # One would guess: yes. By RFC 5280, 4.2.1.12, the extension names what a key may be used for, and this value says that its use
-#   is not restricted; openssl's manual wants that the extension "must allow for emailProtection". Who demands a
-#   particular purpose may refuse the value in the certificate that is used, and that one names it.
+#   is not restricted; by openssl's manual the extension "must allow for emailProtection". The RFC lets a program that requires
+#   a particular purpose refuse this value, but both programs require none of an authority: without the extension it is fine.
 # What happens: both refuse the authority: "unsuitable certificate purpose", "Issuer certificate is invalid". To them "any" in an
 #   authority is less than no extension at all; beside emailProtection it is fine. cryptography takes such an authority (seen
 #   here for a TLS client, the form that it knows by itself), so a sender who checks a new chain with it notices nothing.
-# The product: greffier keys rotate signing --install says so of such a chain (service/key_rotation/rotation.py, _any_purpose_fault);
-#   tests/adapters/test_key_rotation.py shows it.
+# The product: greffier keys rotate signing --install says so of such a chain (service/key_rotation/rotation.py,
+#   _any_purpose_fault); tests/adapters/test_key_rotation.py shows it.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
