@@ -1,8 +1,8 @@
 """Working days of a Member State and its regions, and their time zones.
 
 The public holidays are those of the package ``holidays``, category "public". A holiday that only some municipalities
-of a region keep (the Assumption in Bavaria, Saint Ambrose in the province of Milan) does not count: so a limit is
-rather stated too early than too late.
+of a region keep (the Assumption in Bavaria, Saint Ambrose in the province of Milan, Good Friday in Alsace) does not
+count, nor one of custom only (Mid-Lent in Guadeloupe): so a limit is rather stated too early than too late.
 """
 
 from collections.abc import Mapping
@@ -37,6 +37,17 @@ _REGION_ZONES = MappingProxyType({
 #: States of whose regions only these have holidays by law. To an Italian province and to a Portuguese district the
 #: package gives the holiday of the town that it is named after.
 _REGIONS_WITH_HOLIDAYS = MappingProxyType({"IT": frozenset({"IT-BZ"}), "PT": frozenset({"PT-20", "PT-30"})})
+_GOOD_FRIDAY, _OF_SCHOELCHER = "Vendredi saint", "Fête de Victor Schoelcher"
+#: Days that the package calls public and that the law does not give to the whole region. Good Friday is a holiday in
+#: those communes of Alsace and Moselle that have a Protestant church (Code du travail, L3134-13). In the Antilles the
+#: law adds the day of the abolition of slavery (L3422-2); the others are customs.
+_NOT_BY_LAW = MappingProxyType({
+    "FR-57": frozenset({_GOOD_FRIDAY}),
+    "FR-6AE": frozenset({_GOOD_FRIDAY}),
+    "FR-971": frozenset({"Mi-Carême", _GOOD_FRIDAY, _OF_SCHOELCHER}),
+    "FR-972": frozenset({_OF_SCHOELCHER}),
+    "FR-MF": frozenset({_OF_SCHOELCHER}),
+})  # fmt: skip
 #: Subdivisions of the package that are no ISO 3166-2 code: zones of school holidays, cities, language communities.
 _CODE_CHARACTERS_MAX = 3
 _SATURDAY = 5
@@ -71,7 +82,9 @@ def _holidays_of(member_state: str, region: str | None, year: int) -> Mapping[da
     code = region.partition("-")[2] if region is not None and counts else None
     # Without a language the package takes the one of the environment (LANG), so that names would differ by machine.
     own_language = getattr(holidays, member_state).default_language
-    return dict(holidays.country_holidays(member_state, subdiv=code, years=year, language=own_language))
+    public = holidays.country_holidays(member_state, subdiv=code, years=year, language=own_language)
+    left_out = _NOT_BY_LAW.get(region or "", frozenset())
+    return {day: name for day, name in public.items() if name not in left_out}
 
 
 def next_working_day(day: date, member_state: str, region: str | None) -> date:

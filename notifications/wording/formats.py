@@ -46,7 +46,8 @@ def set_in_french(text: str) -> str:
 def moment(timestamp: str, language: str, time_zone: str) -> str:
     """Return a moment in the reader's zone and in UTC: ``2 March 2026, 09:00 Europe/Paris (2026-03-02 08:00 UTC)``.
 
-    ``timestamp``: as in documents. A zone that IANA removed since it was chosen is left out: the moment is in UTC.
+    ``timestamp``: as in documents. A zone that IANA removed since it was chosen is left out: the moment is in UTC. The
+    zone has its IANA name, because Babel (2.18.0) exchanges the names of summer and winter time in Dublin.
     """
     return _moment(timestamp, language, time_zone)
 

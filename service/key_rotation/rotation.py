@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from notifications.crypto.cms import verify_chain, verify_detached
 from notifications.errors import (
@@ -98,8 +98,8 @@ class KeyRotation(KeyStaging):
 
         1. The signer accepts it: purpose, key and certificate belong together, the chain is in order, valid now.
         2. The certificate contains the sender address of notices.
-        3. It chains to a root that verifiers have, or that the file contains. If gpgsm would refuse the chain, the
-           result says so.
+        3. It chains to a root that verifiers have, or that the file contains. If gpgsm, openssl or NSS would refuse the
+           chain, the result says so.
 
         Raises InvalidInputError with the failed check. The private key is stored encrypted, even if the file is not.
         """
@@ -128,7 +128,8 @@ class KeyRotation(KeyStaging):
             raise InvalidInputError(Fault("install", "holds a key of another kind than ECDSA or RSA"))
         certificates = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
         prepared = self._prepared_signing(private_pem(key, self._passphrases[0]) + certificates)
-        return replace(prepared, advice=_gpgsm_fault(chain))
+        notes = [note for note in (_any_purpose_fault(chain), _gpgsm_fault(chain)) if note is not None]
+        return replace(prepared, advice="; ".join(notes) or None)
 
     def _demo_authority(self) -> tuple[PrivateKeyTypes, x509.Certificate] | None:
         """Return key and certificate of the demo CA where it issued the certificate in use, or there is none in use."""
@@ -166,6 +167,21 @@ def _gpgsm_fault(chain: Sequence[x509.Certificate]) -> str | None:
     if not names:
         return None
     return f"GnuPG (gpgsm) refuses a chain with critical {', '.join(names)}: its users cannot verify your notices"
+
+
+def _any_purpose_fault(chain: Sequence[x509.Certificate]) -> str | None:
+    """Return why openssl and NSS cannot verify what a chain signs, or None. Only certificates in it are looked at."""
+    for authority in chain[1:]:
+        try:
+            purposes = set(authority.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+        except x509.ExtensionNotFound:
+            continue
+        if ExtendedKeyUsageOID.EMAIL_PROTECTION not in purposes:
+            return (
+                "openssl and NSS refuse an authority with anyExtendedKeyUsage and without emailProtection: their users"
+                " cannot verify your notices"
+            )
+    return None
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

@@ -190,10 +190,14 @@ def _token(signature: EmbeddedPdfSignature) -> tuple[bytes, bytes]:
 
 def _verify_signature(signature: EmbeddedPdfSignature, trust: Trust, at: datetime) -> list[str]:
     """Return the mail addresses of the signer."""
-    usage = KeyUsageConstraints(
-        key_usage={"digital_signature"}, extd_key_usage={"email_protection"}, explicit_extd_key_usage_required=True
-    )
     try:
+        # The library takes a certificate without keyUsage for one that may not sign; it may (RFC 5280, 4.2.1.3).
+        limited = signature.signer_cert.key_usage_value is not None
+        usage = KeyUsageConstraints(
+            key_usage={"digital_signature"} if limited else set(),
+            extd_key_usage={"email_protection"},
+            explicit_extd_key_usage_required=True,
+        )
         status = validate_pdf_signature(
             signature,
             signer_validation_context=_context(trust.ca, at),

@@ -1,6 +1,7 @@
 """Keys replaced: what a crash leaves at each step, what is taken from an authority, what stays of the old one."""
 
 import shutil
+import subprocess
 import threading
 from uuid import UUID
 
@@ -244,6 +245,21 @@ class TestInstall:
         else:
             with pytest.raises(InvalidInputError, match=reason):
                 kept.rotation.prepare_installed(file)
+
+    @pytest.mark.parametrize("beside", [(), (ExtendedKeyUsageOID.EMAIL_PROTECTION,)])
+    def test_openssl_takes_no_authority_for_any_purpose_and_the_provider_is_told(self, kept, tmp_path, beside):
+        """OpenSSL 3.0.19, NSS 3.87.1 (findings/openssl_and_nss_take_no_authority_for_any_purpose.sh)."""
+        authority = Authority(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE, *beside]))
+        file, root = authority.pem(tmp_path / "given.pem"), tmp_path / "root.pem"
+        root.write_bytes(authority.root.public_bytes(Encoding.PEM))
+        asked = ["openssl", "verify", "-purpose", "smimesign", "-CAfile", root, file]
+        ran = subprocess.run(asked, capture_output=True, text=True, check=False)
+        advice = kept.rotation.prepare_installed(file).advice
+        if beside:
+            assert (ran.returncode, advice) == (0, None)
+        else:
+            assert "unsuitable certificate purpose" in ran.stderr
+            assert "openssl and NSS refuse an authority with anyExtendedKeyUsage" in advice
 
     async def test_the_certificate_in_use_is_not_installed_again(self, kept):
         with pytest.raises(InvalidInputError, match="in use already"):

@@ -219,6 +219,13 @@ def test_with_resources_and_with_an_rsa_key_and_with_an_intermediate(office, tmp
     assert faults_of_pdf_a_3(content) == []
 
 
+def test_a_certificate_without_key_usage_may_sign(office, tmp_path):
+    """pyHanko 0.38.0 does not take it by itself (findings/pyhanko_takes_no_certificate_without_key_usage.sh)."""
+    signer = write_signer(office, tmp_path, digital_signature=None)
+    content = made_by(office, signer, office.seal(signer=signer))
+    assert [step.step for step in verify_pdf(content, office.trust)] == list(PDF_STEPS)
+
+
 def _places(content):
     """Return positions over the whole signed part, some hundred bytes apart."""
     begin, end = content.index(b"/Contents <"), content.index(b">", content.index(b"/Contents <"))

@@ -87,7 +87,7 @@ class Kept:
 
 
 class Authority:
-    """A certificate authority for S/MIME certificates; ``limit`` has name constraints of its own certificate."""
+    """A certificate authority for S/MIME certificates; ``limit`` is a further extension of its own certificate."""
 
     def __init__(self, limit=None):
         self.key, self.limit = ec.generate_private_key(ec.SECP256R1()), limit
@@ -120,7 +120,7 @@ class Authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.RFC822Name(address)]), critical=False)
         elif self.limit is not None:
-            builder = builder.add_extension(self.limit, critical=True)
+            builder = builder.add_extension(self.limit, critical=isinstance(self.limit, x509.NameConstraints))
         return builder.sign(self.key, hashes.SHA256())
 
     def pem(self, file, *, with_root=True, key=None, passphrase=None, **certificate):

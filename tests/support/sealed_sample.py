@@ -72,6 +72,7 @@ def write_signer(
 ):
     """Write a key and a chain issued by the office's CA, with the given properties; return a signer that uses them.
 
+    Without ``digital_signature`` (None) the certificate has no keyUsage.
     ``intermediates`` has the purposes of each authority between, the upper first; without purposes it is for all.
     ``authority_states`` has further extensions of the lowest one, ``upper_states`` of the one above it, ``leaf_states``
     those of the signer.
@@ -111,19 +112,18 @@ def _certificate(office, key, name, issuer, issuer_key, extensions, days, *, aut
         .not_valid_before(office.now + timedelta(days=days[0]))
         .not_valid_after(office.now + timedelta(days=days[1]))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(
-                **usage,
-                digital_signature=signs,
-                key_agreement=not signs,
-                key_cert_sign=authority,
-                crl_sign=authority,
-            ),
-            critical=True,
-        )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
+    if signs is not None:
+        allowed = x509.KeyUsage(
+            **usage,
+            digital_signature=signs,
+            key_agreement=not signs,
+            key_cert_sign=authority,
+            crl_sign=authority,
+        )
+        builder = builder.add_extension(allowed, critical=True)
     for extension in extensions:
         builder = builder.add_extension(extension, critical=isinstance(extension, _CRITICAL))
     return builder.sign(issuer_key, hashes.SHA256())

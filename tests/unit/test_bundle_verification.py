@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import subprocess
 import zipfile
 import zlib
 from dataclasses import replace
@@ -21,6 +22,7 @@ from notifications.audit.policy import format_policy, parse_policy
 from notifications.errors import InvalidInputError, VerificationError
 from notifications.evidence.bundle.archive import ArchiveWriter, read_archive
 from notifications.evidence.bundle.contents import Scope, format_header, parse_header
+from notifications.evidence.bundle.texts import readme
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from service.crypto.key_files import load_private_key
 from support.bundle_sample import ATTEMPTED, FIRST, INCIDENT, PLACED, SEALED, STAMPED, Sample, archive
@@ -413,3 +415,25 @@ def test_a_certificate_revoked_before_its_use_is_found_and_one_revoked_later_is_
         "anchors", "anchors/ca.crl: is not signed by the CA",
     )  # fmt: skip
     assert fault(sample, bundle(b"no list"))[0] == "anchors"
+
+
+def test_openssl_does_not_read_when_a_certificate_was_revoked_and_the_readme_says_so(sample, tmp_path):
+    """OpenSSL 3.0.19 (findings/openssl_reads_no_date_of_a_revocation.sh)."""
+    office = sample.office
+    signer = x509.load_pem_x509_certificates(office.files.signing_chain.read_bytes())[0]
+    (tmp_path / "signer.pem").write_bytes(signer.public_bytes(Encoding.PEM))
+    listed = crl(office, [signer], office.now + timedelta(hours=1))
+    (tmp_path / "ca.crl").write_bytes(listed)
+    parts = sample.parts | {"anchors/ca.crl": listed}
+    list(verify_bundle(io.BytesIO(archive(parts | sample.listed(parts))), office.trust))
+    used_at = str(int(office.now.timestamp()) + 1)
+    asked = ["openssl", "verify", "-CAfile", office.files.trust / "ca.pem", "-attime", used_at, "signer.pem"]
+    by_list = ["-crl_check", "-CRLfile", "ca.crl"]
+    for options, told in (([], "signer.pem: OK"), (by_list, "certificate revoked")):
+        command = [*asked[:-1], *options, asked[-1]]
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert told in ran.stdout + ran.stderr
+    for language in ("en", "fr", "de"):
+        words = readme(replace(sample.header, language=language), revocations=True).decode()
+        assert "-crl_check" in words
+        assert "openssl crl -in anchors/ca.crl -noout -text" in words

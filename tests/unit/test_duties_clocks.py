@@ -143,9 +143,18 @@ def test_a_month_ends_on_the_same_date_or_on_the_last_day(submitted, due):
         ("PT", "PT-30", "2026-06-28T08:00", "2026-07-02T11:00"),
         ("PT", None, "2026-06-28T08:00", "2026-07-01T08:00"),
         ("IT", None, "2026-12-05T08:00", "2026-12-09T11:00"),
-        # Good Friday in Alsace-Moselle only.
-        ("FR", "FR-57", "2026-03-31T08:00", "2026-04-07T10:00"),
+        # Good Friday, 3 April 2026: in Alsace and Moselle only of towns with a Protestant church (Code du travail,
+        # L3134-13), by custom in Guadeloupe. Saint Stephen, Tuesday 26 December 2028, is of all of Alsace and Moselle.
+        ("FR", "FR-57", "2026-03-31T08:00", "2026-04-03T08:00"),
+        ("FR", "FR-6AE", "2026-03-31T08:00", "2026-04-03T08:00"),
+        ("FR", "FR-971", "2026-03-31T15:00", "2026-04-03T15:00"),
         ("FR", None, "2026-03-31T08:00", "2026-04-03T08:00"),
+        ("FR", "FR-57", "2028-12-23T08:00", "2028-12-27T11:00"),
+        # Mid-Lent and the day of Victor Schoelcher are customs; the day of the abolition of slavery is law (L3422-2).
+        ("FR", "FR-971", "2026-03-09T15:00", "2026-03-12T15:00"),
+        ("FR", "FR-971", "2026-05-24T15:00", "2026-05-28T16:00"),
+        ("FR", "FR-972", "2026-07-18T15:00", "2026-07-21T15:00"),
+        ("FR", "FR-MF", "2026-07-18T15:00", "2026-07-21T15:00"),
         # The Canaries are an hour behind Madrid.
         ("ES", "ES-CN", "2026-06-10T15:00", "2026-06-15T11:00"),
         # Noon in Nouméa is eleven hours before noon in UTC, in Saint Pierre two hours after it in summer.
