@@ -731,6 +731,8 @@ def main():
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=None, help="where cells that found something are left")
     chosen = parser.parse_args()
+    if chosen.folder is not None:
+        chosen.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="greffier-faults-", dir=chosen.folder))
     cells = max(1, -(-chosen.kills // chosen.kills_per_cell))
     databases = None if chosen.engine == "sqlite" else shared_database
