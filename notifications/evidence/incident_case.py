@@ -66,14 +66,15 @@ class JudgedCase:
     notified: Accepted | None
 
 
-def judged_case(case: IncidentCase, as_of: datetime) -> JudgedCase:
+def judged_case(case: IncidentCase, as_of: datetime, *, by_first_notice: bool = False) -> JudgedCase:
     """Judge by all notices, and then by those that state a deadline of the agreement that the first one did not.
 
-    The status is that of the first notice, unless such a later deadline is not over yet or was missed.
+    The status is that of the first notice, unless such a later deadline is not over yet or was missed. With
+    ``by_first_notice`` it is always that of the first notice.
     """
     owed = [item for item in case.decisions if item.verdict == "notify"]
     judged, later = _judged(case, owed, as_of), _owed_later(case, owed)
-    if not later:
+    if by_first_notice or not later:
         return judged
     of_later = _judged(case, later, as_of, later[0].version)
     return judged if of_later.status is ReportStatus.NOTIFIED else of_later

@@ -42,9 +42,14 @@ _FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.clo
 
 
 class ReportBuilder:
-    """Takes the leaves in the order of the log. Its memory grows with incidents times customers."""
+    """Takes the leaves in the order of the log. Its memory grows with incidents times customers.
 
-    def __init__(self) -> None:
+    ``by_first_notice`` judges as the first release did, so that its reports are computed again as they were issued: a
+    duty that is found later counts as met by the first notice, and a bounce takes back every sending of its mail.
+    """
+
+    def __init__(self, *, by_first_notice: bool = False) -> None:
+        self._by_first_notice = by_first_notice
         self._cases: dict[tuple[str, str], IncidentCase] = {}
         #: by incident: entry and time of its declaration; its ticket; the last stated number of customers and its
         #: entry; the last stated moment of awareness
@@ -103,7 +108,7 @@ class ReportBuilder:
             case "delivery.returned" if leaf.detail.get("event") == FAILED:
                 bounced = leaf.subjects.get("delivery", "")
                 for delivery, number in list(case.accepted):
-                    if delivery == bounced and not outlives(number, leaf):
+                    if delivery == bounced and (self._by_first_notice or not outlives(number, leaf)):
                         del case.accepted[delivery, number]
             case "notice.released" | "notice.released_by_override" | "override.reviewed":
                 self._take_release(index, leaf, case)
@@ -206,7 +211,7 @@ class ReportBuilder:
         incident, customer = key
         last = case.decisions[-1] if case.decisions else None
         owed = [item for item in case.decisions if item.verdict == "notify"]
-        judged = judged_case(case, as_of)
+        judged = judged_case(case, as_of, by_first_notice=self._by_first_notice)
         status, stating, released, notified = judged.status, judged.stating, judged.released, judged.notified
         due = None if stating is None else stating.due_at
         channels: dict[str, datetime] = {}

@@ -150,7 +150,7 @@ class PeriodReader:
 
     def __init__(self, period: Period, version: int = REPORT_VERSION) -> None:
         self._period, self._version = period, version
-        self._notices = ReportBuilder()
+        self._notices = ReportBuilder(by_first_notice=version == 1)
         self._incidents: dict[str, _Kept] = {}
         self._exercises: set[str] = set()
         self._announcements: set[str] = set()

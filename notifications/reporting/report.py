@@ -1,8 +1,8 @@
 """The monthly report and the yearly statistics, from a measured period, and their canonical JSON.
 
-The JSON form is ``greffier.monthly_report/2`` or ``greffier.yearly_statistics/2``. Version 1 had no announcements; what
-was issued with it stays so, and so do its corrections. Names of customers are not in it: a
-customer is its pseudonym in the log, so an erased customer stays in every number.
+The JSON form is ``greffier.monthly_report/2`` or ``greffier.yearly_statistics/2``. Version 1 had no announcements, and
+judged by the first notice (``ReportBuilder``); what was issued with it stays so, and so do its corrections. Names of
+customers are not in it: a customer is its pseudonym in the log, so an erased customer stays in every number.
 """
 
 from collections import Counter

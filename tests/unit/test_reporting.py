@@ -20,7 +20,7 @@ from notifications.canonical_json import canonicalize, timestamp_text
 from notifications.errors import InvalidInputError
 from notifications.evidence.completeness import completeness_report
 from notifications.reporting.corrections import corrections_of, figures_of
-from notifications.reporting.figures import nearest_rank
+from notifications.reporting.figures import NoticeOutcome, nearest_rank
 from notifications.reporting.measuring import REPORT_VERSION, PeriodReader
 from notifications.reporting.period import month_of, parse_period
 from notifications.reporting.recomputing import recomputed_reports
@@ -529,6 +529,24 @@ def test_what_was_issued_before_announcements_were_counted_stays_and_is_correcte
     found = recomputed_reports(lambda: iter(log.leaves), PERIOD.name)
     assert [each.is_same for each in found] == [True, True, True]
     assert found[0].content != found[2].content
+
+
+def test_what_the_first_release_judged_otherwise_is_computed_again_as_it_was_issued():
+    log, at = Log(), OPENED + minutes(20)
+    about = {"incident": incident_id(1), "customer": CUSTOMERS[0], "delivery": "d-1"}
+    log.declare(1, OPENED)
+    log.decide(1, CUSTOMERS[0], OPENED, OPENED + minutes(60), due_kind="contractual")
+    for number in (1, 2):
+        log.add("delivery.attempted", at, about, event="RelayToNonERDS", channel="email", number=number)
+    # The first sending bounces after the second was accepted: the first release forgot the second.
+    log.add("delivery.returned", at, about, event="RelayToNonERDSFailure", attempt=1, state="sent")
+    first, today = (log.measured(version=version) for version in (1, REPORT_VERSION))
+    outcomes = [[notice.outcome for each in made.incidents for notice in each.notices] for made in (first, today)]
+    assert outcomes == [[NoticeOutcome.MISSING], [NoticeOutcome.IN_TIME]]
+    size = len(log.leaves)
+    for number, measured in enumerate((first, today), 1):
+        issue(log, canonicalize(report_json(report_of(measured))), number=number, size=size)
+    assert [each.is_same for each in recomputed_reports(lambda: iter(log.leaves), PERIOD.name)] == [True, True]
 
 
 def test_an_entry_that_states_no_basis_is_refused():
