@@ -5,6 +5,7 @@ import contextlib
 import math
 import pickle
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
@@ -56,7 +57,7 @@ class SigningProcess:
         self._under_way = 0
         self._idle: asyncio.TimerHandle | None = None
         self._failure: str | None = None
-        #: by the event loop's clock
+        #: by a clock that nobody sets
         self._failed_at = -math.inf
 
     @property
@@ -66,7 +67,7 @@ class SigningProcess:
 
     def health(self) -> str | None:
         """Return why large releases are signed more slowly for the present, or None."""
-        paused = asyncio.get_running_loop().time() < self._failed_at + _PAUSE_SECONDS
+        paused = time.monotonic() < self._failed_at + _PAUSE_SECONDS
         return self._failure if paused else None
 
     def start(self) -> asyncio.Task[None] | None:
@@ -156,7 +157,7 @@ class SigningProcess:
     def _fail(self, error: Exception) -> None:
         said = str(error) if isinstance(error, OSError | GreffierError) else f"{type(error).__name__}: {error}"
         self._failure = f"large releases take longer: {said}"
-        self._failed_at = asyncio.get_running_loop().time()
+        self._failed_at = time.monotonic()
         _log.warning("signing_process.failed", reason=self._failure)
         self._end()
 
