@@ -23,7 +23,7 @@ from service.audit_log.fsck_schedule import FsckSchedule, check_by_process
 from service.bootstrap.bounces import return_path_of
 from service.bootstrap.contact_checks import contact_checker
 from service.bootstrap.core import Core
-from service.bootstrap.signing_parts import SigningPartsOf
+from service.bootstrap.signing_parts import ConfiguredSigning
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp
 from service.crypto.secret_box import SecretBox
@@ -196,7 +196,7 @@ def _signing_process(core: Core) -> SigningProcess | None:
     settings = core.settings
     wanted = settings.limits.signing_process and settings.database.url is None and type(core.clock) is SystemClock
     several_processors = (os.cpu_count() or 1) > 1
-    return SigningProcess(SigningPartsOf.of(settings, core.sealing)) if wanted and several_processors else None
+    return SigningProcess(ConfiguredSigning.of(settings, core.sealing)) if wanted and several_processors else None
 
 
 def _destination_limits(settings: Settings) -> DestinationLimits:

@@ -16,7 +16,7 @@ from service.system.logging import SystemClock
 
 
 @dataclass(frozen=True, slots=True)
-class SigningPartsOf:
+class ConfiguredSigning:
     """Builds the parts from the records of the process that asks, and from the same key files."""
 
     settings: Settings
@@ -27,7 +27,7 @@ class SigningPartsOf:
     timestamp_certificate: bytes | None
 
     @classmethod
-    def of(cls, settings: Settings, sealing: SealingDependencies) -> "SigningPartsOf":
+    def of(cls, settings: Settings, sealing: SealingDependencies) -> "ConfiguredSigning":
         """Return what builds the parts for the same notices as ``sealing``."""
         certificate = certificate_of(sealing.timestamp_authority)
         return cls(settings, sealing.agreements, sealing.provider, sealing.sender, certificate)

@@ -27,7 +27,7 @@ _START_SECONDS = 60.0
 _BUFFER_BYTES = 2**20
 
 #: Builds what signs, in the other process, from what is pickled of it; the stack closes it.
-SigningParts = Callable[[contextlib.AsyncExitStack], SigningDependencies]
+BuildSigning = Callable[[contextlib.AsyncExitStack], SigningDependencies]
 
 
 class RefusedElsewhereError(GreffierError):
@@ -42,7 +42,7 @@ class SigningProcess:
     process does the work itself: a failure costs time only.
     """
 
-    def __init__(self, parts: SigningParts, *, idle_seconds: float = 60, answer_seconds: float = 30) -> None:
+    def __init__(self, parts: BuildSigning, *, idle_seconds: float = 60, answer_seconds: float = 30) -> None:
         """``idle_seconds``: without work for this time the process ends, and its memory is free again.
 
         ``answer_seconds``: without an answer for this time it has failed; a group takes a tenth of a second.

@@ -21,7 +21,7 @@ from notifications.use_cases.notices.sign_notices import sign_notices
 from service.audit_log.backup import log_keys
 from service.audit_log.fsck.check import check_log
 from service.bootstrap.signing import cms_signer
-from service.bootstrap.signing_parts import SigningPartsOf
+from service.bootstrap.signing_parts import ConfiguredSigning
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust
 from service.crypto.demo_keys import KeyFiles
@@ -44,7 +44,7 @@ class Asked:
     def __init__(self, running, api):
         self.running, self.api = running, api
         self.sealing = running.parts.context.sealing
-        self.parts = SigningPartsOf.of(load_settings(running.data), self.sealing)
+        self.parts = ConfiguredSigning.of(load_settings(running.data), self.sealing)
 
     async def release(self, customers=4):
         await registered(self.running, customers)

@@ -6,12 +6,7 @@ from uuid import UUID
 from notifications.customer.records import binding_in_force, profile_in_force
 from notifications.incident import Incident
 from notifications.ports import Transaction
-from notifications.use_cases.incidents.customer_decider import (
-    Agreements,
-    CustomerDecider,
-    customer_case,
-    customer_cases,
-)
+from notifications.use_cases.incidents.customer_decider import Agreements, CustomerDecider, customer_case
 
 
 def outdated_decisions(
@@ -28,17 +23,12 @@ def outdated_decisions(
     if incident.facts.announcement is not None:
         return set()
     # 1.
-    known = (
-        customer_cases(tx)
-        if len(customer_ids) > 1
-        else [customer_case(tx, tx.customers.require(customer_id)) for customer_id in customer_ids]
-    )
-    aware_at = incident.facts.aware_at
-    late = []
-    for case in known:
+    tx.customers.load(customer_ids)
+    aware_at, late = incident.facts.aware_at, []
+    for customer_id in customer_ids:
+        case = customer_case(tx, tx.customers.require(customer_id))
         terms = binding_in_force(case.bindings, aware_at), profile_in_force(case.profiles, aware_at)
-        recorded_late = any(each is not None and each.recorded_at > incident.opened_at for each in terms)
-        if recorded_late and case.customer.id in customer_ids:
+        if any(each is not None and each.recorded_at > incident.opened_at for each in terms):
             late.append(case)
     if not late:
         return set()

@@ -111,12 +111,12 @@ def process_bounce(
     earlier = [other.kind for other in tx.deliveries.bounces(delivery_id)]
     if delivery is not None and path.is_after(delivery.attempts) and act.now < path.issued_at + _RECORDED_WITHIN:
         raise StateConflictError("the attempt of this bounce is not recorded yet")
-    failed = delivery is not None and report.kind is BounceKind.FAILED and _was_sent(delivery)
-    overtaken_at = _overtaken_at(tx, delivery, path) if failed and delivery is not None else None
-    undone = failed and overtaken_at is None
-    if undone and delivery is not None and _is_being_sent(delivery, act.now):
-        raise StateConflictError("the mail is being sent again now, and that attempt is not recorded yet")
-    reopens = undone and delivery is not None and delivery.state is DeliveryState.SENT
+    undone, overtaken_at = False, None
+    if delivery is not None and report.kind is BounceKind.FAILED and _was_sent(delivery):
+        overtaken_at = _overtaken_at(tx, delivery, path)
+        undone = overtaken_at is None
+        if undone and _is_being_sent(delivery, act.now):
+            raise StateConflictError("the mail is being sent again now, and that attempt is not recorded yet")
     if not undone and earlier.count(report.kind) >= _MAX_KEPT_PER_KIND:
         raise InvalidInputError(Fault("", "too many messages of this kind were already received for this delivery"))
     # 2.
@@ -135,7 +135,7 @@ def process_bounce(
         tx.audit.append([_entry(tx, act, path, report, digest, None, None)])
         return BounceResult(message, None, None)
     # 3.
-    after = delivery
+    after, reopens = delivery, undone and delivery.state is DeliveryState.SENT
     if undone:
         if reopens:
             after = _reopened(tx, act, delivery, notice, report, earlier, jitter, policy)
