@@ -77,13 +77,16 @@ def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[s
 def _table(console: Console, subject: str, *others: str) -> Table:
     """Return a table that cuts nothing off: a ticket stays in one line, all else is folded where room is short.
 
-    A moment is folded between its date and its time of day only.
+    A moment is folded between its date and its time of day only. In a narrow terminal one blank parts the columns, so
+    that an ordinary line has room there.
     """
-    moment_width = len("2026-01-05") if console.width < _MOMENTS_IN_ONE_LINE else None
+    is_narrow = console.width < _MOMENTS_IN_ONE_LINE
+    moment_width = len("2026-01-05") if is_narrow else None
     columns = [
         Column(each, overflow="fold", width=moment_width if each in {"due", "told"} else None) for each in others
     ]
-    return Table(Column(subject, no_wrap=True), *columns, box=None, pad_edge=False)
+    padding = (0, 1, 0, 0) if is_narrow else (0, 1)
+    return Table(Column(subject, no_wrap=True), *columns, box=None, pad_edge=False, padding=padding)
 
 
 def _print_announcements(console: Console, made: NotificationReport, names: Mapping[str, str]) -> None:

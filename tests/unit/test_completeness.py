@@ -332,3 +332,13 @@ def test_a_date_is_never_folded_in_its_middle(capsys, monkeypatch, columns) -> N
     lines = capsys.readouterr().out.split("late:")[0].splitlines()
     assert any(f"{_DUE:%Y-%m-%d}" in line and f"{_LATER:%Y-%m-%d}" in line for line in lines)
     assert all(len(line) <= columns for line in lines)
+
+
+def test_an_ordinary_line_has_room_in_eighty_columns(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ticketed = ("incident.declared", _T, {"incident": _INCIDENT}, {"ticket": "INC-2026-000007"})
+    made = _made(_log(_REGISTERED, ticketed, _decided("notify"), _attempted(_T)))
+    print_report(made, ReportSource((), {}), {_CUSTOMER: "Hôpital de Valmont"})
+    heads, *lines = capsys.readouterr().out.splitlines()
+    assert heads.split() == ["incident", "customer", "verdict", "due", "binding", "told", "entries"]
+    assert lines[0].startswith("INC-2026-000007 Hôpital")
