@@ -12,7 +12,7 @@ import pytest
 from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.delivery import DeliveryState
-from notifications.errors import GreffierError, NotFoundError, StateConflictError
+from notifications.errors import GreffierError, NotFoundError, StateConflictError, StoreUnavailableError
 from notifications.incident import AffectedCustomer, LocalizedText
 from notifications.notice import NoticeState
 from notifications.notice.seal import SealedRendering
@@ -20,6 +20,7 @@ from notifications.ports import InboxItem, LetterState, Page, StoredResponse
 from service.ports.accounts import Role
 from service.ports.board import LISTED_CUSTOMERS_MAX, IncidentFilters
 from service.store import open_store
+from service.store.engines import compaction
 from service.store.engines.compaction import COMPACTED
 from service.store.incidents.erasure import NOBODY_LEFT
 from service.store.tables import metadata
@@ -27,6 +28,7 @@ from support.access_records import make_account, make_alert, make_grant, make_li
 from support.announcement_records import make_announced, make_announcement, make_letter
 from support.duty_records import make_assessment, make_draft, make_legal_profile, make_own_submission, make_submission
 from support.opened_store import lent_address
+from support.postgresql_server import postgresql_server
 from support.question_records import make_feedback, make_question
 from support.records import (
     NOBODY,
@@ -573,6 +575,41 @@ async def test_files_are_made_anew_while_works_go_on(place):
     if not isinstance(address, str):
         for path in address.parent.iterdir():
             assert b"vallees" not in path.read_bytes(), path
+
+
+# PostgreSQL 16.14: findings/postgresql_keeps_erased_rows_for_another_database.sh.
+@pytest.mark.parametrize(
+    ("database", "statements"),
+    [
+        ("own", ["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1"]),
+        # It has no snapshot between its statements, and every new snapshot is as old as it is.
+        ("own", ["BEGIN", "SELECT pg_current_xact_id()"]),
+        ("postgres", ["BEGIN", "SELECT pg_current_xact_id()"]),
+    ],
+)
+async def test_files_are_made_anew_only_when_nobody_can_read_the_old_rows(database, statements, tmp_path, monkeypatch):
+    """VACUUM FULL keeps rows that a transaction from before the erasure may read: the certificate would be untrue."""
+    with lent_address("postgresql", tmp_path) as address:
+        store = open_store(address, migrate=False)
+        try:
+            gone, _ = await store.write(two_houses)
+            await noticed(store, gone)
+            where = address if database == "own" else postgresql_server().address(database)
+            with closing(psycopg.connect(where, autocommit=True)) as other:
+                for statement in statements:
+                    other.execute(statement)
+                await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+                with monkeypatch.context() as patched:
+                    patched.setattr(compaction, "_LOCK_SECONDS", 0)
+                    with pytest.raises(StoreUnavailableError, match="from before the erasure"):
+                        await store.compact()
+            await store.compact()
+        finally:
+            await store.close()
+        postgresql_server().execute("CHECKPOINT")
+        for folder in postgresql_server().folders_of(address):
+            for path in folder.rglob("*"):
+                assert not path.is_file() or b"vallees" not in path.read_bytes(), path
 
 
 def _leave_a_trace(path, word):

@@ -33,26 +33,32 @@ _NOT_OWNED = (
 )
 #: Longest wait for the lock of a table. Readers of the table queue behind this wait.
 _LOCK_SECONDS = 30
-
-
-#: Sessions whose snapshot is older than a transaction: they may still read rows that it cannot see.
-_OLDER_SNAPSHOTS = (
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    " AND backend_xmin IS NOT NULL AND age(backend_xmin) > age((%s::xid8)::xid)"
+#: What keeps rows that were deleted before a transaction: sessions of this database, standbys and replication slots
+#: with an older snapshot, and an older transaction in any database, also a prepared one. While that one runs, each new
+#: snapshot is as old as it is.
+_OLDER = (
+    "SELECT (SELECT count(*) FROM pg_stat_activity WHERE (datname = current_database() OR backend_type = 'walsender')"
+    " AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL AND age(backend_xmin) > age(deleted.xid))"
+    " + (SELECT count(*) FROM pg_replication_slots WHERE xmin IS NOT NULL AND age(xmin) > age(deleted.xid))"
+    " + (pg_snapshot_xmin(pg_current_snapshot()) < deleted.at)::int"
+    " FROM (SELECT %(at)s::xid8 AS at, (%(at)s::xid8)::xid AS xid) AS deleted"
 )
 _POLL = "SELECT pg_sleep(0.05)"
 
 
-def _wait_for_older_snapshots(server: psycopg.Connection[tuple[Any, ...]]) -> None:
-    """Wait until no session has a snapshot from before the erasure: VACUUM FULL keeps the rows that one can still read.
+def _wait_for_older_transactions(server: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Wait until no transaction is from before the erasure: VACUUM FULL keeps the rows that one can still read.
 
     Raises StoreUnavailableError after ``_LOCK_SECONDS``.
     """
     (now,) = server.execute("SELECT pg_current_xact_id()::text").fetchone() or ("",)
     end = monotonic() + _LOCK_SECONDS
-    while server.execute(_OLDER_SNAPSHOTS, (now,)).fetchone() != (0,):
+    while server.execute(_OLDER, {"at": now}).fetchone() != (0,):
         if monotonic() > end:
-            raise StoreUnavailableError("a session still reads rows from before the erasure: end it, or wait")
+            raise StoreUnavailableError(
+                "a session or a standby of the server still reads rows from before the erasure, or a transaction from"
+                " before it is open in one of its databases: end it, or wait"
+            )
         server.execute(_POLL)
 
 
@@ -74,7 +80,7 @@ def compact_postgresql(address: str) -> None:
                 )
             server.execute("SET statement_timeout = 0")
             server.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(f"{_LOCK_SECONDS}s")))
-            _wait_for_older_snapshots(server)
+            _wait_for_older_transactions(server)
             for table in COMPACTED:
                 server.execute(sql.SQL("VACUUM (FULL, ANALYZE) {}").format(sql.Identifier(table)))
             row = server.execute("SELECT current_setting('is_superuser') = 'on'").fetchone()
