@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
 from uuid import uuid4
 
 from service.ports.accounts import Account, AccountKind, ExternalIdentity, Grant, Role
@@ -11,9 +10,10 @@ from service.ports.credentials import Passkey, Password, RecoveryCode, Totp
 from service.ports.mails import ServiceMail
 from service.ports.sessions import Link, PendingSignIn, Session, Throttle
 from service.ports.tokens import ApiToken
+from support.numbering import numbers
 from support.records import NOW, after
 
-_numbers = count(1)
+_numbers = numbers()
 
 
 def some_digest():

@@ -1,13 +1,13 @@
 """Questions and feedback for tests of the store: complete, with every optional field filled."""
 
 from dataclasses import replace
-from itertools import count
 from uuid import uuid4
 
 from notifications.delivery.question import Feedback, Helped, Question
+from support.numbering import numbers
 from support.records import NOW, after
 
-_numbers = count(1)
+_numbers = numbers()
 
 
 def make_question(notice, **changes):

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from uuid import UUID, uuid4
 
 from notifications.audit.entry import AuditEntry, Opening
@@ -21,9 +20,10 @@ from notifications.incident import Answer, Incident, IncidentFacts, IncidentStat
 from notifications.notice import Notice, NoticeKind, NoticeState
 from notifications.notice.seal import SealedNotice, SealedRendering
 from notifications.ports import StoredDecision
+from support.numbering import numbers
 
 NOW = datetime(2026, 3, 2, 10, 0, 0, 123457, tzinfo=UTC)
-_numbers = count(1)
+_numbers = numbers()
 
 
 def after(**delta):

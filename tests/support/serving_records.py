@@ -1,7 +1,6 @@
 """Records about deliveries for tests of the store: complete, with every optional field filled."""
 
 from dataclasses import replace
-from itertools import count
 from uuid import uuid4
 
 from notifications.delivery.acknowledgement import AcknowledgedVia, Acknowledgement, NoticeOpening
@@ -11,9 +10,10 @@ from notifications.delivery.escalation import Escalation
 from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
 from notifications.delivery.webhook import EndpointState, SignatureKind, WebhookEndpoint, WebhookSecret
 from notifications.mail.bounce_record import Bounce, BounceKind
+from support.numbering import numbers
 from support.records import NOW, after
 
-_numbers = count(1)
+_numbers = numbers()
 
 
 def make_endpoint(customer, **changes):
